@@ -1,1 +1,19 @@
+//! The reference server and the tools that drive the real agent binary in end-to-end tests.
+//!
+//! - [`hub`]: a strict LunaSentri server over TLS or plain HTTP that can misbehave on command.
+//! - [`fake_dns`]: a name server with a table, which can lie, stammer or say nothing.
+//! - [`agent`]: starts the agent as a user would, reads its log, measures it from outside.
+//! - [`strace`]: how late the agent's ticks were, as the kernel saw them.
+//! - [`wait`]: waiting for a condition with a bound. Nothing in this crate sleeps for a fixed time.
+//!
+//! Threads and blocking sockets are fine here: this is the other end of the agent, not the agent.
+//! Nothing of the agent's own code is used to judge the agent; times and bodies are read by other
+//! parsers than the ones that wrote them.
 
+pub mod agent;
+pub mod fake_dns;
+pub mod hub;
+pub mod strace;
+pub mod wait;
+
+pub use wait::TimedOut;

@@ -1,1 +1,142 @@
-fn main() {}
+//! Everything that is done to mote and that cargo alone cannot say.
+//!
+//! Usage: cargo xtask COMMAND [ARGUMENTS]
+//!
+//! One file a command; the head of each file is its help text. Every command works from any
+//! folder of the project, prints the commands it runs to standard error, and ends with 0 if all
+//! is well, 1 if not, 64 if it was called wrongly and 69 if the machine lacks something.
+//!
+//! Depends on no crate of the project: it drives their binaries as anybody else would.
+
+mod args;
+mod bench;
+mod build;
+mod children;
+mod cross;
+mod demo;
+mod elf;
+mod failure;
+mod memory;
+mod prerequisites;
+mod shell;
+mod test;
+
+use std::env;
+use std::process::ExitCode;
+
+use failure::Failure;
+
+struct Command {
+    name: &'static str,
+    /// The command's own file, whose head is its help text.
+    source: &'static str,
+    run: fn(&[String]) -> Result<(), Failure>,
+}
+
+const COMMANDS: [Command; 4] = [
+    Command {
+        name: "demo",
+        source: include_str!("demo.rs"),
+        run: demo::run,
+    },
+    Command {
+        name: "test",
+        source: include_str!("test.rs"),
+        run: test::run,
+    },
+    Command {
+        name: "build",
+        source: include_str!("build.rs"),
+        run: build::run,
+    },
+    Command {
+        name: "bench",
+        source: include_str!("bench.rs"),
+        run: bench::run,
+    },
+];
+
+fn main() -> ExitCode {
+    match dispatch() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("xtask: {failure}");
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn dispatch() -> Result<(), Failure> {
+    let args = args::from_environment()?;
+    let Some((name, rest)) = args.split_first() else {
+        print!("{}", overview());
+        return Ok(());
+    };
+    if matches!(name.as_str(), "--help" | "-h" | "help") {
+        print!("{}", overview());
+        return Ok(());
+    }
+    let Some(command) = COMMANDS.iter().find(|command| command.name == name) else {
+        return Err(Failure::Usage(format!(
+            "no command `{name}`\n\n{}",
+            overview().trim_end()
+        )));
+    };
+    if rest
+        .first()
+        .is_some_and(|first| first == "--help" || first == "-h")
+    {
+        print!("{}", head(command.source));
+        return Ok(());
+    }
+    env::set_current_dir(shell::project_root())
+        .map_err(|error| Failure::Failed(format!("cannot enter the project's folder: {error}")))?;
+    (command.run)(rest)
+}
+
+fn overview() -> String {
+    let commands = COMMANDS.map(|command| {
+        let summary = head(command.source);
+        format!(
+            "  {:<8}{}",
+            command.name,
+            summary.lines().next().unwrap_or_default()
+        )
+    });
+    format!(
+        "Usage: cargo xtask COMMAND [ARGUMENTS]\n\n{}\n\n\
+         `cargo xtask COMMAND --help` says more.\n",
+        commands.join("\n")
+    )
+}
+
+/// The module head of a source file, without its comment marks.
+fn head(source: &str) -> String {
+    let mut text = String::new();
+    for line in source.lines().map_while(|line| line.strip_prefix("//!")) {
+        text.push_str(line.strip_prefix(' ').unwrap_or(line));
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_ends_where_the_code_starts() {
+        assert_eq!(
+            head("//! One.\n//!\n//!   two\n\nuse a;\n//! no\n"),
+            "One.\n\n  two\n"
+        );
+    }
+
+    #[test]
+    fn every_command_says_in_its_head_how_it_is_called() {
+        for command in &COMMANDS {
+            let usage = format!("\nUsage: cargo xtask {}", command.name);
+            assert!(head(command.source).contains(&usage), "{}", command.name);
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! The two clocks of the kernel that mote reads.
+//!
+//! `CLOCK_BOOTTIME` orders everything: schedules, deadlines, the stamp of a sample. It never goes
+//! back and goes on while the device sleeps (clock_gettime(2)). `CLOCK_REALTIME` is only what a
+//! person or a server calls the time: it jumps, and on a device without a battery it starts in
+//! 1970. Both are milliseconds here.
+
+use nix::time::{ClockId, clock_gettime};
+
+/// Milliseconds since the device started, sleep included.
+pub fn boot_ms() -> u64 {
+    // Kernels before 2.6.39 lack it; mote does not run there.
+    read(ClockId::CLOCK_BOOTTIME)
+}
+
+/// Milliseconds since 1970 as the device believes.
+pub fn wall_ms() -> u64 {
+    read(ClockId::CLOCK_REALTIME)
+}
+
+fn read(clock: ClockId) -> u64 {
+    let Ok(time) = clock_gettime(clock) else {
+        return 0;
+    };
+    let (Ok(seconds), Ok(nanoseconds)) =
+        (u64::try_from(time.tv_sec()), u64::try_from(time.tv_nsec()))
+    else {
+        // A clock set to before 1970.
+        return 0;
+    };
+    seconds * 1000 + nanoseconds / 1_000_000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn boot_time_does_not_go_back_and_agrees_with_uptime() {
+        let before = boot_ms();
+        let text = std::fs::read_to_string("/proc/uptime").unwrap();
+        let after = boot_ms();
+        let seconds: f64 = text.split(' ').next().unwrap().parse().unwrap();
+        assert!(before <= after);
+        // /proc/uptime counts hundredths and cuts what is left.
+        assert!(
+            seconds * 1000.0 >= before as f64 - 10.0 && seconds * 1000.0 <= after as f64 + 10.0
+        );
+    }
+}

@@ -1,0 +1,400 @@
+//! The table of keys: one row a key, from which everything else about the configuration comes.
+//!
+//! The reader, the environment and the flags look a key up here, and so do the messages about a
+//! wrong one. A row's `set` reads the text of a value and puts it into [`Settings`], or says what
+//! would be right.
+
+use super::settings::{Secret, Settings};
+use super::value;
+
+/// One key.
+#[derive(Debug)]
+pub struct Key {
+    /// Its path in the file, sections joined by dots.
+    pub path: &'static str,
+    /// Its default as it would be written; empty if there is none.
+    pub default: &'static str,
+    /// Whether a file may set it; what describes this run alone comes by flag or environment.
+    pub in_file: bool,
+    /// Its name as a flag, without the dashes.
+    pub flag: &'static str,
+    /// Environment variables besides those that follow from the path.
+    pub also_env: &'static [&'static str],
+    /// Never printed.
+    pub secret: bool,
+    /// What it means, for `--help`.
+    pub help: &'static str,
+    /// Reads a value.
+    pub set: fn(&mut Settings, &str) -> Result<(), String>,
+}
+
+/// A year is longer than any interval that means something.
+const YEAR_MS: u64 = 365 * 86_400_000;
+
+const fn key(
+    path: &'static str,
+    flag: &'static str,
+    default: &'static str,
+    help: &'static str,
+    set: fn(&mut Settings, &str) -> Result<(), String>,
+) -> Key {
+    Key {
+        path,
+        default,
+        in_file: true,
+        flag,
+        also_env: &[],
+        secret: false,
+        help,
+        set,
+    }
+}
+
+const fn of_this_run(key: Key, also_env: &'static [&'static str]) -> Key {
+    Key {
+        in_file: false,
+        also_env,
+        ..key
+    }
+}
+
+/// All keys.
+pub const KEYS: &[Key] = &[
+    key(
+        "server_url",
+        "server-url",
+        "",
+        "https URL of the metrics server",
+        |s, v| {
+            s.server_url = Some(value::words(v)?);
+            Ok(())
+        },
+    ),
+    Key {
+        secret: true,
+        ..key(
+            "api_key",
+            "api-key",
+            "",
+            "key that the server knows this device by",
+            |s, v| {
+                s.api_key = Some(Secret::new(value::words(v)?));
+                Ok(())
+            },
+        )
+    },
+    key(
+        "api_key_file",
+        "api-key-file",
+        "",
+        "file that holds the key",
+        |s, v| {
+            s.api_key_file = Some(value::path(v)?);
+            Ok(())
+        },
+    ),
+    key(
+        "allow_http",
+        "allow-http",
+        "false",
+        "allow http: to other hosts",
+        |s, v| {
+            s.allow_http = value::truth(v)?;
+            Ok(())
+        },
+    ),
+    key(
+        "interval",
+        "interval",
+        "10s",
+        "time between two samples",
+        |s, v| {
+            s.interval_ms = value::duration_ms(v, (100, YEAR_MS))?;
+            Ok(())
+        },
+    ),
+    key(
+        "system_info_period",
+        "system-info-period",
+        "1h",
+        "time between two reports of system information",
+        |s, v| {
+            s.system_info_period_ms = value::duration_ms(v, (1_000, YEAR_MS))?;
+            Ok(())
+        },
+    ),
+    key(
+        "payload",
+        "payload",
+        "both",
+        "names in a sample: both, documented, live",
+        |s, v| {
+            s.payload = value::form(v)?;
+            Ok(())
+        },
+    ),
+    key(
+        "hostname",
+        "hostname",
+        "",
+        "name of the device (default: the kernel's)",
+        |s, v| {
+            s.hostname = Some(value::words(v)?);
+            Ok(())
+        },
+    ),
+    key(
+        "disk",
+        "disk",
+        "/",
+        "a path on the file system that is watched",
+        |s, v| {
+            s.disk = value::path(v)?;
+            Ok(())
+        },
+    ),
+    key(
+        "interfaces",
+        "interfaces",
+        "",
+        "network interfaces to add up, with commas (default: physical ones)",
+        |s, v| {
+            s.interfaces = value::list(v);
+            Ok(())
+        },
+    ),
+    key(
+        "timeout",
+        "timeout",
+        "15s",
+        "for a whole request",
+        |s, v| {
+            s.timeout_ms = value::duration_ms(v, (100, 3_600_000))?;
+            Ok(())
+        },
+    ),
+    key(
+        "connect_timeout",
+        "connect-timeout",
+        "5s",
+        "for connecting, TLS included",
+        |s, v| {
+            s.connect_timeout_ms = value::duration_ms(v, (100, 3_600_000))?;
+            Ok(())
+        },
+    ),
+    key(
+        "max_retries",
+        "max-retries",
+        "3",
+        "failures before samples are held",
+        |s, v| {
+            s.max_retries = value::count(v, (0, 1_000))? as u32;
+            Ok(())
+        },
+    ),
+    key(
+        "retry_backoff",
+        "retry-backoff",
+        "5s",
+        "first delay after a failure",
+        |s, v| {
+            s.retry_backoff_ms = value::duration_ms(v, (10, YEAR_MS))?;
+            Ok(())
+        },
+    ),
+    key(
+        "retry_max",
+        "retry-max",
+        "5m",
+        "longest delay after failures",
+        |s, v| {
+            s.retry_max_ms = value::duration_ms(v, (10, YEAR_MS))?;
+            Ok(())
+        },
+    ),
+    key(
+        "retry_jitter",
+        "retry-jitter",
+        "0.2",
+        "how far a delay is spread either way",
+        |s, v| {
+            s.retry_jitter_permille = value::permille(v, (0, 1_000))? as u16;
+            Ok(())
+        },
+    ),
+    key(
+        "backfill",
+        "backfill",
+        "auto",
+        "send held samples later: auto, on, off",
+        |s, v| {
+            s.backfill = value::backfill(v)?;
+            Ok(())
+        },
+    ),
+    key(
+        "backfill_rate",
+        "backfill-rate",
+        "",
+        "held samples a second (default: one every two intervals)",
+        |s, v| {
+            s.backfill_every_ms = Some(1_000_000 / value::permille(v, (1, 1_000_000))?);
+            Ok(())
+        },
+    ),
+    key(
+        "buffer.samples",
+        "buffer-samples",
+        "8640",
+        "samples held at most",
+        |s, v| {
+            s.buffer_samples = value::count(v, (1, 1_000_000))? as usize;
+            Ok(())
+        },
+    ),
+    key(
+        "tls.ca_file",
+        "tls-ca-file",
+        "",
+        "PEM file trusted instead of the built-in roots",
+        |s, v| {
+            s.tls_ca_file = Some(value::path(v)?);
+            Ok(())
+        },
+    ),
+    key(
+        "agent.base_dir",
+        "base-dir",
+        "",
+        "folder that mote writes to",
+        |s, v| {
+            s.base_dir = Some(value::path(v)?);
+            Ok(())
+        },
+    ),
+    key(
+        "logging.level",
+        "log-level",
+        "info",
+        "debug, info, warn, error",
+        |s, v| {
+            s.log_level = value::level(v)?;
+            Ok(())
+        },
+    ),
+    of_this_run(
+        key(
+            "proc",
+            "proc",
+            "/proc",
+            "where the kernel's /proc is",
+            |s, v| {
+                s.proc_root = value::path(v)?;
+                Ok(())
+            },
+        ),
+        &["HOST_PROC"],
+    ),
+    of_this_run(
+        key(
+            "sys",
+            "sys",
+            "/sys",
+            "where the kernel's /sys is",
+            |s, v| {
+                s.sys_root = value::path(v)?;
+                Ok(())
+            },
+        ),
+        &["HOST_SYS"],
+    ),
+    of_this_run(
+        key(
+            "rootfs",
+            "rootfs",
+            "/",
+            "where the device's root file system is",
+            |s, v| {
+                s.rootfs = value::path(v)?;
+                Ok(())
+            },
+        ),
+        &["HOST_ROOT"],
+    ),
+    of_this_run(
+        key(
+            "etc",
+            "etc",
+            "",
+            "where the device's /etc is (default: in rootfs)",
+            |s, v| {
+                s.etc = Some(value::path(v)?);
+                Ok(())
+            },
+        ),
+        &["HOST_ETC"],
+    ),
+];
+
+/// The key at `path`.
+pub fn find(path: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.path == path)
+}
+
+/// The key that `path` was most likely meant to be.
+pub fn nearest(path: &str) -> Option<&'static str> {
+    let close = |key: &&Key| (distance(path, key.path), key.path);
+    let (distance, found) = KEYS
+        .iter()
+        .filter(|key| key.in_file)
+        .map(|key| close(&key))
+        .min()?;
+    (distance <= 2.max(path.len() / 3)).then_some(found)
+}
+
+/// Changes of one letter that turn one word into the other (Levenshtein).
+fn distance(from: &str, to: &str) -> usize {
+    let to: Vec<char> = to.chars().collect();
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (at, letter) in from.chars().take(64).enumerate() {
+        let mut diagonal = row[0];
+        row[0] = at + 1;
+        for (column, other) in to.iter().enumerate() {
+            let replaced = diagonal + usize::from(letter != *other);
+            diagonal = row[column + 1];
+            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[to.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_path_flag_or_variable_is_given_twice() {
+        for (at, key) in KEYS.iter().enumerate() {
+            for other in &KEYS[at + 1..] {
+                assert_ne!(key.path, other.path);
+                assert_ne!(key.flag, other.flag);
+            }
+        }
+    }
+
+    #[test]
+    fn every_default_is_a_value_that_its_key_takes() {
+        for key in KEYS.iter().filter(|key| !key.default.is_empty()) {
+            (key.set)(&mut Settings::default(), key.default).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_slip_of_the_pen_is_recognized() {
+        assert_eq!(nearest("server_ulr"), Some("server_url"));
+        assert_eq!(nearest("intervall"), Some("interval"));
+        assert_eq!(nearest("tls.cafile"), Some("tls.ca_file"));
+        assert_eq!(nearest("completely_different"), None);
+    }
+}

@@ -1,0 +1,120 @@
+//! The server's URL, checked once so that every request can rely on it.
+
+use std::net::IpAddr;
+
+use ureq::http::Uri;
+
+/// The URL that samples are posted to, from what `server_url` says.
+///
+/// It must be `https:`; `http:` carries the key in the clear and is for this device's own
+/// loopback, or for those who say `allow_http`.
+pub fn metrics_uri(server_url: &str, allow_http: bool) -> Result<Uri, String> {
+    let wrong = |words: &str| {
+        Err(format!(
+            "server_url {server_url:?} {words}: write it like https://hub.example.com"
+        ))
+    };
+    let Ok(uri) = server_url.parse::<Uri>() else {
+        return wrong("is not a URL");
+    };
+    let (Some(scheme), Some(host)) = (uri.scheme_str(), uri.host()) else {
+        return wrong("has no https:// in front");
+    };
+    if uri
+        .authority()
+        .is_some_and(|authority| authority.as_str().contains('@'))
+    {
+        // Not quoted: what stands before the @ is a secret.
+        return Err("server_url has a user or password in it: put the key into api_key".into());
+    }
+    if host.is_empty() || uri.authority().is_some_and(|a| a.as_str().ends_with(':')) {
+        return wrong("has no host, or no port after the colon");
+    }
+    if uri.port().is_some() && uri.port_u16().is_none() {
+        return wrong("has a port above 65535");
+    }
+    if uri.query().is_some() {
+        return wrong("has a query");
+    }
+    match scheme {
+        "https" => {}
+        "http" if allow_http || is_loopback(host) => {}
+        "http" => {
+            return Err(format!(
+                "server_url {server_url:?} would send the key in the clear: write https://, or \
+                 set allow_http: true if that is what you want"
+            ));
+        }
+        _ => return wrong("is neither https: nor http:"),
+    }
+    let base = server_url.trim_end_matches('/');
+    match format!("{base}/agent/metrics").parse() {
+        Ok(uri) => Ok(uri),
+        Err(_) => wrong("is not a URL"),
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    bare == "localhost"
+        || bare
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_of_the_protocol_is_added() {
+        for (url, expected) in [
+            ("https://hub", "https://hub/agent/metrics"),
+            ("https://hub/", "https://hub/agent/metrics"),
+            (
+                "https://hub:8443/base/",
+                "https://hub:8443/base/agent/metrics",
+            ),
+            (
+                "https://[2001:db8::1]:8443",
+                "https://[2001:db8::1]:8443/agent/metrics",
+            ),
+            (
+                "http://127.0.0.1:8080",
+                "http://127.0.0.1:8080/agent/metrics",
+            ),
+            ("http://[::1]", "http://[::1]/agent/metrics"),
+            ("http://localhost", "http://localhost/agent/metrics"),
+        ] {
+            assert_eq!(metrics_uri(url, false).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn a_key_in_the_clear_needs_to_be_asked_for() {
+        let words = metrics_uri("http://hub", false).unwrap_err();
+        assert!(words.contains("allow_http"), "{words}");
+        assert!(metrics_uri("http://hub", true).is_ok());
+    }
+
+    #[test]
+    fn what_is_no_server_is_refused_with_a_remedy() {
+        for url in [
+            "",
+            "hub",
+            "hub.example.com:8443",
+            "/path",
+            "ftp://hub",
+            "https://",
+            "https://hub:",
+            "https://hub:99999",
+            "https://hub?x=1",
+            "https://h ub",
+        ] {
+            let words = metrics_uri(url, false).unwrap_err();
+            assert!(words.contains("write it like https://"), "{url}: {words}");
+        }
+        let words = metrics_uri("https://user:s3cret@hub", false).unwrap_err();
+        assert!(!words.contains("s3cret"), "{words}");
+    }
+}

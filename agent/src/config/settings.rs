@@ -1,0 +1,196 @@
+//! The checked configuration that the agent runs with.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use mote_core::delivery::Backfill;
+use mote_core::log_line::Level;
+use mote_core::wire::lunasentri::Form;
+
+use super::keys::KEYS;
+
+/// What a key holds that must never be seen: it has no readable form but [`Secret::expose`].
+#[derive(Clone)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Hides `text`.
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The secret itself, for the one place that sends it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// The first eight hex digits of its SHA-256, by which people tell keys apart in a log.
+    pub fn fingerprint(&self) -> [u8; 8] {
+        let digest = ring::digest::digest(&ring::digest::SHA256, self.0.as_bytes());
+        let mut hex = [0; 8];
+        for (pair, byte) in hex.chunks_exact_mut(2).zip(digest.as_ref()) {
+            pair.copy_from_slice(&[
+                b"0123456789abcdef"[usize::from(byte >> 4)],
+                b"0123456789abcdef"[usize::from(byte & 15)],
+            ]);
+        }
+        hex
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+/// Every key's value.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `server_url`.
+    pub server_url: Option<String>,
+    /// `api_key`, or what `api_key_file` holds.
+    pub api_key: Option<Secret>,
+    /// `api_key_file`.
+    pub api_key_file: Option<PathBuf>,
+    /// `allow_http`.
+    pub allow_http: bool,
+    /// `interval`.
+    pub interval_ms: u64,
+    /// `system_info_period`.
+    pub system_info_period_ms: u64,
+    /// `payload`.
+    pub payload: Form,
+    /// `hostname`.
+    pub hostname: Option<String>,
+    /// `disk`.
+    pub disk: PathBuf,
+    /// `interfaces`.
+    pub interfaces: Vec<String>,
+    /// `timeout`.
+    pub timeout_ms: u64,
+    /// `connect_timeout`.
+    pub connect_timeout_ms: u64,
+    /// `max_retries`.
+    pub max_retries: u32,
+    /// `retry_backoff`.
+    pub retry_backoff_ms: u64,
+    /// `retry_max`.
+    pub retry_max_ms: u64,
+    /// `retry_jitter`.
+    pub retry_jitter_permille: u16,
+    /// `backfill`.
+    pub backfill: Backfill,
+    /// `backfill_rate`, as the time between two samples.
+    pub backfill_every_ms: Option<u64>,
+    /// `buffer.samples`.
+    pub buffer_samples: usize,
+    /// `tls.ca_file`.
+    pub tls_ca_file: Option<PathBuf>,
+    /// `agent.base_dir`.
+    pub base_dir: Option<PathBuf>,
+    /// `logging.level`.
+    pub log_level: Level,
+    /// `--proc`.
+    pub proc_root: PathBuf,
+    /// `--sys`.
+    pub sys_root: PathBuf,
+    /// `--rootfs`.
+    pub rootfs: PathBuf,
+    /// `--etc`.
+    pub etc: Option<PathBuf>,
+}
+
+impl Default for Settings {
+    /// What the table of keys says; the values here only fill the places until it did.
+    fn default() -> Self {
+        let mut settings = Self {
+            server_url: None,
+            api_key: None,
+            api_key_file: None,
+            allow_http: false,
+            interval_ms: 0,
+            system_info_period_ms: 0,
+            payload: Form::Both,
+            hostname: None,
+            disk: PathBuf::new(),
+            interfaces: Vec::new(),
+            timeout_ms: 0,
+            connect_timeout_ms: 0,
+            max_retries: 0,
+            retry_backoff_ms: 0,
+            retry_max_ms: 0,
+            retry_jitter_permille: 0,
+            backfill: Backfill::Auto,
+            backfill_every_ms: None,
+            buffer_samples: 0,
+            tls_ca_file: None,
+            base_dir: None,
+            log_level: Level::Info,
+            proc_root: PathBuf::new(),
+            sys_root: PathBuf::new(),
+            rootfs: PathBuf::new(),
+            etc: None,
+        };
+        for key in KEYS.iter().filter(|key| !key.default.is_empty()) {
+            // A test holds every default against its own reader.
+            let _ = (key.set)(&mut settings, key.default);
+        }
+        settings
+    }
+}
+
+impl Settings {
+    /// Where the device's /etc is.
+    pub fn etc_dir(&self) -> PathBuf {
+        self.etc.clone().unwrap_or_else(|| self.rootfs.join("etc"))
+    }
+
+    /// The watched path, seen from here.
+    pub fn disk_path(&self) -> PathBuf {
+        match self.disk.strip_prefix("/") {
+            Ok(inside) if self.rootfs != Path::new("/") => self.rootfs.join(inside),
+            _ => self.disk.clone(),
+        }
+    }
+
+    /// How long the backlog waits between two of its samples.
+    pub fn backfill_every_ms(&self) -> u64 {
+        self.backfill_every_ms.unwrap_or(self.interval_ms * 2)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_has_a_fingerprint_and_nothing_else() {
+        let secret = Secret::new("abc".into());
+        assert_eq!(&secret.fingerprint(), b"ba7816bf");
+        assert!(!format!("{secret:?}").contains("abc"));
+    }
+
+    #[test]
+    fn defaults_are_the_documented_ones() {
+        let settings = Settings::default();
+        assert_eq!(settings.interval_ms, 10_000);
+        assert_eq!(settings.system_info_period_ms, 3_600_000);
+        assert_eq!(settings.max_retries, 3);
+        assert_eq!(settings.retry_backoff_ms, 5_000);
+        assert_eq!(settings.buffer_samples, 8_640);
+        assert_eq!(settings.retry_jitter_permille, 200);
+        assert_eq!(settings.backfill_every_ms(), 20_000);
+    }
+
+    #[test]
+    fn the_watched_path_is_looked_for_in_the_root_that_was_given() {
+        let mut settings = Settings::default();
+        assert_eq!(settings.disk_path(), Path::new("/"));
+        settings.rootfs = "/host".into();
+        assert_eq!(settings.disk_path(), Path::new("/host"));
+        settings.disk = "/data".into();
+        assert_eq!(settings.disk_path(), Path::new("/host/data"));
+        assert_eq!(settings.etc_dir(), Path::new("/host/etc"));
+    }
+}

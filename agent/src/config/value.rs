@@ -1,0 +1,253 @@
+//! What a value in the configuration may look like.
+//!
+//! Every reader gives the value or the words that say what would be right; nothing falls back to
+//! a default. Durations are written as Go writes them (`500ms`, `1m30s`), because the agents that
+//! mote replaces do so.
+
+use std::path::PathBuf;
+
+use mote_core::delivery::Backfill;
+use mote_core::log_line::Level;
+use mote_core::wire::lunasentri::Form;
+
+/// Milliseconds of a duration within `range`.
+pub fn duration_ms(text: &str, range: (u64, u64)) -> Result<u64, String> {
+    let ms = parse_duration_ms(text)?;
+    if ms < range.0 || ms > range.1 {
+        return Err(format!(
+            "{text:?} is out of range: it must be from {} to {}",
+            write_duration(range.0),
+            write_duration(range.1)
+        ));
+    }
+    Ok(ms)
+}
+
+fn parse_duration_ms(text: &str) -> Result<u64, String> {
+    let wrong = || format!("{text:?} is not a duration: write it like 500ms, 10s, 1m30s or 1h");
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) && text != "0" {
+        return Err(format!("{text:?} has no unit: write {text}s for seconds"));
+    }
+    if text == "0" {
+        return Ok(0);
+    }
+    let mut total_us: u64 = 0;
+    let mut rest = text;
+    if rest.is_empty() {
+        return Err(wrong());
+    }
+    while !rest.is_empty() {
+        let end = rest
+            .find(|c: char| c.is_ascii_alphabetic() || c == 'µ')
+            .ok_or_else(wrong)?;
+        let (number, after) = rest.split_at(end);
+        let unit_end = after
+            .find(|c: char| c.is_ascii_digit() || c == '.')
+            .unwrap_or(after.len());
+        let (unit, after) = after.split_at(unit_end);
+        let unit_us: u64 = match unit {
+            "us" | "µs" => 1,
+            "ms" => 1_000,
+            "s" => 1_000_000,
+            "m" => 60_000_000,
+            "h" => 3_600_000_000,
+            _ => return Err(wrong()),
+        };
+        let part_us = scaled(number, unit_us).ok_or_else(wrong)?;
+        total_us = total_us.checked_add(part_us).ok_or_else(wrong)?;
+        rest = after;
+    }
+    Ok(total_us / 1_000)
+}
+
+/// `number` × `unit`, where `number` may have a fraction.
+fn scaled(number: &str, unit: u64) -> Option<u64> {
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if whole.is_empty() && fraction.is_empty() {
+        return None;
+    }
+    let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_digits(whole) || !is_digits(fraction) {
+        return None;
+    }
+    let mut value = if whole.is_empty() {
+        0
+    } else {
+        whole.parse::<u64>().ok()?
+    };
+    value = value.checked_mul(unit)?;
+    let mut place = unit;
+    for digit in fraction.bytes() {
+        place /= 10;
+        value = value.checked_add(place * u64::from(digit - b'0'))?;
+    }
+    Some(value)
+}
+
+/// A duration as it may be written.
+pub fn write_duration(ms: u64) -> String {
+    match ms {
+        0 => "0".into(),
+        _ if ms % 3_600_000 == 0 => format!("{}h", ms / 3_600_000),
+        _ if ms % 60_000 == 0 => format!("{}m", ms / 60_000),
+        _ if ms % 1_000 == 0 => format!("{}s", ms / 1_000),
+        _ => format!("{ms}ms"),
+    }
+}
+
+/// A whole number within `range`.
+pub fn count(text: &str, range: (u64, u64)) -> Result<u64, String> {
+    match text.parse() {
+        Ok(value) if (range.0..=range.1).contains(&value) => Ok(value),
+        _ => Err(format!(
+            "{text:?} is not a whole number from {} to {}",
+            range.0, range.1
+        )),
+    }
+}
+
+/// A decimal number within `range`, all in thousandths.
+pub fn permille(text: &str, range: (u64, u64)) -> Result<u64, String> {
+    match scaled(text, 1_000) {
+        Some(value) if (range.0..=range.1).contains(&value) => Ok(value),
+        _ => Err(format!(
+            "{text:?} is not a number from {} to {}",
+            write_permille(range.0),
+            write_permille(range.1)
+        )),
+    }
+}
+
+fn write_permille(value: u64) -> String {
+    let text = format!("{}.{:03}", value / 1_000, value % 1_000);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// True or false.
+pub fn truth(text: &str) -> Result<bool, String> {
+    match text {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(format!("{text:?} must be true or false")),
+    }
+}
+
+/// Words that are not empty.
+pub fn words(text: &str) -> Result<String, String> {
+    if text.is_empty() {
+        Err("is empty".into())
+    } else {
+        Ok(text.into())
+    }
+}
+
+/// A path; it need not exist yet.
+pub fn path(text: &str) -> Result<PathBuf, String> {
+    if text.contains('\0') {
+        Err("has a NUL byte".into())
+    } else {
+        words(text).map(PathBuf::from)
+    }
+}
+
+/// Words with commas between them.
+pub fn list(text: &str) -> Vec<String> {
+    text.split(',')
+        .map(str::trim)
+        .filter(|word| !word.is_empty())
+        .map(String::from)
+        .collect()
+}
+
+/// Which names a payload carries.
+pub fn form(text: &str) -> Result<Form, String> {
+    match text {
+        "both" => Ok(Form::Both),
+        "documented" => Ok(Form::Documented),
+        "live" => Ok(Form::Live),
+        _ => Err(format!("{text:?} must be both, documented or live")),
+    }
+}
+
+/// Whether held samples are sent later.
+pub fn backfill(text: &str) -> Result<Backfill, String> {
+    match text {
+        "auto" => Ok(Backfill::Auto),
+        // YAML 1.1 readers turn these two into true and false; so do people.
+        "on" | "true" => Ok(Backfill::On),
+        "off" | "false" => Ok(Backfill::Off),
+        _ => Err(format!("{text:?} must be auto, on or off")),
+    }
+}
+
+/// The lowest level that is logged.
+pub fn level(text: &str) -> Result<Level, String> {
+    match text {
+        "debug" => Ok(Level::Debug),
+        "info" => Ok(Level::Info),
+        "warn" | "warning" => Ok(Level::Warn),
+        "error" => Ok(Level::Error),
+        _ => Err(format!("{text:?} must be debug, info, warn or error")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANY: (u64, u64) = (0, u64::MAX);
+
+    #[test]
+    fn durations_are_read_as_go_writes_them() {
+        for (text, ms) in [
+            ("500ms", 500),
+            ("10s", 10_000),
+            ("1m30s", 90_000),
+            ("1h", 3_600_000),
+            ("1.5h", 5_400_000),
+            ("1h0m0.25s", 3_600_250),
+            (".5s", 500),
+            ("2500us", 2),
+            ("0", 0),
+            ("0s", 0),
+        ] {
+            assert_eq!(duration_ms(text, ANY), Ok(ms), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_duration_is_refused_with_a_remedy() {
+        for text in [
+            "",
+            "s",
+            "10 s",
+            "ten",
+            "-1s",
+            "1d",
+            "1.2.3s",
+            "99999999999999h",
+            "1s2",
+            "s1",
+        ] {
+            let words = duration_ms(text, ANY).unwrap_err();
+            assert!(words.contains("write it like 500ms"), "{text}: {words}");
+        }
+        assert!(
+            duration_ms("10", ANY)
+                .unwrap_err()
+                .contains("write 10s for seconds")
+        );
+        let words = duration_ms("50ms", (100, 86_400_000)).unwrap_err();
+        assert!(words.contains("from 100ms to 24h"), "{words}");
+    }
+
+    #[test]
+    fn decimals_are_read_in_thousandths() {
+        assert_eq!(permille("0.2", (0, 1_000)), Ok(200));
+        assert_eq!(permille("1", (0, 1_000)), Ok(1_000));
+        assert_eq!(permille("0.0005", (0, 1_000)), Ok(0));
+        for text in ["1.001", "-0.1", "", ".", "0,2", "1e3"] {
+            assert!(permille(text, (0, 1_000)).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! The agent: everything that `mote-core` refuses. Files, sockets, signals, the clock.
+//!
+//! One thread, one wait. [`agent`] is the loop; [`reactor`] is the only place that sleeps;
+//! [`device`] is what is due; [`uplink`] sends one request at a time on the reactor; [`service`]
+//! knows what is said to whom; [`config`] is where it all comes from.
+
+pub mod agent;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod device;
+pub mod log;
+pub mod reactor;
+pub mod sampler;
+pub mod service;
+pub mod state;
+pub mod sysinfo;
+pub mod uplink;

@@ -1,0 +1,169 @@
+//! The one wait: everything that the agent waits for, it waits for in [`Reactor::wait`].
+//!
+//! One `poll(2)` looks at the signals, at the DNS socket while a look-up is under way, and at the
+//! uplink's socket while a request is. Before it sleeps and whenever it wakes it does what is due:
+//! takes the sample, moves a look-up on. What is due never blocks and never sends; it puts things
+//! where the loop finds them. So the sample is on time while a handshake hangs, with one thread.
+//!
+//! The re-entrancy rule: [`Reactor::turn`] is the only place that touches the device's state
+//! while a request is under way, and the uplink holds no borrow of it. The uplink reaches the
+//! reactor through [`crate::uplink::link::Link`], whose lock is held for the time of a wait only.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+
+use mote_core::log_line::Value;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::iterator::backend::SignalDelivery;
+use signal_hook::iterator::exfiltrator::SignalOnly;
+
+use crate::clock;
+use crate::device::Device;
+use crate::log;
+use crate::uplink::dns::Stub;
+
+/// What a caller of [`Reactor::wait`] waits for, besides what is always looked at.
+#[derive(Debug, Clone, Copy)]
+pub enum Interest<'a> {
+    /// A socket that is to become readable or writable.
+    Socket(BorrowedFd<'a>, PollFlags),
+    /// The look-up under way in [`Reactor::stub`].
+    Name,
+    /// A new sample in the outbox.
+    Sample,
+}
+
+/// Why a wait ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wake {
+    /// What was waited for is there.
+    Ready,
+    /// The given moment came first.
+    TimedOut,
+    /// The agent is to stop.
+    Stop,
+}
+
+/// Owns all that is looked at and done while waiting.
+#[derive(Debug)]
+pub struct Reactor {
+    signals: SignalDelivery<UnixStream, SignalOnly>,
+    stop: bool,
+    /// Samples and holds them.
+    pub device: Device,
+    /// Looks names up.
+    pub stub: Stub,
+}
+
+impl Reactor {
+    /// Takes over the signals of the process.
+    pub fn new(device: Device) -> std::io::Result<Self> {
+        let (read, write) = UnixStream::pair()?;
+        // SIGXFSZ would end the process at a file size limit; caught, the write says EFBIG.
+        let signals =
+            SignalDelivery::with_pipe(read, write, SignalOnly, [SIGTERM, SIGINT, SIGXFSZ])?;
+        Ok(Self {
+            signals,
+            stop: false,
+            device,
+            stub: Stub::default(),
+        })
+    }
+
+    /// Whether a signal asked the agent to stop.
+    pub fn stopping(&self) -> bool {
+        self.stop
+    }
+
+    /// Waits for `interest` until `until_ms`, doing what is due meanwhile.
+    pub fn wait(&mut self, interest: Interest<'_>, until_ms: u64) -> Wake {
+        loop {
+            let due_ms = self.turn(clock::boot_ms());
+            if self.stop {
+                return Wake::Stop;
+            }
+            match interest {
+                Interest::Name if !self.stub.is_busy() => return Wake::Ready,
+                Interest::Sample if self.device.take_news() => return Wake::Ready,
+                _ => {}
+            }
+            let now_ms = clock::boot_ms();
+            if now_ms >= until_ms {
+                return Wake::TimedOut;
+            }
+            let ready = self.sleep(interest, due_ms.min(until_ms).saturating_sub(now_ms));
+            if ready.signals {
+                self.take_signals();
+            }
+            if ready.socket && !self.stop {
+                self.turn(clock::boot_ms());
+                return Wake::Ready;
+            }
+        }
+    }
+
+    /// Does what is due at `now_ms`; returns when something is due next.
+    fn turn(&mut self, now_ms: u64) -> u64 {
+        self.device.turn(now_ms).min(self.stub.turn(now_ms))
+    }
+
+    fn take_signals(&mut self) {
+        for signal in self.signals.pending() {
+            let name = match signal {
+                SIGTERM => "SIGTERM",
+                SIGINT => "SIGINT",
+                _ => continue,
+            };
+            if !self.stop {
+                log::info("Stopping", &[("signal", Value::Str(name))]);
+            }
+            self.stop = true;
+        }
+    }
+
+    /// Sleeps for at most `for_ms`, or until a descriptor is ready.
+    fn sleep(&self, interest: Interest<'_>, for_ms: u64) -> Ready {
+        let timeout = PollTimeout::try_from(for_ms.min(60_000)).unwrap_or(PollTimeout::ZERO);
+        let mut watched: heapless::Vec<PollFd<'_>, 3> = heapless::Vec::new();
+        // Three places for at most three descriptors: no push is refused.
+        let _ = watched.push(PollFd::new(
+            self.signals.get_read().as_fd(),
+            PollFlags::POLLIN,
+        ));
+        let socket_at = match interest {
+            Interest::Socket(fd, events) => {
+                let _ = watched.push(PollFd::new(fd, events));
+                Some(1)
+            }
+            Interest::Name | Interest::Sample => None,
+        };
+        if let Some(fd) = self.stub.socket() {
+            let _ = watched.push(PollFd::new(fd, PollFlags::POLLIN));
+        }
+        match poll(&mut watched, timeout) {
+            // A closed or broken descriptor is ready too: reading it tells what happened.
+            Ok(1..) => {
+                let is_ready = |at: usize| watched[at].any().unwrap_or(true);
+                Ready {
+                    signals: is_ready(0),
+                    socket: socket_at.is_some_and(is_ready),
+                }
+            }
+            Ok(_) | Err(Errno::EINTR) => Ready::default(),
+            Err(error) => {
+                // Only a kernel out of memory gets here (ENOMEM); the next turn tries again.
+                log::error("Waiting failed", &[("error", Value::Str(error.desc()))]);
+                Ready::default()
+            }
+        }
+    }
+}
+
+/// What a sleep ended with.
+#[derive(Debug, Clone, Copy, Default)]
+struct Ready {
+    signals: bool,
+    socket: bool,
+}

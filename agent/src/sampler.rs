@@ -1,0 +1,369 @@
+//! Reads the hot files of `/proc` and the watched file system, and makes a sample of them.
+//!
+//! The files are held open and read again from the start with `pread(2)` into one fixed buffer,
+//! so that a sample costs a handful of system calls and no heap. What a kernel lacks stays absent
+//! in the sample; a file that cannot be read is tried again at every sample, and said once.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use mote_core::cpu_meter::CpuMeter;
+use mote_core::log_line::Value;
+use mote_core::network::NetTotals;
+use mote_core::proc::meminfo::MemInfo;
+use mote_core::proc::net_dev::{self, Interface};
+use mote_core::proc::stat::CpuTimes;
+use mote_core::proc::uptime::Uptime;
+use mote_core::sample::{NetBytes, Sample, Tenths};
+use nix::sys::statvfs::statvfs;
+use nix::unistd::{AccessFlags, access};
+
+use crate::config::Settings;
+use crate::log;
+
+/// Holds the first line of stat, all of meminfo's lines that count, and a good many interfaces.
+const BUFFER_BYTES: usize = 8 * 1024;
+/// The first line of /proc/stat is all that a sample needs of it.
+const STAT_BYTES: usize = 512;
+/// No device has this many bytes of interfaces; a file that goes on is not what it says it is.
+const NET_DEV_BYTES: u64 = 1024 * 1024;
+/// Interfaces that are remembered one by one.
+const INTERFACES: usize = 64;
+/// IFNAMSIZ, with its NUL byte.
+const NAME_BYTES: usize = 16;
+
+/// Takes samples.
+#[derive(Debug)]
+pub struct Sampler {
+    stat: Source,
+    meminfo: Source,
+    net_dev: Source,
+    uptime: Source,
+    disk: CString,
+    disk_said: bool,
+    cpu: CpuMeter,
+    network: Network,
+    buffer: Box<[u8; BUFFER_BYTES]>,
+}
+
+impl Sampler {
+    /// Opens what `settings` point to. Nothing is read yet.
+    pub fn new(settings: &Settings) -> Self {
+        let source = |name: &'static str| Source::new(&settings.proc_root, name);
+        Self {
+            stat: source("stat"),
+            meminfo: source("meminfo"),
+            net_dev: source("net/dev"),
+            uptime: source("uptime"),
+            // A path from the configuration has no NUL byte: its reader refuses that.
+            disk: CString::new(settings.disk_path().as_os_str().as_bytes()).unwrap_or_default(),
+            disk_said: false,
+            cpu: CpuMeter::default(),
+            network: Network::new(settings),
+            buffer: Box::new([0; BUFFER_BYTES]),
+        }
+    }
+
+    /// Begins the window over which the first sample's CPU share is measured.
+    pub fn begin(&mut self) {
+        self.read_cpu();
+    }
+
+    /// Takes sample `number` at `boot_ms`.
+    pub fn take(&mut self, number: u32, boot_ms: u64) -> Sample {
+        Sample {
+            number,
+            boot_ms,
+            wall_ms: None,
+            with_info: false,
+            cpu: self.read_cpu(),
+            memory: self.read_memory(),
+            disk: self.read_disk(),
+            network: self.read_network(),
+            uptime_s: self.read_uptime(),
+        }
+    }
+
+    fn read_cpu(&mut self) -> Tenths {
+        let Some(text) = self.stat.read(&mut self.buffer[..STAT_BYTES]) else {
+            return Tenths::ABSENT;
+        };
+        match CpuTimes::parse(text) {
+            Ok(times) => {
+                self.stat.said = false;
+                self.cpu.update(times)
+            }
+            Err(error) => {
+                self.stat.say(&error);
+                Tenths::ABSENT
+            }
+        }
+    }
+
+    fn read_memory(&mut self) -> Tenths {
+        let Some(text) = self.meminfo.read(&mut self.buffer[..]) else {
+            return Tenths::ABSENT;
+        };
+        match MemInfo::parse(text) {
+            Ok(memory) => {
+                self.meminfo.said = false;
+                Tenths::of(
+                    memory.total_kb.saturating_sub(memory.available_kb),
+                    memory.total_kb,
+                )
+            }
+            Err(error) => {
+                self.meminfo.say(&error);
+                Tenths::ABSENT
+            }
+        }
+    }
+
+    fn read_disk(&mut self) -> Tenths {
+        match statvfs(self.disk.as_c_str()) {
+            Ok(disk) => {
+                self.disk_said = false;
+                // As df counts: blocks that only root may fill are neither used nor available.
+                let used = u64::from(disk.blocks()).saturating_sub(disk.blocks_free().into());
+                Tenths::of(used, used.saturating_add(disk.blocks_available().into()))
+            }
+            Err(error) => {
+                if !self.disk_said {
+                    self.disk_said = true;
+                    let path = self.disk.to_string_lossy();
+                    log::warn(
+                        "Cannot read the file system, its figures are left out",
+                        &[
+                            ("path", Value::Str(&path)),
+                            ("error", Value::Str(error.desc())),
+                        ],
+                    );
+                }
+                Tenths::ABSENT
+            }
+        }
+    }
+
+    fn read_network(&mut self) -> Option<NetBytes> {
+        self.network.begin();
+        let mut offset = 0;
+        let mut held = 0;
+        loop {
+            let bytes = self.net_dev.read_at(&mut self.buffer[held..], offset)?;
+            offset += bytes as u64;
+            let text = &self.buffer[..held + bytes];
+            let whole = text
+                .iter()
+                .rposition(|byte| *byte == b'\n')
+                .map_or(0, |at| at + 1);
+            for line in text[..whole]
+                .split(|byte| *byte == b'\n')
+                .filter(|line| !line.is_empty())
+            {
+                match net_dev::parse_line(line) {
+                    Ok(Some(interface)) => self.network.add(&interface),
+                    Ok(None) => {}
+                    Err(error) => {
+                        self.net_dev.say(&error);
+                        return None;
+                    }
+                }
+            }
+            let rest = text.len() - whole;
+            self.buffer.copy_within(whole..whole + rest, 0);
+            held = rest;
+            if bytes == 0 {
+                break;
+            }
+            if held == BUFFER_BYTES || offset > NET_DEV_BYTES {
+                self.net_dev.say(&"not a list of interfaces");
+                return None;
+            }
+        }
+        if held > 0 {
+            self.net_dev.say(&"the last line was cut");
+            return None;
+        }
+        self.net_dev.said = false;
+        Some(self.network.finish())
+    }
+
+    fn read_uptime(&mut self) -> Option<u32> {
+        let text = self.uptime.read(&mut self.buffer[..])?;
+        match Uptime::parse(text) {
+            Ok(uptime) => {
+                self.uptime.said = false;
+                u32::try_from(uptime.up_hundredths / 100).ok()
+            }
+            Err(error) => {
+                self.uptime.say(&error);
+                None
+            }
+        }
+    }
+}
+
+/// A file that is read over and over.
+#[derive(Debug)]
+struct Source {
+    path: PathBuf,
+    file: Option<File>,
+    said: bool,
+}
+
+impl Source {
+    fn new(root: &Path, name: &str) -> Self {
+        Self {
+            path: root.join(name),
+            file: None,
+            said: false,
+        }
+    }
+
+    /// The start of the file, as much as `buffer` holds.
+    fn read<'b>(&mut self, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
+        let bytes = self.read_at(buffer, 0)?;
+        Some(&buffer[..bytes])
+    }
+
+    fn read_at(&mut self, buffer: &mut [u8], offset: u64) -> Option<usize> {
+        let read = match &self.file {
+            Some(file) => file.read_at(buffer, offset),
+            None => File::open(&self.path).and_then(|file| {
+                let bytes = file.read_at(buffer, offset);
+                self.file = Some(file);
+                bytes
+            }),
+        };
+        match read {
+            Ok(bytes) => Some(bytes),
+            Err(error) => {
+                self.file = None;
+                self.say(&error);
+                None
+            }
+        }
+    }
+
+    /// Says what is wrong with the file, unless that was said already.
+    fn say(&mut self, error: &dyn std::fmt::Display) {
+        if self.said {
+            return;
+        }
+        self.said = true;
+        let (path, error) = (self.path.to_string_lossy(), error.to_string());
+        log::warn(
+            "Cannot read the kernel's figures, they are left out",
+            &[("path", Value::Str(&path)), ("error", Value::Str(&error))],
+        );
+    }
+}
+
+/// Which interfaces count, and their sum.
+#[derive(Debug)]
+struct Network {
+    /// Those named in the configuration; if empty, the physical ones.
+    named: Vec<String>,
+    /// `<sys>/class/net/`.
+    folder: Vec<u8>,
+    /// What sysfs said of interfaces, so that it is asked once for each.
+    kinds: heapless::Vec<Kind, INTERFACES>,
+    chosen: NetTotals<INTERFACES>,
+    /// All but loopback: what counts where nothing is physical, as in a container.
+    others: NetTotals<INTERFACES>,
+    any_chosen: bool,
+}
+
+#[derive(Debug)]
+struct Kind {
+    name: [u8; NAME_BYTES],
+    physical: bool,
+    seen: bool,
+}
+
+impl Network {
+    fn new(settings: &Settings) -> Self {
+        let mut folder = settings
+            .sys_root
+            .join("class/net")
+            .into_os_string()
+            .into_encoded_bytes();
+        folder.push(b'/');
+        Self {
+            named: settings.interfaces.clone(),
+            folder,
+            kinds: heapless::Vec::new(),
+            chosen: NetTotals::new(),
+            others: NetTotals::new(),
+            any_chosen: false,
+        }
+    }
+
+    fn begin(&mut self) {
+        self.chosen.begin();
+        self.others.begin();
+        for kind in &mut self.kinds {
+            kind.seen = false;
+        }
+    }
+
+    fn add(&mut self, interface: &Interface<'_>) {
+        if self.named.is_empty() {
+            if self.is_physical(interface.name) {
+                self.any_chosen = true;
+                self.chosen.add(interface);
+            } else if interface.name != b"lo" {
+                self.others.add(interface);
+            }
+        } else if self
+            .named
+            .iter()
+            .any(|name| name.as_bytes() == interface.name)
+        {
+            self.chosen.add(interface);
+        }
+    }
+
+    fn finish(&mut self) -> NetBytes {
+        // An interface that is made anew under its old name may be of another kind.
+        self.kinds.retain(|kind| kind.seen);
+        let (chosen, others) = (self.chosen.finish(), self.others.finish());
+        if self.any_chosen || !self.named.is_empty() {
+            chosen
+        } else {
+            others
+        }
+    }
+
+    /// Whether hardware is behind it: sysfs then has a `device` in its folder.
+    fn is_physical(&mut self, name: &[u8]) -> bool {
+        let mut key = [0; NAME_BYTES];
+        let Some(place) = key
+            .get_mut(..name.len())
+            .filter(|_| name.len() < NAME_BYTES)
+        else {
+            return false;
+        };
+        place.copy_from_slice(name);
+        if let Some(kind) = self.kinds.iter_mut().find(|kind| kind.name == key) {
+            kind.seen = true;
+            return kind.physical;
+        }
+        let mut path: heapless::Vec<u8, 512> = heapless::Vec::new();
+        let whole = [&self.folder[..], name, b"/device"];
+        let fits = whole
+            .iter()
+            .all(|part| path.extend_from_slice(part).is_ok());
+        let physical = fits && access(path.as_slice(), AccessFlags::F_OK).is_ok();
+        // With more interfaces than places, the rest are looked up at every sample.
+        let _ = self.kinds.push(Kind {
+            name: key,
+            physical,
+            seen: true,
+        });
+        physical
+    }
+}

@@ -1,0 +1,359 @@
+//! The metrics server: which sample it gets next, in what words, and what its answer means here.
+//!
+//! The order and the pace are `mote_core::delivery`'s. This file turns a held sample into a
+//! request, and an answer into a log line. What a sample's first sending gave it (its wall time,
+//! whether the system information goes along) is written back into the outbox, so that a repeat
+//! is the same bytes under the same `Idempotency-Key`.
+
+use std::sync::Arc;
+
+use mote_core::delivery::{Delivery, Next, Outcome, Policy, Settled};
+use mote_core::log_line::Value;
+use mote_core::outbox::Cursor;
+use mote_core::text;
+use mote_core::wire::lunasentri::{EncodeError, Form, encode, is_documented_acceptance};
+use ureq::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, USER_AGENT};
+use ureq::http::{HeaderValue, Method, Uri};
+
+use crate::clock;
+use crate::config::settings::Settings;
+use crate::config::{Secret, key_from_file};
+use crate::device::{Device, Samples};
+use crate::log;
+use crate::sysinfo::Inventory;
+use crate::uplink::link::Link;
+use crate::uplink::{Answer, DeliveryError, Request, Uplink};
+
+/// A payload with every string at its longest fits.
+const PAYLOAD_BYTES: usize = 8 * 1024;
+/// How much of a server's own words is logged.
+const WORDS_BYTES: usize = 200;
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// The metrics server.
+#[derive(Debug)]
+pub struct MetricsServer {
+    uri: Uri,
+    headers: HeaderMap,
+    /// Begins every `Idempotency-Key`: `<device>-<start>-`.
+    key_prefix: String,
+    form: Form,
+    hostname: String,
+    settings: Settings,
+    api_key: Secret,
+    delivery: Delivery,
+    inventory: Inventory,
+    /// The information is to go with what is sent next.
+    info_due: bool,
+    info_next_ms: u64,
+    payload: Box<[u8; PAYLOAD_BYTES]>,
+}
+
+/// Why the server cannot be talked to as configured.
+pub type SetupError = Box<str>;
+
+impl MetricsServer {
+    /// Prepares for `settings`, as `hostname`, with `device` and `start` in every key.
+    pub fn new(
+        settings: &Settings,
+        uri: Uri,
+        hostname: String,
+        key_prefix: String,
+        seed: u64,
+    ) -> Result<Self, SetupError> {
+        let api_key = settings.api_key.clone().ok_or("api_key is missing")?;
+        let policy = Policy {
+            retry_first_ms: settings.retry_backoff_ms,
+            retry_cap_ms: settings.retry_max_ms,
+            jitter_permille: settings.retry_jitter_permille,
+            max_retries: settings.max_retries,
+            backfill: settings.backfill,
+            backfill_every_ms: settings.backfill_every_ms(),
+        };
+        let inventory = Inventory::read(settings, &hostname);
+        inventory.log();
+        Ok(Self {
+            uri,
+            headers: headers(&api_key)?,
+            key_prefix,
+            form: settings.payload,
+            hostname,
+            settings: settings.clone(),
+            api_key,
+            delivery: Delivery::new(policy, seed),
+            inventory,
+            info_due: true,
+            info_next_ms: clock::boot_ms() + settings.system_info_period_ms,
+            payload: Box::new([0; PAYLOAD_BYTES]),
+        })
+    }
+
+    /// What to send now, or how long to wait.
+    pub fn next(&self, outbox: &Samples, now_ms: u64) -> Next {
+        self.delivery.next(outbox, now_ms)
+    }
+
+    /// Sends the sample at `cursor` and takes what comes of it.
+    pub fn deliver(&mut self, link: &Arc<Link>, uplink: &mut Uplink, cursor: Cursor) {
+        let now_ms = clock::boot_ms();
+        self.renew_inventory(&link.reactor().device.outbox, now_ms);
+        // The bytes are copied out here: while the request runs, samples go on coming in.
+        let Some((number, length)) = self.prepare(&mut link.reactor().device, cursor) else {
+            return;
+        };
+        if self.delivery.failures() > 0 {
+            log::info(
+                "Retrying metrics send",
+                &[
+                    ("attempt", Value::Uint(self.delivery.failures().into())),
+                    ("max_retries", Value::Uint(self.settings.max_retries.into())),
+                ],
+            );
+        }
+        let mut headers = self.headers.clone();
+        let key = format!("{}{number}", self.key_prefix);
+        let Ok(key) = HeaderValue::try_from(key) else {
+            return;
+        };
+        headers.insert(IDEMPOTENCY_KEY, key);
+        let request = Request {
+            method: Method::POST,
+            uri: &self.uri,
+            headers,
+            body: &self.payload[..length],
+        };
+        let sent = uplink.send(&request);
+        if matches!(sent, Err(DeliveryError::Stopped)) {
+            return;
+        }
+        let key_refused = self.settle(&mut link.reactor().device, cursor, &sent);
+        if key_refused {
+            self.read_key_again();
+        }
+    }
+
+    /// Gives the sample what its first sending gives it, and writes its payload.
+    fn prepare(&mut self, device: &mut Device, cursor: Cursor) -> Option<(u32, usize)> {
+        let outbox = &mut device.outbox;
+        let mut sample = outbox.get(cursor)?;
+        if sample.wall_ms.is_none() {
+            sample.stamp(clock::boot_ms(), clock::wall_ms());
+            sample.with_info = self.info_due && self.form != Form::Documented;
+            outbox.update(cursor, &sample);
+        }
+        let info = self.inventory.as_info();
+        let info = sample.with_info.then_some(&info);
+        match encode(
+            self.form,
+            &self.hostname,
+            &sample,
+            info,
+            &mut self.payload[..],
+        ) {
+            Ok(length) => Some((sample.number, length)),
+            Err(error) => {
+                let reason = match error {
+                    EncodeError::Full => "its payload is larger than 8 KiB: shorten hostname",
+                    EncodeError::NoTime => "it has no time",
+                };
+                log::error("Sample dropped", &[("error", Value::Str(reason))]);
+                outbox.remove(cursor);
+                device.counts.dropped_refused += 1;
+                None
+            }
+        }
+    }
+
+    /// Takes the outcome; `true` if the key was refused.
+    fn settle(
+        &mut self,
+        device: &mut Device,
+        cursor: Cursor,
+        sent: &Result<Answer<'_>, DeliveryError>,
+    ) -> bool {
+        let now_ms = clock::boot_ms();
+        let sample = device.outbox.get(cursor);
+        let outcome = match sent {
+            Ok(answer) => Outcome::Answer {
+                status: answer.status,
+                retry_after_ms: answer.retry_after_ms,
+                documented: is_documented_acceptance(answer.body),
+            },
+            Err(_) => Outcome::NoAnswer,
+        };
+        let words = sent
+            .as_ref()
+            .err()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        let settled = self
+            .delivery
+            .settle(&mut device.outbox, cursor, outcome, now_ms);
+        let held = Value::Uint(device.outbox.len() as u64);
+        match settled {
+            Settled::Delivered {
+                after_failures,
+                dropped,
+            } => {
+                device.counts.sent += 1;
+                device.counts.dropped_late += u64::from(dropped);
+                if sample.is_some_and(|sample| sample.with_info) {
+                    self.info_due = false;
+                }
+                if let (Ok(answer), Some(sample)) = (sent, sample) {
+                    log::info(
+                        "Metrics sent successfully",
+                        &[
+                            ("status_code", Value::Uint(answer.status.into())),
+                            ("cpu_pct", Value::Tenths(sample.cpu)),
+                            ("mem_pct", Value::Tenths(sample.memory)),
+                            ("disk_pct", Value::Tenths(sample.disk)),
+                            ("took_ms", Value::Uint(answer.took_ms)),
+                        ],
+                    );
+                }
+                if after_failures > 0 {
+                    log::info(
+                        "Server is back",
+                        &[
+                            ("failures", Value::Uint(after_failures.into())),
+                            ("held", held),
+                            ("dropped", Value::Uint(dropped.into())),
+                        ],
+                    );
+                }
+            }
+            Settled::Refused { hold_ms } => {
+                device.counts.dropped_refused += 1;
+                let mut fields = what_happened(sent, &words);
+                fields.extend(hold_ms.map(|ms| ("retry_in_ms", Value::Uint(ms))));
+                log::error("Sample refused by the server and dropped", &fields);
+            }
+            Settled::Retry {
+                attempt,
+                in_ms,
+                holding,
+            } => {
+                let mut fields = what_happened(sent, &words);
+                fields.extend([
+                    ("attempt", Value::Uint(attempt.into())),
+                    ("retry_in_ms", Value::Uint(in_ms)),
+                ]);
+                if holding {
+                    fields.push(("held", held));
+                    log::error("Metrics send failed, holding samples", &fields);
+                } else {
+                    log::error("Metrics send failed", &fields);
+                }
+            }
+            Settled::KeyRefused { in_ms, first } => {
+                if first {
+                    let mut fields = what_happened(sent, &words);
+                    fields.extend([("retry_in_ms", Value::Uint(in_ms)), ("held", held)]);
+                    log::error("API key refused, holding samples: check api_key", &fields);
+                }
+                return true;
+            }
+            Settled::NotThere { in_ms, first } => {
+                if first {
+                    let mut fields = what_happened(sent, &words);
+                    fields.extend([("retry_in_ms", Value::Uint(in_ms)), ("held", held)]);
+                    log::error(
+                        "What answers is not the metrics server, holding samples: check server_url",
+                        &fields,
+                    );
+                }
+            }
+        }
+        false
+    }
+
+    /// Keys are changed on servers first; the file may hold the new one by now.
+    fn read_key_again(&mut self) {
+        let Some(path) = &self.settings.api_key_file else {
+            return;
+        };
+        match key_from_file(path) {
+            Ok(key) if key.expose() != self.api_key.expose() => match headers(&key) {
+                Ok(headers) => {
+                    self.headers = headers;
+                    log::set_key_hash(key.fingerprint());
+                    self.api_key = key;
+                    self.delivery.retry_now();
+                    log::info("API key read again", &[]);
+                }
+                Err(error) => log::error("API key not usable", &[("error", Value::Str(&error))]),
+            },
+            Ok(_) => {}
+            Err(error) => {
+                let error = error.to_string();
+                log::error("API key not read again", &[("error", Value::Str(&error))]);
+            }
+        }
+    }
+
+    /// Reads the system information again when its period is over, but not while a held sample
+    /// was already tried with what it says now: a repeat must be the same bytes.
+    fn renew_inventory(&mut self, outbox: &Samples, now_ms: u64) {
+        if now_ms < self.info_next_ms || outbox.any(|sample| sample.with_info) {
+            return;
+        }
+        self.inventory = Inventory::read(&self.settings, &self.hostname);
+        self.inventory.log();
+        self.info_due = true;
+        self.info_next_ms = now_ms + self.settings.system_info_period_ms;
+    }
+}
+
+impl Inventory {
+    fn log(&self) {
+        let info = self.as_info();
+        log::info(
+            "System info collected",
+            &[
+                ("hostname", Value::Str(info.hostname)),
+                ("platform", Value::Str(info.platform)),
+                ("platform_version", Value::Str(info.platform_version)),
+                ("kernel_version", Value::Str(info.kernel_version)),
+                ("cpu_cores", Value::Uint(info.cpu_cores.into())),
+                ("memory_total_mb", Value::Uint(info.memory_total_mb)),
+                ("disk_total_gb", Value::Uint(info.disk_total_gb)),
+            ],
+        );
+    }
+}
+
+fn headers(api_key: &Secret) -> Result<HeaderMap, SetupError> {
+    let mut bearer = HeaderValue::try_from(format!("Bearer {}", api_key.expose()))
+        .map_err(|_| "api_key has characters that an HTTP header cannot carry")?;
+    bearer.set_sensitive(true);
+    let mut headers = HeaderMap::with_capacity(4);
+    headers.insert(AUTHORIZATION, bearer);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(
+        USER_AGENT,
+        HeaderValue::from_static(concat!("mote/", env!("CARGO_PKG_VERSION"))),
+    );
+    Ok(headers)
+}
+
+/// The fields of a log line that say why; `words` are the error's own.
+fn what_happened<'a>(
+    sent: &'a Result<Answer<'_>, DeliveryError>,
+    words: &'a str,
+) -> Vec<(&'static str, Value<'a>)> {
+    match sent {
+        Ok(answer) => {
+            let body = str::from_utf8(answer.body).unwrap_or("(not text)");
+            let mut fields = vec![("status_code", Value::Uint(answer.status.into()))];
+            if !body.is_empty() {
+                fields.push(("answer", Value::Str(text::cut(body, WORDS_BYTES))));
+            }
+            fields
+        }
+        Err(error) => vec![
+            ("layer", Value::Str(error.layer())),
+            ("error", Value::Str(words)),
+        ],
+    }
+}

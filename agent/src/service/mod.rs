@@ -1,0 +1,3 @@
+//! What is said to whom.
+
+pub mod lunasentri;

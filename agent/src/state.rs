@@ -1,0 +1,320 @@
+//! The folder that mote writes to: who may use it, and the number of this start.
+//!
+//! The folder is made with mode 0700. A link, or a folder of somebody else, is refused: whoever
+//! owns it could replace what mote reads back. Only one agent uses a folder; a second is refused
+//! by the lock.
+//!
+//! `data/state/start` holds an identity, drawn when the folder is new, and how often the agent
+//! started. Both go into every `Idempotency-Key`, so that no key is ever used for two samples:
+//! neither after a restart, nor after the folder was lost. It is written once a start. If it
+//! cannot be written, the agent goes on with an identity of this start alone.
+
+use std::fmt;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use mote_core::log_line::Value;
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use nix::unistd::Uid;
+use ring::rand::{SecureRandom, SystemRandom};
+
+use crate::log;
+
+/// Why the folder cannot be used, in words that say what to do.
+#[derive(Debug)]
+pub enum StateError {
+    /// Another agent uses it.
+    Locked(PathBuf),
+    /// It is a link, or somebody else's.
+    Untrusted(Box<str>),
+}
+
+impl fmt::Display for StateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Locked(path) => write!(
+                f,
+                "another agent uses {}: stop it, or give this one a folder of its own with --base-dir",
+                path.display()
+            ),
+            Self::Untrusted(words) => f.write_str(words),
+        }
+    }
+}
+
+impl std::error::Error for StateError {}
+
+/// This start of the agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Start {
+    /// Drawn when the folder was new.
+    pub identity: String,
+    /// Counted from 1.
+    pub number: u64,
+}
+
+/// The folder, held for this process alone.
+#[derive(Debug)]
+pub struct State {
+    /// This start.
+    pub start: Start,
+    /// Released when the process ends.
+    _lock: Option<Flock<File>>,
+}
+
+/// Where the folder is if nobody says.
+pub fn usual_base_dir(environment: impl Fn(&str) -> Option<std::ffi::OsString>) -> PathBuf {
+    if let Some(given) = environment("STATE_DIRECTORY") {
+        // systemd gives several with colons between them; the first is ours.
+        let given = given.into_encoded_bytes();
+        let first = given.split(|byte| *byte == b':').next().unwrap_or_default();
+        if !first.is_empty() {
+            return PathBuf::from(String::from_utf8_lossy(first).into_owned());
+        }
+    }
+    if Uid::effective().is_root() {
+        return "/var/lib/mote".into();
+    }
+    let home = || environment("HOME").map(|home| PathBuf::from(home).join(".local/state"));
+    let folder = environment("XDG_STATE_HOME")
+        .map(PathBuf::from)
+        .or_else(home);
+    folder.unwrap_or_else(std::env::temp_dir).join("mote")
+}
+
+impl State {
+    /// Takes the folder at `base` and counts this start.
+    pub fn open(base: &Path) -> Result<Self, StateError> {
+        let folder = base.join("data/state");
+        let prepared = check(base).and_then(|()| {
+            make(&folder).map_err(|error| Ok(format!("{}: {error}", folder.display())))
+        });
+        match prepared {
+            Ok(()) => {}
+            Err(Err(error)) => return Err(error),
+            Err(Ok(words)) => return Ok(Self::without(&words)),
+        }
+        let lock = match lock(&folder) {
+            Ok(lock) => Some(lock),
+            Err(Errno::EWOULDBLOCK) => return Err(StateError::Locked(base.to_owned())),
+            Err(errno) => return Ok(Self::without(&format!("{}: {errno}", folder.display()))),
+        };
+        let previous = read(&folder.join("start"));
+        let start = match previous {
+            Some(previous) => Start {
+                number: previous.number + 1,
+                ..previous
+            },
+            None => Start {
+                identity: draw_identity(),
+                number: 1,
+            },
+        };
+        match write(&folder, &start) {
+            Ok(()) => Ok(Self { start, _lock: lock }),
+            Err(error) => {
+                let words = format!("{}: {error}", folder.display());
+                Ok(Self {
+                    _lock: lock,
+                    ..Self::without(&words)
+                })
+            }
+        }
+    }
+
+    /// Goes on in memory.
+    fn without(words: &str) -> Self {
+        log::warn(
+            "State cannot be written, going on from memory",
+            &[("error", Value::Str(words))],
+        );
+        Self {
+            start: Start {
+                identity: draw_identity(),
+                number: 1,
+            },
+            _lock: None,
+        }
+    }
+}
+
+/// Refuses a folder that somebody else could change under us.
+///
+/// The inner error is one to refuse with, the inner `Ok` one to go on without the folder.
+fn check(base: &Path) -> Result<(), Result<String, StateError>> {
+    let place = base.display();
+    let found = match std::fs::symlink_metadata(base) {
+        Ok(found) => found,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return make(base).map_err(|error| Ok(format!("{place}: {error}")));
+        }
+        Err(error) => return Err(Ok(format!("{place}: {error}"))),
+    };
+    let refuse = |words: String| Err(Err(StateError::Untrusted(words.into())));
+    if found.is_symlink() {
+        return refuse(format!(
+            "{place} is a link: give the folder itself with --base-dir"
+        ));
+    }
+    if !found.is_dir() {
+        return refuse(format!(
+            "{place} is no folder: give another with --base-dir"
+        ));
+    }
+    if found.uid() != 0 && found.uid() != Uid::effective().as_raw() {
+        return refuse(format!(
+            "{place} belongs to user {}: it must belong to root or to the user of the agent",
+            found.uid()
+        ));
+    }
+    if found.mode() & 0o022 != 0 {
+        log::warn(
+            "Others can write to the state folder: chmod 700 it",
+            &[("path", Value::Str(&place.to_string()))],
+        );
+    }
+    Ok(())
+}
+
+fn make(folder: &Path) -> std::io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+fn lock(folder: &Path) -> Result<Flock<File>, Errno> {
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .custom_flags(nix::libc::O_NOFOLLOW)
+        .open(folder.join("lock"))
+        .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or_default()))?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| errno)
+}
+
+/// What the file says; `None` if there is none, or it says nothing that we wrote.
+fn read(path: &Path) -> Option<Start> {
+    let mut text = String::new();
+    File::open(path)
+        .ok()?
+        .take(256)
+        .read_to_string(&mut text)
+        .ok()?;
+    let start = parse(&text);
+    if start.is_none() {
+        log::warn(
+            "State file is damaged, beginning anew",
+            &[("path", Value::Str(&path.to_string_lossy()))],
+        );
+    }
+    start
+}
+
+fn parse(text: &str) -> Option<Start> {
+    let (identity, number) = text.strip_suffix('\n')?.split_once(' ')?;
+    let is_identity = identity.len() == 8
+        && identity
+            .bytes()
+            .all(|byte| b"0123456789abcdef".contains(&byte));
+    let number: u64 = number.parse().ok()?;
+    (is_identity && number > 0 && number < u64::MAX).then(|| Start {
+        identity: identity.to_owned(),
+        number,
+    })
+}
+
+/// Replaces the file so that a power cut leaves the old one or the new one, never half of either.
+fn write(folder: &Path, start: &Start) -> std::io::Result<()> {
+    let (path, next) = (folder.join("start"), folder.join("start.new"));
+    let mut file = OpenOptions::new()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .mode(0o600)
+        .custom_flags(nix::libc::O_NOFOLLOW)
+        .open(&next)?;
+    file.write_all(format!("{} {}\n", start.identity, start.number).as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(&next, &path)?;
+    File::open(folder)?.sync_all()
+}
+
+fn draw_identity() -> String {
+    let mut random = [0; 4];
+    // Without a random source there is no TLS either; the number of the process then has to do.
+    if SystemRandom::new().fill(&mut random).is_err() {
+        random = std::process::id().to_be_bytes();
+    }
+    format!("{:08x}", u32::from_be_bytes(random))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(name: &str) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("mote-state-{}-{name}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        path
+    }
+
+    #[test]
+    fn starts_are_counted_and_the_identity_stays() {
+        let base = folder("count");
+        let first = State::open(&base).unwrap().start;
+        let second = State::open(&base).unwrap().start;
+        assert_eq!(first.number, 1);
+        assert_eq!(second, Start { number: 2, ..first });
+        assert_eq!(std::fs::metadata(&base).unwrap().mode() & 0o777, 0o700);
+        std::fs::remove_dir_all(base).unwrap();
+    }
+
+    #[test]
+    fn a_second_agent_on_one_folder_is_refused() {
+        let base = folder("lock");
+        let _first = State::open(&base).unwrap();
+        assert!(matches!(State::open(&base), Err(StateError::Locked(_))));
+        std::fs::remove_dir_all(base).unwrap();
+    }
+
+    #[test]
+    fn a_link_is_refused() {
+        let (base, target) = (folder("link"), folder("target"));
+        std::fs::create_dir(&target).unwrap();
+        std::os::unix::fs::symlink(&target, &base).unwrap();
+        let error = State::open(&base).unwrap_err().to_string();
+        assert!(error.contains("is a link"), "{error}");
+        std::fs::remove_file(base).unwrap();
+        std::fs::remove_dir(target).unwrap();
+    }
+
+    #[test]
+    fn a_damaged_file_begins_anew_under_another_identity() {
+        let base = folder("damaged");
+        let first = State::open(&base).unwrap().start;
+        let path = base.join("data/state/start");
+        for text in [
+            "",
+            "x",
+            "0123456 1\n",
+            "01234567 0\n",
+            "01234567 9",
+            "\u{fffd}",
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let start = State::open(&base).unwrap().start;
+            assert_eq!(start.number, 1, "{text:?}");
+            assert_ne!(start.identity, first.identity, "{text:?}");
+        }
+        std::fs::remove_dir_all(base).unwrap();
+    }
+
+    #[test]
+    fn systemd_says_where_the_folder_is() {
+        let environment = |name: &str| (name == "STATE_DIRECTORY").then(|| "/var/lib/a:/b".into());
+        assert_eq!(usual_base_dir(environment), Path::new("/var/lib/a"));
+    }
+}

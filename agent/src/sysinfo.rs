@@ -1,0 +1,115 @@
+//! What the device is: read rarely, sent rarely.
+
+use std::io::Read;
+use std::path::Path;
+
+use mote_core::proc::meminfo::MemInfo;
+use mote_core::proc::stat;
+use mote_core::wire::lunasentri::SystemInfo;
+use nix::sys::statvfs::statvfs;
+
+use crate::config::Settings;
+
+/// /proc/stat of a machine with thousands of interrupts and CPUs stays well below.
+const FILE_BYTES: u64 = 512 * 1024;
+
+/// System information as it was read once.
+#[derive(Debug, Clone)]
+pub struct Inventory {
+    hostname: String,
+    platform: String,
+    platform_version: String,
+    kernel_version: String,
+    cpu_cores: u32,
+    memory_total_mb: u64,
+    disk_total_gb: u64,
+    last_boot_ms: Option<u64>,
+}
+
+impl Inventory {
+    /// Reads it. What the device does not tell stays empty or 0.
+    pub fn read(settings: &Settings, hostname: &str) -> Self {
+        let stat = read(&settings.proc_root.join("stat"));
+        let meminfo = MemInfo::parse(&read(&settings.proc_root.join("meminfo")));
+        let (platform, platform_version) = os_release(&settings.etc_dir());
+        let disk = statvfs(&settings.disk_path());
+        Self {
+            hostname: hostname.to_owned(),
+            platform,
+            platform_version,
+            kernel_version: line(&settings.proc_root.join("sys/kernel/osrelease")),
+            cpu_cores: stat::count_cpus(&stat),
+            memory_total_mb: meminfo.map_or(0, |memory| memory.total_kb / 1024),
+            disk_total_gb: disk.map_or(0, |disk| {
+                u64::from(disk.blocks()).saturating_mul(disk.fragment_size().into()) >> 30
+            }),
+            last_boot_ms: stat::boot_time_s(&stat).map(|seconds| seconds.saturating_mul(1000)),
+        }
+    }
+
+    /// As the wire wants it.
+    pub fn as_info(&self) -> SystemInfo<'_> {
+        SystemInfo {
+            hostname: &self.hostname,
+            platform: &self.platform,
+            platform_version: &self.platform_version,
+            kernel_version: &self.kernel_version,
+            cpu_cores: self.cpu_cores,
+            memory_total_mb: self.memory_total_mb,
+            disk_total_gb: self.disk_total_gb,
+            last_boot_time_ms: self.last_boot_ms,
+        }
+    }
+}
+
+/// The device's name: from the configuration, from the host's /etc when in a container, or from
+/// the kernel.
+pub fn hostname(settings: &Settings) -> String {
+    if let Some(name) = &settings.hostname {
+        return name.clone();
+    }
+    let from_host = settings.etc.is_some() || settings.rootfs != Path::new("/");
+    let candidates = [
+        from_host.then(|| line(&settings.etc_dir().join("hostname"))),
+        Some(line(&settings.proc_root.join("sys/kernel/hostname"))),
+    ];
+    let name = candidates
+        .into_iter()
+        .flatten()
+        .find(|name| !name.is_empty());
+    name.unwrap_or_else(|| "localhost".into())
+}
+
+/// `ID` and `VERSION_ID` of os-release(5).
+fn os_release(etc: &Path) -> (String, String) {
+    let text = read(&etc.join("os-release"));
+    let text = String::from_utf8_lossy(&text);
+    let value = |name: &str| {
+        let found = text
+            .lines()
+            .find_map(|line| line.trim().strip_prefix(name)?.strip_prefix('='));
+        found
+            .unwrap_or_default()
+            .trim_matches(['"', '\''])
+            .to_owned()
+    };
+    let id = value("ID");
+    // os-release(5): without an ID it is "linux".
+    (
+        if id.is_empty() { "linux".into() } else { id },
+        value("VERSION_ID"),
+    )
+}
+
+fn line(path: &Path) -> String {
+    String::from_utf8_lossy(&read(path)).trim().to_owned()
+}
+
+fn read(path: &Path) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if let Ok(file) = std::fs::File::open(path) {
+        // Half a file is as good as none: its readers refuse what was cut.
+        let _ = file.take(FILE_BYTES).read_to_end(&mut bytes);
+    }
+    bytes
+}

@@ -1,0 +1,408 @@
+//! A small stub resolver that lives in the reactor: asks, is woken by the answer, keeps it.
+//!
+//! It reads /etc/hosts and /etc/resolv.conf (hosts(5), resolv.conf(5)) when a look-up starts, asks
+//! one name server after the other over UDP for A and AAAA apart (RFC 1035, RFC 3596), and keeps
+//! what it learned for the time that the answer allows. Addresses that once worked are kept after
+//! that time as the last good ones. Messages are built and read by the `domain` crate.
+//!
+//! It never waits: [`Stub::turn`] moves the look-up on, and the reactor watches
+//! [`Stub::socket`]. There is no NSS, no mDNS and no DNS over TCP: a cut answer counts for what
+//! it holds.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use domain::base::iana::Rcode;
+use domain::base::{Message, MessageBuilder, Name, Rtype};
+use domain::rdata::{A, Aaaa};
+use octseq::array::Array;
+use ring::rand::{SecureRandom, SystemRandom};
+
+use super::error::DeliveryError;
+use super::system_files::{ResolvConf, hosts_addresses, read_hosts, read_resolv_conf};
+
+/// Addresses of one name that are kept and tried.
+pub const MAX_ADDRESSES: usize = 8;
+/// Addresses of one name.
+pub type Addresses = heapless::Vec<IpAddr, MAX_ADDRESSES>;
+
+/// Names that are kept. There are at most two servers.
+const MAX_NAMES: usize = 4;
+/// How long a name server may take before the next is asked.
+const TRY_MS: u64 = 1_000;
+/// How often each name server is asked.
+const ROUNDS: usize = 2;
+/// How long an AAAA answer may lag behind an A answer, or the other way round.
+const LAG_MS: u64 = 200;
+/// How long what /etc/hosts says is kept.
+const HOSTS_KEPT_S: u32 = 60;
+/// The range in which an answer's own time to live is believed.
+const TTL_S: (u32, u32) = (5, 86_400);
+/// After a failed look-up the last good addresses serve for this long before the next one.
+const RETRY_MS: u64 = 10_000;
+/// The largest answer without EDNS (RFC 1035, section 4.2.1), and some for servers that ignore it.
+const MESSAGE_BYTES: usize = 1232;
+
+/// What is known of a name.
+#[derive(Debug)]
+pub enum Lookup {
+    /// These addresses.
+    Known(Addresses),
+    /// Nothing yet: the name servers are being asked.
+    Asked,
+    /// It cannot even be asked.
+    Failed(DeliveryError),
+}
+
+/// What one name server said about one name and type.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// Addresses, perhaps none, and how long they hold.
+    Addresses(Addresses, u32),
+    /// The name does not exist.
+    NoSuchName,
+    /// The name server cannot or will not say.
+    Unwilling,
+}
+
+/// The resolver.
+#[derive(Debug, Default)]
+pub struct Stub {
+    known: heapless::Vec<Known, MAX_NAMES>,
+    query: Option<Query>,
+    /// Why the last look-up failed, and of which name.
+    failed: Option<(Box<str>, bool)>,
+}
+
+#[derive(Debug)]
+struct Known {
+    host: Box<str>,
+    addresses: Addresses,
+    fresh_until_ms: u64,
+}
+
+/// A look-up under way.
+#[derive(Debug)]
+struct Query {
+    host: Box<str>,
+    conf: ResolvConf,
+    /// Which of the names that `host` may stand for is being asked.
+    candidate: usize,
+    /// Servers asked so far, over all rounds.
+    tries: usize,
+    socket: Option<UdpSocket>,
+    ids: [u16; 2],
+    replies: [Option<Reply>; 2],
+    /// When to go on without an answer.
+    until_ms: u64,
+}
+
+const TYPES: [Rtype; 2] = [Rtype::A, Rtype::AAAA];
+
+impl Stub {
+    /// What is known of `host` now; starts a look-up if that is not enough.
+    pub fn look_up(&mut self, host: &str, now_ms: u64) -> Lookup {
+        let kept = self.known.iter().find(|known| &*known.host == host);
+        if let Some(known) = kept.filter(|known| now_ms < known.fresh_until_ms) {
+            return Lookup::Known(known.addresses.clone());
+        }
+        // Addresses that just failed are asked for anew first; they serve if nobody answers.
+        let stale = kept
+            .filter(|known| known.fresh_until_ms > 0)
+            .map(|known| known.addresses.clone());
+        if let Some(addresses) = from_files(host) {
+            self.keep(host, &addresses, HOSTS_KEPT_S, now_ms);
+            return Lookup::Known(addresses);
+        }
+        // A look-up of another name can only be a refresh; a name that is waited for goes first.
+        if !self
+            .query
+            .as_ref()
+            .is_some_and(|query| &*query.host == host)
+        {
+            self.failed = None;
+            self.query = Some(Query::new(host));
+            self.advance(now_ms);
+        }
+        match stale {
+            Some(addresses) => Lookup::Known(addresses),
+            None if self.query.is_some() => Lookup::Asked,
+            None => match self.outcome(host) {
+                Ok(addresses) => Lookup::Known(addresses),
+                Err(error) => Lookup::Failed(error),
+            },
+        }
+    }
+
+    /// What came of a look-up that ended.
+    pub fn outcome(&mut self, host: &str) -> Result<Addresses, DeliveryError> {
+        if let Some(known) = self.known.iter().find(|known| &*known.host == host) {
+            return Ok(known.addresses.clone());
+        }
+        match self.failed.take() {
+            Some((name, true)) => Err(DeliveryError::NoSuchName(name)),
+            Some((name, false)) => Err(DeliveryError::NoNameServer(name)),
+            None => Err(DeliveryError::NoNameServer(host.into())),
+        }
+    }
+
+    /// Whether a look-up is under way.
+    pub fn is_busy(&self) -> bool {
+        self.query.is_some()
+    }
+
+    /// What the reactor is to watch.
+    pub fn socket(&self) -> Option<BorrowedFd<'_>> {
+        self.query.as_ref()?.socket.as_ref().map(AsFd::as_fd)
+    }
+
+    /// No address answered: they count as old from now on.
+    pub fn expire(&mut self) {
+        for known in &mut self.known {
+            known.fresh_until_ms = 0;
+        }
+    }
+
+    /// Moves the look-up on; returns when to be called again at the latest.
+    pub fn turn(&mut self, now_ms: u64) -> u64 {
+        if let Some(query) = &mut self.query {
+            let broken = query.receive(now_ms);
+            if broken || query.is_answered() || now_ms >= query.until_ms {
+                self.conclude(now_ms);
+            }
+        }
+        self.query.as_ref().map_or(u64::MAX, |query| query.until_ms)
+    }
+
+    /// Takes what the replies so far amount to.
+    fn conclude(&mut self, now_ms: u64) {
+        let Some(query) = &mut self.query else { return };
+        let mut addresses = Addresses::new();
+        let mut ttl_s = TTL_S.1;
+        for reply in query.replies.iter().flatten() {
+            if let Reply::Addresses(found, ttl) = reply {
+                if !found.is_empty() {
+                    ttl_s = ttl_s.min(*ttl);
+                }
+                for address in found {
+                    // What does not fit is not tried.
+                    let _ = addresses.push(*address);
+                }
+            }
+        }
+        if !addresses.is_empty() {
+            let host = query.host.clone();
+            self.query = None;
+            self.keep(&host, &addresses, ttl_s, now_ms);
+            return;
+        }
+        let exists_not =
+            |reply: &Option<Reply>| matches!(reply, Some(Reply::NoSuchName | Reply::Addresses(..)));
+        if query.replies.iter().all(exists_not) {
+            // Both types are answered and neither has an address: the next name, same servers.
+            query.candidate += 1;
+            query.tries = 0;
+            if query.candidate >= query.conf.candidates(&query.host) {
+                let host = query.host.clone();
+                self.give_up(&host, true, now_ms);
+                return;
+            }
+        }
+        self.advance(now_ms);
+    }
+
+    /// Asks the next name server.
+    fn advance(&mut self, now_ms: u64) {
+        while let Some(query) = &mut self.query {
+            if query.tries >= query.conf.servers.len() * ROUNDS {
+                let host = query.host.clone();
+                self.give_up(&host, false, now_ms);
+                return;
+            }
+            let server = query.conf.servers[query.tries % query.conf.servers.len()];
+            query.tries += 1;
+            match query.ask(server) {
+                Ok(()) => {
+                    query.until_ms = now_ms + TRY_MS;
+                    return;
+                }
+                // Unreachable from here: the next one may not be.
+                Err(AskError::Unreachable) => {}
+                Err(AskError::BadName) => {
+                    let host = query.host.clone();
+                    self.give_up(&host, true, now_ms);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn give_up(&mut self, host: &str, no_such_name: bool, now_ms: u64) {
+        self.query = None;
+        self.failed = Some((host.into(), no_such_name));
+        if let Some(known) = self.known.iter_mut().find(|known| &*known.host == host) {
+            known.fresh_until_ms = now_ms + RETRY_MS;
+        }
+    }
+
+    fn keep(&mut self, host: &str, addresses: &Addresses, ttl_s: u32, now_ms: u64) {
+        let fresh_until_ms = now_ms + u64::from(ttl_s.clamp(TTL_S.0, TTL_S.1)) * 1000;
+        let known = Known {
+            host: host.into(),
+            addresses: addresses.clone(),
+            fresh_until_ms,
+        };
+        if let Some(old) = self.known.iter_mut().find(|old| old.host == known.host) {
+            *old = known;
+            return;
+        }
+        if self.known.is_full() {
+            self.known.remove(0);
+        }
+        // There is room now.
+        let _ = self.known.push(known);
+    }
+}
+
+/// Why a name server was not asked.
+enum AskError {
+    Unreachable,
+    BadName,
+}
+
+impl Query {
+    fn new(host: &str) -> Self {
+        Self {
+            host: host.into(),
+            conf: read_resolv_conf(),
+            candidate: 0,
+            tries: 0,
+            socket: None,
+            ids: [0; 2],
+            replies: [None, None],
+            until_ms: 0,
+        }
+    }
+
+    fn ask(&mut self, server: SocketAddr) -> Result<(), AskError> {
+        self.replies = [None, None];
+        let mut random = [0; 4];
+        SystemRandom::new()
+            .fill(&mut random)
+            .map_err(|_| AskError::Unreachable)?;
+        self.ids = [
+            u16::from_be_bytes([random[0], random[1]]),
+            // Never the same as the first.
+            u16::from_be_bytes([random[0], random[1]])
+                ^ u16::from_be_bytes([random[2], random[3]]).max(1),
+        ];
+        let name = self.conf.candidate(&self.host, self.candidate);
+        let any: SocketAddr = if server.is_ipv4() {
+            (Ipv4Addr::UNSPECIFIED, 0).into()
+        } else {
+            (Ipv6Addr::UNSPECIFIED, 0).into()
+        };
+        let unreachable = |_| AskError::Unreachable;
+        // A new socket has a new port, and once connected takes answers from this server alone.
+        let socket = UdpSocket::bind(any).map_err(unreachable)?;
+        socket.set_nonblocking(true).map_err(unreachable)?;
+        socket.connect(server).map_err(unreachable)?;
+        for (id, rtype) in self.ids.into_iter().zip(TYPES) {
+            let question = write_question(&name, id, rtype).ok_or(AskError::BadName)?;
+            socket.send(question.as_slice()).map_err(unreachable)?;
+        }
+        self.socket = Some(socket);
+        Ok(())
+    }
+
+    /// Takes what arrived; `true` if this server will not answer.
+    fn receive(&mut self, now_ms: u64) -> bool {
+        let Some(socket) = &self.socket else {
+            return true;
+        };
+        let mut buffer = [0; MESSAGE_BYTES];
+        loop {
+            match socket.recv(&mut buffer) {
+                Ok(bytes) => {
+                    let name = self.conf.candidate(&self.host, self.candidate);
+                    for (at, (id, rtype)) in self.ids.into_iter().zip(TYPES).enumerate() {
+                        if let Some(reply) = read_reply(&buffer[..bytes], &name, id, rtype) {
+                            if matches!(&reply, Reply::Addresses(found, _) if !found.is_empty()) {
+                                self.until_ms = self.until_ms.min(now_ms + LAG_MS);
+                            }
+                            self.replies[at] = Some(reply);
+                        }
+                    }
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return false,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                // Nothing listens there (ICMP), or the link went.
+                Err(_) => return true,
+            }
+        }
+    }
+
+    fn is_answered(&self) -> bool {
+        self.replies.iter().all(Option::is_some)
+    }
+}
+
+/// What needs no name server: /etc/hosts, and the name that is always this device (RFC 6761).
+fn from_files(host: &str) -> Option<Addresses> {
+    let addresses = read_hosts()
+        .map(|text| hosts_addresses(&text, host))
+        .unwrap_or_default();
+    if !addresses.is_empty() {
+        return Some(addresses);
+    }
+    let bare = host.trim_end_matches('.');
+    let is_local =
+        bare.eq_ignore_ascii_case("localhost") || bare.to_ascii_lowercase().ends_with(".localhost");
+    is_local.then(|| Addresses::from_iter([Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]))
+}
+
+/// A question for `name`, or `None` if that is no name.
+fn write_question(name: &str, id: u16, rtype: Rtype) -> Option<Array<512>> {
+    let name: Name<Array<255>> = name.parse().ok()?;
+    let mut message = MessageBuilder::from_target(Array::<512>::new()).ok()?;
+    message.header_mut().set_id(id);
+    message.header_mut().set_rd(true);
+    let mut question = message.question();
+    question.push((&name, rtype)).ok()?;
+    Some(question.finish())
+}
+
+/// What `message` says about `name`, or `None` if it is no answer to this question.
+pub fn read_reply(message: &[u8], name: &str, id: u16, rtype: Rtype) -> Option<Reply> {
+    let message = Message::from_octets(message).ok()?;
+    let header = message.header();
+    if header.id() != id || !header.qr() {
+        return None;
+    }
+    let asked: Name<Array<255>> = name.parse().ok()?;
+    let question = message.sole_question().ok()?;
+    if question.qtype() != rtype || *question.qname() != asked {
+        return None;
+    }
+    match header.rcode() {
+        Rcode::NOERROR => {}
+        Rcode::NXDOMAIN => return Some(Reply::NoSuchName),
+        _ => return Some(Reply::Unwilling),
+    }
+    // All records of the type count, whatever name they carry: the server followed the aliases.
+    let mut addresses = Addresses::new();
+    let mut ttl_s = TTL_S.1;
+    let answer = message.answer().ok()?;
+    if rtype == Rtype::A {
+        for record in answer.limit_to::<A>().flatten() {
+            ttl_s = ttl_s.min(record.ttl().as_secs());
+            let _ = addresses.push(IpAddr::V4(record.data().addr()));
+        }
+    } else {
+        for record in answer.limit_to::<Aaaa>().flatten() {
+            ttl_s = ttl_s.min(record.ttl().as_secs());
+            let _ = addresses.push(IpAddr::V6(record.data().addr()));
+        }
+    }
+    Some(Reply::Addresses(addresses, ttl_s))
+}

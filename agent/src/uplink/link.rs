@@ -1,0 +1,151 @@
+//! What the uplink's connectors share with the loop: the wait, and the attempt under way.
+//!
+//! `ureq` wants connectors and transports that are `Send + Sync`, so both sit behind locks. There
+//! is one thread, so neither lock is ever contended. The reactor's is held for the time of a wait
+//! and for short look-ups, never across a call of `ureq`.
+//!
+//! The attempt carries the one deadline of a request. It is absolute and checked before every
+//! read, write and wait; the timeouts that `ureq` passes along are not looked at. When something
+//! fails, what it was is recorded here, and `ureq` only carries a marker: its own error kinds
+//! would take a stop for a closed connection.
+
+use std::fmt;
+use std::os::fd::BorrowedFd;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use nix::poll::PollFlags;
+
+use super::error::{DeliveryError, Phase};
+use crate::clock;
+use crate::reactor::{Interest, Reactor, Wake};
+
+/// The request under way.
+#[derive(Debug, Default)]
+pub struct Attempt {
+    /// How far it got.
+    pub phase: Phase,
+    /// When it must have an answer, whole.
+    deadline_ms: u64,
+    /// When it must have a connection, TLS included.
+    connect_deadline_ms: u64,
+    /// It opened a connection, rather than use a kept one.
+    pub connected: bool,
+    /// A byte of the answer arrived.
+    pub answered: bool,
+    /// What went wrong first.
+    error: Option<DeliveryError>,
+    /// Bytes written to and read from sockets.
+    pub wire_bytes: u64,
+}
+
+/// The wait and the attempt, shared.
+#[derive(Debug)]
+pub struct Link {
+    reactor: Mutex<Reactor>,
+    attempt: Mutex<Attempt>,
+}
+
+impl Link {
+    /// Shares `reactor` with connectors.
+    pub fn new(reactor: Reactor) -> Self {
+        Self {
+            reactor: Mutex::new(reactor),
+            attempt: Mutex::default(),
+        }
+    }
+
+    /// The reactor, for a moment.
+    pub fn reactor(&self) -> MutexGuard<'_, Reactor> {
+        self.reactor.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The attempt, for a moment.
+    pub fn attempt(&self) -> MutexGuard<'_, Attempt> {
+        self.attempt.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts an attempt.
+    pub fn begin(&self, connect_timeout_ms: u64, timeout_ms: u64) {
+        let now_ms = clock::boot_ms();
+        *self.attempt() = Attempt {
+            deadline_ms: now_ms + timeout_ms,
+            connect_deadline_ms: now_ms + connect_timeout_ms.min(timeout_ms),
+            ..Attempt::default()
+        };
+    }
+
+    /// Enters `phase`.
+    pub fn enter(&self, phase: Phase) {
+        self.attempt().phase = phase;
+    }
+
+    /// Records `error` unless there was one before, and gives what `ureq` is told.
+    pub fn fail(&self, error: DeliveryError) -> ureq::Error {
+        self.attempt().error.get_or_insert(error);
+        ureq::Error::Other(Box::new(Recorded))
+    }
+
+    /// What was recorded.
+    pub fn take_error(&self) -> Option<DeliveryError> {
+        self.attempt().error.take()
+    }
+
+    /// The deadline of the phase under way.
+    pub fn deadline_ms(&self) -> u64 {
+        let attempt = self.attempt();
+        if attempt.phase.is_connecting() {
+            attempt.connect_deadline_ms
+        } else {
+            attempt.deadline_ms
+        }
+    }
+
+    /// Waits until `socket` is ready, at most until `until_ms` or the deadline.
+    pub fn ready(
+        &self,
+        socket: BorrowedFd<'_>,
+        events: PollFlags,
+        until_ms: u64,
+    ) -> Result<(), DeliveryError> {
+        self.wait(Interest::Socket(socket, events), until_ms)
+    }
+
+    /// Waits until the look-up under way ended.
+    pub fn looked_up(&self) -> Result<(), DeliveryError> {
+        self.wait(Interest::Name, u64::MAX)
+    }
+
+    /// Fails if the deadline passed or the agent stops, without waiting.
+    pub fn check(&self) -> Result<(), DeliveryError> {
+        if self.reactor().stopping() {
+            return Err(DeliveryError::Stopped);
+        }
+        if clock::boot_ms() >= self.deadline_ms() {
+            return Err(DeliveryError::Deadline(self.attempt().phase));
+        }
+        Ok(())
+    }
+
+    fn wait(&self, interest: Interest<'_>, until_ms: u64) -> Result<(), DeliveryError> {
+        let until_ms = self.deadline_ms().min(until_ms);
+        // Bound first: a guard in the match's head would be held through its arms.
+        let wake = self.reactor().wait(interest, until_ms);
+        match wake {
+            Wake::Ready => Ok(()),
+            Wake::TimedOut => Err(DeliveryError::Deadline(self.attempt().phase)),
+            Wake::Stop => Err(DeliveryError::Stopped),
+        }
+    }
+}
+
+/// Stands in `ureq`'s errors for the one that the attempt recorded.
+#[derive(Debug)]
+pub struct Recorded;
+
+impl fmt::Display for Recorded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("recorded by the attempt")
+    }
+}
+
+impl std::error::Error for Recorded {}

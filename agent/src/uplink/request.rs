@@ -1,0 +1,179 @@
+//! Sends one request and reads its answer whole.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ureq::http::header::{HeaderMap, RETRY_AFTER};
+use ureq::http::{HeaderValue, Method, Request as HttpRequest, Uri};
+
+use super::dial::{Dial, INPUT_BYTES};
+use super::error::{DeliveryError, Phase};
+use super::link::Link;
+use super::resolver::Names;
+use super::tls::TlsSettings;
+use crate::clock;
+
+/// Largest body of an answer that is read.
+const BODY_BYTES: usize = 64 * 1024;
+
+/// How requests are sent.
+#[derive(Debug, Clone, Copy)]
+pub struct UplinkSettings {
+    /// For the name, the connection and TLS together.
+    pub connect_timeout_ms: u64,
+    /// For the whole request.
+    pub timeout_ms: u64,
+    /// How long a connection is kept without a request.
+    pub keep_ms: u64,
+}
+
+/// A request, ready to go. Its bytes are a copy: nothing of the device is borrowed.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// Method.
+    pub method: Method,
+    /// Absolute URL.
+    pub uri: &'a Uri,
+    /// All headers but those of the body's length.
+    pub headers: HeaderMap,
+    /// Body.
+    pub body: &'a [u8],
+}
+
+/// An answer that arrived whole.
+#[derive(Debug)]
+pub struct Answer<'a> {
+    /// HTTP status.
+    pub status: u16,
+    /// What `Retry-After` asks for, within its limits.
+    pub retry_after_ms: Option<u64>,
+    /// Body.
+    pub body: &'a [u8],
+    /// From the first attempt to the end of the answer.
+    pub took_ms: u64,
+}
+
+/// The way to the servers.
+#[derive(Debug)]
+pub struct Uplink {
+    agent: ureq::Agent,
+    link: Arc<Link>,
+    settings: UplinkSettings,
+    body: Vec<u8>,
+}
+
+impl Uplink {
+    /// Requests that wait on `link`.
+    pub fn new(link: Arc<Link>, tls: TlsSettings, settings: UplinkSettings) -> Self {
+        let config = ureq::Agent::config_builder()
+            // The default is whatever the environment says.
+            .proxy(None)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .http_status_as_error(false)
+            .accept("")
+            .accept_encoding("")
+            .user_agent("")
+            .max_response_header_size(INPUT_BYTES - 1)
+            // One connection for each of two servers at most.
+            .max_idle_connections(2)
+            .max_idle_connections_per_host(1)
+            .max_idle_age(Duration::from_millis(settings.keep_ms))
+            .timeout_await_100(None)
+            .build();
+        let dial = Dial::new(Arc::clone(&link), tls);
+        let names = Names::new(Arc::clone(&link));
+        Self {
+            agent: ureq::Agent::with_parts(config, dial, names),
+            link,
+            settings,
+            body: Vec::new(),
+        }
+    }
+
+    /// Sends `request`; a good outcome is an answer with any status that arrived whole.
+    ///
+    /// A kept connection may have died unnoticed. If it fails before the first byte of an answer,
+    /// the request goes out once more on a new one, and that is no failure.
+    pub fn send(&mut self, request: &Request<'_>) -> Result<Answer<'_>, DeliveryError> {
+        let started_ms = clock::boot_ms();
+        let mut sent = self.attempt(request);
+        let was_kept = {
+            let attempt = self.link.attempt();
+            attempt.phase == Phase::Http && !attempt.connected && !attempt.answered
+        };
+        if was_kept && !matches!(sent, Ok(_) | Err(DeliveryError::Stopped)) {
+            sent = self.attempt(request);
+        }
+        let (status, retry_after_ms) = sent?;
+        let took_ms = clock::boot_ms() - started_ms;
+        Ok(Answer {
+            status,
+            retry_after_ms,
+            body: &self.body,
+            took_ms,
+        })
+    }
+
+    fn attempt(&mut self, request: &Request<'_>) -> Result<(u16, Option<u64>), DeliveryError> {
+        self.link
+            .begin(self.settings.connect_timeout_ms, self.settings.timeout_ms);
+        self.body.clear();
+        match self.exchange(request) {
+            Ok(done) => Ok(done),
+            Err(error) => {
+                // One large answer does not keep its memory.
+                self.body = Vec::new();
+                Err(self
+                    .link
+                    .take_error()
+                    .unwrap_or_else(|| self.explain(error)))
+            }
+        }
+    }
+
+    fn exchange(&mut self, request: &Request<'_>) -> Result<(u16, Option<u64>), ureq::Error> {
+        let mut http = HttpRequest::new(request.body);
+        *http.method_mut() = request.method.clone();
+        *http.uri_mut() = request.uri.clone();
+        *http.headers_mut() = request.headers.clone();
+        let answer = self.agent.run(http)?;
+        let status = answer.status().as_u16();
+        let retry_after_ms = answer
+            .headers()
+            .get(RETRY_AFTER)
+            .and_then(|value: &HeaderValue| {
+                mote_core::time::retry_after_ms(value.as_bytes(), clock::wall_ms())
+            });
+        self.link.enter(Phase::Body);
+        let mut reader = answer.into_body().into_reader();
+        let mut piece = [0; 1024];
+        loop {
+            let bytes = std::io::Read::read(&mut reader, &mut piece)?;
+            if bytes == 0 {
+                return Ok((status, retry_after_ms));
+            }
+            if self.body.len() + bytes > BODY_BYTES {
+                return Err(self.link.fail(DeliveryError::BodyTooLarge));
+            }
+            self.body.extend_from_slice(&piece[..bytes]);
+        }
+    }
+
+    /// What an error is that `ureq` found by itself.
+    fn explain(&self, error: ureq::Error) -> DeliveryError {
+        let phase = self.link.attempt().phase;
+        match error {
+            ureq::Error::LargeResponseHeader(..) => DeliveryError::HeadTooLarge,
+            ureq::Error::Io(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                DeliveryError::Closed(phase)
+            }
+            ureq::Error::Io(error) => match error.into_inner() {
+                // The body's reader wraps ureq's own errors.
+                Some(inner) => DeliveryError::Protocol(inner.to_string().into()),
+                None => DeliveryError::Closed(phase),
+            },
+            other => DeliveryError::Protocol(other.to_string().into()),
+        }
+    }
+}

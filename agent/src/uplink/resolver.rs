@@ -1,0 +1,94 @@
+//! Finds the addresses of a server for `ureq`, without its thread and without libc's resolver.
+//!
+//! `ureq` asks before every request, also when a kept connection is there, so the usual answer
+//! must cost nothing: a literal address, /etc/hosts, or what was looked up before. A name whose
+//! time is up is answered with the last good addresses at once, and looked up anew beside; so a
+//! name server that falls silent never disturbs a connection that works.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use ureq::http::Uri;
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::NextTimeout;
+
+use super::dns::{Addresses, Lookup};
+use super::error::{DeliveryError, Phase};
+use super::link::Link;
+use crate::clock;
+
+/// Looks names up on the reactor.
+#[derive(Debug)]
+pub struct Names(Arc<Link>);
+
+impl Names {
+    /// Look-ups that wait on `link`.
+    pub fn new(link: Arc<Link>) -> Self {
+        Self(link)
+    }
+
+    fn addresses(&self, host: &str) -> Result<Addresses, DeliveryError> {
+        if let Some(address) = literal(host) {
+            return Ok(Addresses::from_iter([address]));
+        }
+        let known = self.0.reactor().stub.look_up(host, clock::boot_ms());
+        match known {
+            Lookup::Known(addresses) => return Ok(addresses),
+            Lookup::Asked => {}
+            Lookup::Failed(error) => return Err(error),
+        }
+        self.0.looked_up()?;
+        let mut reactor = self.0.reactor();
+        reactor.stub.outcome(host)
+    }
+}
+
+impl Resolver for Names {
+    fn resolve(
+        &self,
+        uri: &Uri,
+        _: &ureq::config::Config,
+        _: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        self.0.enter(Phase::Dns);
+        let host = uri.host().unwrap_or_default();
+        let port = uri.port_u16().unwrap_or(match uri.scheme_str() {
+            Some("http") => 80,
+            _ => 443,
+        });
+        let addresses = self.addresses(host).map_err(|error| self.0.fail(error))?;
+        let mut found = self.empty();
+        for address in addresses {
+            found.push(SocketAddr::new(address, port));
+        }
+        // From here on a kept connection is used, or the connector enters its own phase.
+        self.0.enter(Phase::Http);
+        Ok(found)
+    }
+}
+
+/// An address written in the URL.
+fn literal(host: &str) -> Option<IpAddr> {
+    if let Ok(address) = host.parse::<Ipv4Addr>() {
+        return Some(IpAddr::V4(address));
+    }
+    let inner = host.strip_prefix('[')?.strip_suffix(']')?;
+    inner.parse::<Ipv6Addr>().ok().map(IpAddr::V6)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_needs_no_look_up() {
+        assert_eq!(literal("192.0.2.7"), Some("192.0.2.7".parse().unwrap()));
+        assert_eq!(
+            literal("[2001:db8::7]"),
+            Some("2001:db8::7".parse().unwrap())
+        );
+        assert_eq!(literal("2001:db8::7"), None);
+        assert_eq!(literal("example.com"), None);
+        assert_eq!(literal("1.2.3"), None);
+    }
+}

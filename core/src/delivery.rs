@@ -1,0 +1,350 @@
+//! What to send next and when, for one metrics server.
+//!
+//! Policy only: it never sends, sleeps or reads a clock. [`Delivery::next`] says which sample is
+//! due or how long to wait; [`Delivery::settle`] takes what became of an attempt, moves the
+//! outbox on, and says what happened so that the caller can log it. All times are milliseconds
+//! on one clock that never goes back.
+//!
+//! The rules:
+//! - The newest sample goes first, always. While the server is away it is the only one tried.
+//! - Older samples follow once the newest was delivered: oldest first, one every
+//!   `backfill_every_ms`, so that the return of a fleet stays near its steady load.
+//! - The backoff belongs to the server, not to a sample. Nothing is given up; after `max_retries`
+//!   the caller is told that samples are being held.
+//! - A refused sample (400, 413, 422) is dropped, but five in a row look like a broken server
+//!   rather than a broken sample: then it holds.
+//! - A refused key or an address that is not the server (401, 404, a redirect) says nothing about
+//!   the samples: they are held, and the server is asked at the slowest pace.
+
+use crate::backoff::Backoff;
+use crate::outbox::{Cursor, Outbox};
+use crate::rng::Rng;
+use crate::sample::Packed;
+use crate::wire::lunasentri::Verdict;
+
+/// Refused samples in a row after which the server, not the sample, is taken to be broken.
+const REFUSED_LIMIT: u32 = 5;
+
+/// Whether held samples are sent once the server is back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backfill {
+    /// If the server's last good answer had the documented body: such a server files a sample at
+    /// its own time. One that answers with an empty body files it when it arrives.
+    Auto,
+    /// Always.
+    On,
+    /// Never: they are dropped and counted.
+    Off,
+}
+
+/// How one server is treated.
+#[derive(Debug, Clone, Copy)]
+pub struct Policy {
+    /// First delay after a failure.
+    pub retry_first_ms: u64,
+    /// Longest delay, before it is spread.
+    pub retry_cap_ms: u64,
+    /// How far a delay is spread either way, in thousandths.
+    pub jitter_permille: u16,
+    /// Failures after which it is called holding.
+    pub max_retries: u32,
+    /// Whether held samples are sent later.
+    pub backfill: Backfill,
+    /// Between two samples of the backlog.
+    pub backfill_every_ms: u64,
+}
+
+/// What to do now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// Send this sample.
+    Send(Cursor),
+    /// Nothing before this moment, unless a sample is taken.
+    Wait { until_ms: u64 },
+    /// Nothing until a sample is taken.
+    Idle,
+}
+
+/// What became of an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The server answered, whole.
+    Answer {
+        /// HTTP status.
+        status: u16,
+        /// What `Retry-After` asked for, already kept within its limits.
+        retry_after_ms: Option<u64>,
+        /// The body was the documented one.
+        documented: bool,
+    },
+    /// No whole answer came.
+    NoAnswer,
+}
+
+/// What [`Delivery::settle`] made of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// Delivered.
+    Delivered {
+        /// It is the first after this many failures.
+        after_failures: u32,
+        /// Older samples that were dropped because the server would file them at the wrong time.
+        dropped: u32,
+    },
+    /// The sample was refused and dropped.
+    Refused {
+        /// Too many in a row: held for this long.
+        hold_ms: Option<u64>,
+    },
+    /// To be tried again.
+    Retry {
+        /// Failures so far.
+        attempt: u32,
+        /// Delay before the next attempt.
+        in_ms: u64,
+        /// More failures than `max_retries`: samples are being held.
+        holding: bool,
+    },
+    /// The key was refused.
+    KeyRefused {
+        /// Delay before the next attempt.
+        in_ms: u64,
+        /// It was not refused the last time.
+        first: bool,
+    },
+    /// What answers there is not the server.
+    NotThere {
+        /// Delay before the next attempt.
+        in_ms: u64,
+        /// It was not so the last time.
+        first: bool,
+    },
+}
+
+/// Where the server stands with us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Not asked yet.
+    Unknown,
+    /// The last attempt was delivered.
+    Delivering,
+    /// The last attempt failed.
+    Away,
+    /// It refuses samples.
+    Refusing,
+    /// It refuses the key.
+    KeyRefused,
+    /// Something else answers there.
+    NotThere,
+}
+
+/// Delivery to one server.
+#[derive(Debug)]
+pub struct Delivery {
+    policy: Policy,
+    backoff: Backoff,
+    rng: Rng,
+    standing: Standing,
+    not_before_ms: u64,
+    backlog_not_before_ms: u64,
+    /// Number of the newest sample that is done with; what came later is fresh.
+    settled_number: u32,
+    refused_in_a_row: u32,
+}
+
+impl Delivery {
+    /// Nothing was sent yet. `seed` spreads the delays and should differ from device to device.
+    pub fn new(policy: Policy, seed: u64) -> Self {
+        Self {
+            policy,
+            backoff: Backoff::new(
+                policy.retry_first_ms,
+                policy.retry_cap_ms,
+                policy.jitter_permille,
+            ),
+            rng: Rng::new(seed),
+            standing: Standing::Unknown,
+            not_before_ms: 0,
+            backlog_not_before_ms: 0,
+            settled_number: 0,
+            refused_in_a_row: 0,
+        }
+    }
+
+    /// What to do at `now_ms`.
+    pub fn next<S>(&self, outbox: &Outbox<S>, now_ms: u64) -> Next
+    where
+        S: AsRef<[Packed]> + AsMut<[Packed]>,
+    {
+        let Some(newest) = outbox.newest() else {
+            return Next::Idle;
+        };
+        if now_ms < self.not_before_ms {
+            return Next::Wait {
+                until_ms: self.not_before_ms,
+            };
+        }
+        let answers = matches!(self.standing, Standing::Delivering | Standing::Refusing);
+        if !answers || self.is_fresh(outbox, newest) {
+            return Next::Send(newest);
+        }
+        if now_ms < self.backlog_not_before_ms {
+            return Next::Wait {
+                until_ms: self.backlog_not_before_ms,
+            };
+        }
+        outbox.oldest().map_or(Next::Idle, Next::Send)
+    }
+
+    /// Takes the outcome of sending `cursor`.
+    pub fn settle<S>(
+        &mut self,
+        outbox: &mut Outbox<S>,
+        cursor: Cursor,
+        outcome: Outcome,
+        now_ms: u64,
+    ) -> Settled
+    where
+        S: AsRef<[Packed]> + AsMut<[Packed]>,
+    {
+        let fresh = self.is_fresh(outbox, cursor);
+        let (verdict, retry_after_ms, documented) = match outcome {
+            Outcome::Answer {
+                status,
+                retry_after_ms,
+                documented,
+            } => (Verdict::of_status(status), retry_after_ms, documented),
+            Outcome::NoAnswer => (Verdict::Hold, None, false),
+        };
+        if verdict != Verdict::Refused {
+            self.refused_in_a_row = 0;
+        }
+        match verdict {
+            Verdict::Delivered => self.delivered(outbox, cursor, fresh, documented, now_ms),
+            Verdict::Refused => self.refused(outbox, cursor, fresh, now_ms),
+            Verdict::Hold => {
+                self.standing = Standing::Away;
+                let backoff_ms = self.backoff.fail(&mut self.rng);
+                let in_ms = match retry_after_ms {
+                    // Later than asked, never earlier, and not all in the same moment.
+                    Some(asked) => asked + self.rng.below(asked / 5 + 1),
+                    None => backoff_ms,
+                };
+                self.not_before_ms = now_ms + in_ms;
+                let attempt = self.backoff.failures();
+                Settled::Retry {
+                    attempt,
+                    in_ms,
+                    holding: attempt > self.policy.max_retries,
+                }
+            }
+            Verdict::KeyRefused => {
+                let first = self.standing != Standing::KeyRefused;
+                self.standing = Standing::KeyRefused;
+                Settled::KeyRefused {
+                    in_ms: self.hold_long(now_ms),
+                    first,
+                }
+            }
+            Verdict::NotThere => {
+                let first = self.standing != Standing::NotThere;
+                self.standing = Standing::NotThere;
+                Settled::NotThere {
+                    in_ms: self.hold_long(now_ms),
+                    first,
+                }
+            }
+        }
+    }
+
+    /// Asks again at once: the key was changed, or an address appeared.
+    pub fn retry_now(&mut self) {
+        self.not_before_ms = 0;
+    }
+
+    /// Where the server stands.
+    pub fn standing(&self) -> Standing {
+        self.standing
+    }
+
+    /// Failures since the last delivery.
+    pub fn failures(&self) -> u32 {
+        self.backoff.failures()
+    }
+
+    fn is_fresh<S>(&self, outbox: &Outbox<S>, cursor: Cursor) -> bool
+    where
+        S: AsRef<[Packed]> + AsMut<[Packed]>,
+    {
+        outbox
+            .get(cursor)
+            .is_some_and(|sample| sample.number > self.settled_number)
+    }
+
+    fn delivered<S>(
+        &mut self,
+        outbox: &mut Outbox<S>,
+        cursor: Cursor,
+        fresh: bool,
+        documented: bool,
+        now_ms: u64,
+    ) -> Settled
+    where
+        S: AsRef<[Packed]> + AsMut<[Packed]>,
+    {
+        let after_failures = self.backoff.failures();
+        self.standing = Standing::Delivering;
+        self.backoff.reset();
+        self.not_before_ms = 0;
+        let number = outbox.remove(cursor).map_or(0, |sample| sample.number);
+        let mut dropped = 0;
+        if fresh {
+            self.settled_number = number;
+            let files_by_time = match self.policy.backfill {
+                Backfill::On => true,
+                Backfill::Off => false,
+                Backfill::Auto => documented,
+            };
+            if !files_by_time {
+                dropped = outbox.drop_older_than(number);
+            }
+        }
+        if !fresh || after_failures > 0 {
+            self.backlog_not_before_ms = now_ms + self.policy.backfill_every_ms;
+        }
+        Settled::Delivered {
+            after_failures,
+            dropped,
+        }
+    }
+
+    fn refused<S>(
+        &mut self,
+        outbox: &mut Outbox<S>,
+        cursor: Cursor,
+        fresh: bool,
+        now_ms: u64,
+    ) -> Settled
+    where
+        S: AsRef<[Packed]> + AsMut<[Packed]>,
+    {
+        self.standing = Standing::Refusing;
+        self.refused_in_a_row += 1;
+        if let (Some(sample), true) = (outbox.remove(cursor), fresh) {
+            self.settled_number = sample.number;
+        }
+        self.backlog_not_before_ms = now_ms + self.policy.backfill_every_ms;
+        let hold_ms = (self.refused_in_a_row >= REFUSED_LIMIT).then(|| {
+            let in_ms = self.backoff.fail(&mut self.rng);
+            self.not_before_ms = now_ms + in_ms;
+            in_ms
+        });
+        Settled::Refused { hold_ms }
+    }
+
+    fn hold_long(&mut self, now_ms: u64) -> u64 {
+        let in_ms = self.backoff.capped(&mut self.rng);
+        self.not_before_ms = now_ms + in_ms;
+        in_ms
+    }
+}

@@ -1,0 +1,315 @@
+//! The samples that the server does not have yet, in a ring of the caller's memory.
+//!
+//! A slot is a packed sample of 48 bytes; an all-zero slot is empty. The ring starts at slot 0
+//! again whenever it is empty, and gives a slot back as soon as the sample at either end is
+//! delivered, so that the pages of a large ring stay untouched until an outage fills them.
+//!
+//! When full, [`Outbox::overwrite`] drops the oldest sample and hands it back: counting the loss
+//! is the caller's. A [`Cursor`] names one sample; once that is gone the cursor names nothing,
+//! whatever its slot holds by then, so an answer that comes late acknowledges nothing else.
+//!
+//! What is sent when is policy and lives in [`crate::delivery`].
+
+use crate::sample::{Packed, Sample};
+
+/// The top byte of a slot's first word is ours: it says that the slot is taken.
+const TAKEN: u64 = 1 << 63;
+
+/// Names one sample in the ring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor {
+    slot: usize,
+    number: u32,
+}
+
+/// A ring of samples over the caller's slots.
+#[derive(Debug)]
+pub struct Outbox<S> {
+    slots: S,
+    /// Slot of the oldest sample.
+    first: usize,
+    /// Slots from the oldest sample to the newest, holes included.
+    span: usize,
+    /// Samples in it: the span without its holes.
+    len: usize,
+}
+
+impl<S: AsRef<[Packed]> + AsMut<[Packed]>> Outbox<S> {
+    /// An empty ring over `slots`, which must be zeroed and at least one.
+    ///
+    /// `None` if there is no slot.
+    pub fn new(slots: S) -> Option<Self> {
+        if slots.as_ref().is_empty() {
+            return None;
+        }
+        Some(Self {
+            slots,
+            first: 0,
+            span: 0,
+            len: 0,
+        })
+    }
+
+    /// Puts `sample` in as the newest. Returns the oldest if it had to go for it.
+    pub fn overwrite(&mut self, sample: &Sample) -> Option<Sample> {
+        let dropped = if self.span == self.capacity() {
+            let oldest = self.oldest();
+            oldest.and_then(|cursor| self.remove(cursor))
+        } else {
+            None
+        };
+        let slot = self.slot(self.span);
+        let mut packed = sample.pack();
+        packed[0] |= TAKEN;
+        self.slots.as_mut()[slot] = packed;
+        self.span += 1;
+        self.len += 1;
+        dropped
+    }
+
+    /// The sample taken last.
+    pub fn newest(&self) -> Option<Cursor> {
+        self.cursor(self.span.checked_sub(1)?)
+    }
+
+    /// The sample taken first.
+    pub fn oldest(&self) -> Option<Cursor> {
+        if self.span == 0 { None } else { self.cursor(0) }
+    }
+
+    /// What `cursor` names, if it is still there.
+    pub fn get(&self, cursor: Cursor) -> Option<Sample> {
+        let packed = self.slots.as_ref().get(cursor.slot)?;
+        let sample = read(packed)?;
+        (sample.number == cursor.number).then_some(sample)
+    }
+
+    /// Replaces what `cursor` names, to remember what its first sending gave it.
+    ///
+    /// `false` if it is gone. The number may not change.
+    pub fn update(&mut self, cursor: Cursor, sample: &Sample) -> bool {
+        if self.get(cursor).is_none() || sample.number != cursor.number {
+            return false;
+        }
+        let mut packed = sample.pack();
+        packed[0] |= TAKEN;
+        self.slots.as_mut()[cursor.slot] = packed;
+        true
+    }
+
+    /// Takes out what `cursor` names: it was delivered, or given up.
+    pub fn remove(&mut self, cursor: Cursor) -> Option<Sample> {
+        let sample = self.get(cursor)?;
+        self.slots.as_mut()[cursor.slot] = [0; 6];
+        self.len -= 1;
+        self.trim();
+        Some(sample)
+    }
+
+    /// Takes out every sample older than number `number`; returns how many.
+    ///
+    /// Samples of this start are numbered in the order in which they were taken.
+    pub fn drop_older_than(&mut self, number: u32) -> u32 {
+        let mut dropped = 0;
+        while let Some(cursor) = self.oldest() {
+            if cursor.number >= number || self.remove(cursor).is_none() {
+                break;
+            }
+            dropped += 1;
+        }
+        dropped
+    }
+
+    /// Whether a held sample passes `test`. Looks at every slot in use.
+    pub fn any(&self, test: impl Fn(&Sample) -> bool) -> bool {
+        (0..self.span).any(|at| read(&self.slots.as_ref()[self.slot(at)]).is_some_and(|s| test(&s)))
+    }
+
+    /// How many samples are held.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether none is held.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// How many samples it can hold.
+    pub fn capacity(&self) -> usize {
+        self.slots.as_ref().len()
+    }
+
+    fn slot(&self, at: usize) -> usize {
+        (self.first + at) % self.capacity()
+    }
+
+    fn cursor(&self, at: usize) -> Option<Cursor> {
+        let slot = self.slot(at);
+        read(&self.slots.as_ref()[slot]).map(|sample| Cursor {
+            slot,
+            number: sample.number,
+        })
+    }
+
+    /// Gives back empty slots at both ends, so that both ends are always taken.
+    fn trim(&mut self) {
+        while self.span > 0 && self.slots.as_ref()[self.first][0] & TAKEN == 0 {
+            self.first = self.slot(1);
+            self.span -= 1;
+        }
+        while self.span > 0 && self.slots.as_ref()[self.slot(self.span - 1)][0] & TAKEN == 0 {
+            self.span -= 1;
+        }
+        if self.span == 0 {
+            self.first = 0;
+        }
+    }
+}
+
+fn read(packed: &Packed) -> Option<Sample> {
+    if packed[0] & TAKEN == 0 {
+        return None;
+    }
+    Sample::unpack(packed)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::vec;
+    use std::vec::Vec;
+
+    use super::*;
+    use crate::rng::Rng;
+    use crate::sample::Tenths;
+
+    fn sample(number: u32) -> Sample {
+        Sample {
+            number,
+            boot_ms: u64::from(number) * 10_000,
+            wall_ms: None,
+            with_info: false,
+            cpu: Tenths::of(u64::from(number % 100), 100),
+            memory: Tenths::ABSENT,
+            disk: Tenths::ABSENT,
+            network: None,
+            uptime_s: None,
+        }
+    }
+
+    fn ring(capacity: usize) -> Outbox<Vec<Packed>> {
+        Outbox::new(vec![[0; 6]; capacity]).unwrap()
+    }
+
+    #[test]
+    fn a_ring_without_slots_is_refused() {
+        assert!(Outbox::new(Vec::new()).is_none());
+    }
+
+    #[test]
+    fn a_full_ring_gives_up_its_oldest() {
+        let mut outbox = ring(3);
+        for number in 1..=3 {
+            assert_eq!(outbox.overwrite(&sample(number)), None);
+        }
+        assert_eq!(outbox.overwrite(&sample(4)), Some(sample(1)));
+        assert_eq!(outbox.len(), 3);
+        assert_eq!(outbox.oldest().and_then(|c| outbox.get(c)), Some(sample(2)));
+        assert_eq!(outbox.newest().and_then(|c| outbox.get(c)), Some(sample(4)));
+    }
+
+    #[test]
+    fn fresh_deliveries_cost_a_full_backlog_nothing() {
+        let mut outbox = ring(4);
+        for number in 1..=3 {
+            outbox.overwrite(&sample(number));
+        }
+        for number in 4..50 {
+            assert_eq!(outbox.overwrite(&sample(number)), None);
+            let newest = outbox.newest().unwrap();
+            assert_eq!(outbox.remove(newest), Some(sample(number)));
+        }
+        assert_eq!(outbox.len(), 3);
+        assert_eq!(outbox.oldest().and_then(|c| outbox.get(c)), Some(sample(1)));
+    }
+
+    #[test]
+    fn an_empty_ring_starts_at_its_first_slot_again() {
+        let mut outbox = ring(100);
+        for number in 1..1000 {
+            outbox.overwrite(&sample(number));
+            let newest = outbox.newest().unwrap();
+            assert_eq!(newest.slot, 0);
+            outbox.remove(newest);
+        }
+    }
+
+    #[test]
+    fn a_late_answer_acknowledges_nothing_else() {
+        let mut outbox = ring(1);
+        outbox.overwrite(&sample(1));
+        let in_flight = outbox.newest().unwrap();
+        outbox.overwrite(&sample(2));
+        assert_eq!(outbox.remove(in_flight), None);
+        assert_eq!(outbox.len(), 1);
+        assert!(!outbox.update(in_flight, &sample(1)));
+    }
+
+    #[test]
+    fn what_the_first_sending_gave_stays() {
+        let mut outbox = ring(2);
+        outbox.overwrite(&sample(1));
+        let cursor = outbox.newest().unwrap();
+        let mut stamped = sample(1);
+        stamped.wall_ms = Some(1_700_000_000_000);
+        assert!(outbox.update(cursor, &stamped));
+        assert_eq!(outbox.get(cursor), Some(stamped));
+    }
+
+    #[test]
+    fn it_does_what_a_plain_queue_does() {
+        let seed = 0x6d6f_7465;
+        let mut rng = Rng::new(seed);
+        let mut outbox = ring(7);
+        let mut plain: VecDeque<Sample> = VecDeque::new();
+        let mut next_number = 1;
+        for step in 0..20_000 {
+            match rng.below(5) {
+                0..=2 => {
+                    // A hole may keep a slot that the plain queue does not have, so the ring may
+                    // be full a little earlier; it then gives up its oldest all the same.
+                    let dropped = outbox.overwrite(&sample(next_number));
+                    if let Some(dropped) = dropped {
+                        assert_eq!(Some(dropped), plain.pop_front(), "seed {seed} step {step}");
+                    }
+                    plain.push_back(sample(next_number));
+                    next_number += 1;
+                }
+                3 => {
+                    let oldest = outbox.oldest();
+                    let removed = oldest.and_then(|c| outbox.remove(c));
+                    assert_eq!(removed, plain.pop_front(), "seed {seed} step {step}");
+                }
+                _ => {
+                    let newest = outbox.newest();
+                    let removed = newest.and_then(|c| outbox.remove(c));
+                    assert_eq!(removed, plain.pop_back(), "seed {seed} step {step}");
+                }
+            }
+            assert_eq!(outbox.len(), plain.len(), "seed {seed} step {step}");
+        }
+    }
+
+    #[test]
+    fn older_ones_go_and_newer_ones_stay() {
+        let mut outbox = ring(10);
+        for number in 1..=6 {
+            outbox.overwrite(&sample(number));
+        }
+        assert_eq!(outbox.drop_older_than(4), 3);
+        assert_eq!(outbox.oldest().and_then(|c| outbox.get(c)), Some(sample(4)));
+        assert!(outbox.any(|s| s.number == 6));
+        assert!(!outbox.any(|s| s.number == 3));
+    }
+}

@@ -1,0 +1,182 @@
+//! Text for JSON lines that people read on terminals: strings, numbers, shares.
+//!
+//! Besides what JSON demands, a string's escapes hide what could deceive a reader or break a line:
+//! DEL and the C1 controls, the line and paragraph separators, and the marks that turn the
+//! direction of text. The bytes stay what they were: every JSON reader gives them back.
+//!
+//! Numbers are written into the caller's array, since formatting machinery weighs more than digits.
+
+use crate::sample::Tenths;
+use embedded_io::Write;
+
+/// Writes `text` as a JSON string, quotes included.
+pub fn write_json_str<W: Write>(out: &mut W, text: &str) -> Result<(), W::Error> {
+    out.write_all(b"\"")?;
+    write_escaped(out, text)?;
+    out.write_all(b"\"")
+}
+
+/// Writes what stands between the quotes of a JSON string.
+pub fn write_escaped<W: Write>(out: &mut W, text: &str) -> Result<(), W::Error> {
+    let mut plain_from = 0;
+    for (at, character) in text.char_indices() {
+        let Some(escape) = escape(character) else {
+            continue;
+        };
+        out.write_all(&text.as_bytes()[plain_from..at])?;
+        out.write_all(escape.as_bytes())?;
+        plain_from = at + character.len_utf8();
+    }
+    out.write_all(&text.as_bytes()[plain_from..])
+}
+
+/// The longest beginning of `text` that has at most `max_bytes` and ends with a whole character.
+pub fn cut(text: &str, max_bytes: usize) -> &str {
+    &text[..text.floor_char_boundary(max_bytes)]
+}
+
+/// The digits of `number`.
+pub fn digits(mut number: u64, buf: &mut [u8; 20]) -> &[u8] {
+    let mut from = buf.len();
+    loop {
+        from -= 1;
+        buf[from] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            return &buf[from..];
+        }
+    }
+}
+
+/// A share as a percentage with one decimal, `12.3`; nothing when it is absent.
+pub fn percent(share: Tenths, buf: &mut [u8; 5]) -> Option<&str> {
+    let tenths = share.get()?;
+    let digit = |divisor| b'0' + (tenths / divisor % 10) as u8;
+    *buf = [digit(1000), digit(100), digit(10), b'.', digit(1)];
+    let zeros = buf.iter().take(2).take_while(|&&b| b == b'0').count();
+    core::str::from_utf8(&buf[zeros..]).ok()
+}
+
+/// What stands for a character that is not written as it is.
+enum Escape {
+    Short([u8; 2]),
+    Long([u8; 6]),
+}
+
+impl Escape {
+    fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Short(bytes) => bytes,
+            Self::Long(bytes) => bytes,
+        }
+    }
+}
+
+fn escape(character: char) -> Option<Escape> {
+    let short = match character {
+        '"' => b'"',
+        '\\' => b'\\',
+        '\n' => b'n',
+        '\r' => b'r',
+        '\t' => b't',
+        '\u{08}' => b'b',
+        '\u{0c}' => b'f',
+        '\0'..='\u{1f}'
+        | '\u{7f}'..='\u{9f}'
+        | '\u{61c}'
+        | '\u{200e}'
+        | '\u{200f}'
+        | '\u{2028}'..='\u{202e}'
+        | '\u{2066}'..='\u{2069}' => {
+            // All of them lie below U+10000, where one group of four digits is enough.
+            let code = character as u32;
+            let hex = |shift: u32| b"0123456789abcdef"[(code >> shift & 0xf) as usize];
+            return Some(Escape::Long([b'\\', b'u', hex(12), hex(8), hex(4), hex(0)]));
+        }
+        _ => return None,
+    };
+    Some(Escape::Short([b'\\', short]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: &str) {
+        let mut buf = [0xa5; 64];
+        let mut out = &mut buf[..];
+        write_json_str(&mut out, text).unwrap();
+        let used = 64 - out.len();
+        assert_eq!(core::str::from_utf8(&buf[..used]).unwrap(), expected);
+    }
+
+    #[test]
+    fn plain_text_stays_as_it_is() {
+        check("", r#""""#);
+        check("pi-4.local", r#""pi-4.local""#);
+        check("Wohnzimmer äöü € 😀", r#""Wohnzimmer äöü € 😀""#);
+    }
+
+    #[test]
+    fn what_json_forbids_is_escaped() {
+        check("a\"b\\c/d", r#""a\"b\\c/d""#);
+        check("\n\r\t\u{8}\u{c}", r#""\n\r\t\b\f""#);
+        check("\0\u{1b}[31m\u{1f}", r#""\u0000\u001b[31m\u001f""#);
+    }
+
+    #[test]
+    fn what_deceives_a_reader_is_escaped() {
+        let all = ('\0'..=char::MAX).filter(|&c| escape(c).is_some()).count();
+        assert_eq!(all, 2 + 32 + 33 + 1 + 2 + 7 + 4);
+        check(
+            "\u{7f}\u{80}\u{9f}\u{a0}",
+            "\"\\u007f\\u0080\\u009f\u{a0}\"",
+        );
+        check(
+            "\u{2028}\u{2029}\u{202a}\u{202e}",
+            r#""\u2028\u2029\u202a\u202e""#,
+        );
+        check(
+            "\u{2066}\u{2069}\u{200e}\u{200f}\u{61c}",
+            r#""\u2066\u2069\u200e\u200f\u061c""#,
+        );
+    }
+
+    #[test]
+    fn a_full_buffer_is_an_error() {
+        for size in 0..8 {
+            let mut buf = [0; 8];
+            let fits = write_json_str(&mut &mut buf[..size], "a\nbc").is_ok();
+            assert_eq!(fits, size >= 7, "{size}");
+        }
+    }
+
+    #[test]
+    fn a_cut_ends_with_a_whole_character() {
+        assert_eq!(cut("abc", 9), "abc");
+        assert_eq!(cut("abc", 2), "ab");
+        assert_eq!(cut("a€b", 3), "a");
+        assert_eq!(cut("a€b", 4), "a€");
+        assert_eq!(cut("😀", 3), "");
+    }
+
+    #[test]
+    fn digits_are_those_of_the_standard_formatter() {
+        for number in [0, 1, 9, 10, 99, 100, 12_345_678_901, u64::MAX] {
+            assert_eq!(digits(number, &mut [0; 20]), number.to_string().as_bytes());
+        }
+    }
+
+    #[test]
+    fn a_percentage_has_one_decimal() {
+        for raw in 0..=1000 {
+            let expected = format!("{}.{}", raw / 10, raw % 10);
+            let mut buf = [0; 5];
+            assert_eq!(
+                percent(Tenths::from_raw(raw), &mut buf),
+                Some(expected.as_str())
+            );
+        }
+        assert_eq!(percent(Tenths::ABSENT, &mut [0; 5]), None);
+    }
+}

@@ -1,0 +1,73 @@
+//! Where the agent's binary is: where `MOTE_BIN` says, else where cargo built it.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use serde_json::Value;
+
+/// The target that ships.
+const TARGET: &str = "x86_64-unknown-linux-musl";
+
+/// The agent's binary. Without `MOTE_BIN` it is built, once in a run of the tests. The error says
+/// what cargo said.
+pub fn mote_binary() -> Result<PathBuf, String> {
+    static BINARY: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    BINARY.get_or_init(find_or_build).clone()
+}
+
+fn find_or_build() -> Result<PathBuf, String> {
+    match env::var_os("MOTE_BIN") {
+        Some(path) => PathBuf::from(&path)
+            .canonicalize()
+            .map_err(|error| format!("MOTE_BIN is {}: {error}", path.to_string_lossy())),
+        None => build(),
+    }
+}
+
+fn build() -> Result<PathBuf, String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let arguments = ["build", "--release", "--target", TARGET, "-p", "mote"];
+    let output = Command::new(&cargo)
+        .args(arguments)
+        .arg("--message-format=json-render-diagnostics")
+        .current_dir(root)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| format!("cannot run {}: {error}", cargo.to_string_lossy()))?;
+    if !output.status.success() {
+        let words = String::from_utf8_lossy(&output.stderr);
+        let arguments = arguments.join(" ");
+        return Err(format!(
+            "cargo {arguments} failed, set MOTE_BIN or mend it:\n{words}"
+        ));
+    }
+    executable(&String::from_utf8_lossy(&output.stdout))
+        .ok_or_else(|| "cargo built mote but named no executable".into())
+}
+
+/// The executable that cargo's messages name.
+fn executable(messages: &str) -> Option<PathBuf> {
+    let named = messages.lines().filter_map(|line| {
+        let message: Value = serde_json::from_str(line).ok()?;
+        (message.pointer("/target/name")? == "mote").then_some(())?;
+        message.get("executable")?.as_str().map(PathBuf::from)
+    });
+    named.last()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_executable_is_taken_from_what_cargo_says() {
+        let messages = r#"{"reason":"compiler-artifact","target":{"name":"nix"},"executable":null}
+{"reason":"compiler-artifact","target":{"name":"mote"},"executable":"/t/release/mote"}
+{"reason":"build-finished","success":true}"#;
+        assert_eq!(executable(messages), Some("/t/release/mote".into()));
+        assert_eq!(executable(r#"{"reason":"build-finished"}"#), None);
+    }
+}

@@ -1,0 +1,113 @@
+//! How late an agent's ticks were, from outside: the moments at which the kernel saw it begin to
+//! read a file, and how far they lie behind their grid.
+//!
+//! Times are milliseconds since the first read. A file is read in pieces; only the piece at offset
+//! 0 begins a sample.
+
+use std::path::Path;
+use std::{fs, io};
+
+/// Reads that fall into this share of the interval behind a grid point count as its punctual ones
+/// when the grid is looked for.
+const PUNCTUAL_SHARE: f64 = 0.1;
+
+/// The begin of each read of `path` in a trace written by `strace -f -ttt -y -e trace=pread64`.
+pub fn read_times_ms(trace: &Path, path: &Path) -> io::Result<Vec<f64>> {
+    Ok(parse(&fs::read_to_string(trace)?, &path.to_string_lossy()))
+}
+
+fn parse(trace: &str, path: &str) -> Vec<f64> {
+    let times_us: Vec<u64> = trace
+        .lines()
+        .filter_map(|line| begin_of_read_us(line, path))
+        .collect();
+    let first = times_us.first().copied().unwrap_or_default();
+    times_us
+        .iter()
+        .map(|at| at.saturating_sub(first) as f64 / 1000.0)
+        .collect()
+}
+
+/// The time of a line like `77 1760113962.118001 pread64(5</proc/stat>, ""..., 4096, 0) = 4096`.
+fn begin_of_read_us(line: &str, path: &str) -> Option<u64> {
+    let (before, call) = line.split_once(" pread64(")?;
+    if !call.contains(&format!("<{path}>")) {
+        return None;
+    }
+    let arguments = call.rsplit_once(" = ")?.0.trim_end().strip_suffix(')')?;
+    if arguments.rsplit(", ").next() != Some("0") {
+        return None;
+    }
+    let (seconds, micros) = before.rsplit(' ').next()?.split_once('.')?;
+    let (seconds, micros) = (seconds.parse::<u64>().ok()?, micros.parse::<u64>().ok()?);
+    Some(seconds * 1_000_000 + micros)
+}
+
+/// The worst delay of a tick behind the grid that fits best, in milliseconds.
+///
+/// The grid has the interval's spacing and begins where the densest cluster of reads begins. A read
+/// serves the first grid point after the one that the read before it served: a tick that was
+/// skipped makes the next one late. None for fewer than three reads, which fit any grid.
+pub fn lateness_ms(times_ms: &[f64], interval_ms: f64) -> Option<f64> {
+    if times_ms.len() < 3 || interval_ms <= 0.0 {
+        return None;
+    }
+    let punctual = |phase: f64| {
+        let is_punctual =
+            |at: &&f64| (**at - phase).rem_euclid(interval_ms) < interval_ms * PUNCTUAL_SHARE;
+        times_ms.iter().filter(is_punctual).count()
+    };
+    let phases = times_ms.iter().map(|at| at.rem_euclid(interval_ms));
+    let phase = phases.max_by_key(|phase| punctual(*phase))?;
+    let worst = times_ms.windows(2).map(|pair| {
+        let served = ((pair[0] - phase) / interval_ms).floor();
+        pair[1] - (phase + (served + 1.0) * interval_ms)
+    });
+    // Two reads within one interval would make the second early: it is not late.
+    Some(worst.fold(0.0, f64::max))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_begin_of_a_read_of_the_file_counts() {
+        let trace = "\
+77    1760113962.118001 pread64(5</proc/stat>, \"\"..., 4096, 0) = 4096
+77    1760113962.118201 pread64(5</proc/stat>, \"\"..., 4096, 4096) = 120
+77    1760113962.118301 pread64(6</proc/meminfo>, \"\"..., 4096, 0) = 1400
+77    1760113962.218501 pread64(5</proc/stat>, \"\"..., 4096, 0)    = 4096
+77    1760113963.118001 pread64(5</proc/stat>, 0x7ffe, 4096, 0) = -1 EIO (Input/output error)
+77    1760113963.300000 +++ exited with 0 +++
+";
+        assert_eq!(parse(trace, "/proc/stat"), [0.0, 100.5, 1000.0]);
+    }
+
+    /// Ticks of 100 ms, and what is to come out.
+    fn check(times_ms: &[f64], expected: f64) {
+        let late = lateness_ms(times_ms, 100.0).unwrap();
+        assert!(
+            (late - expected).abs() < 1e-6,
+            "{times_ms:?}: {late}, not {expected}"
+        );
+    }
+
+    #[test]
+    fn lateness_is_the_distance_to_the_grid_point_that_was_due() {
+        check(&[0.0, 100.0, 200.0, 300.0], 0.0);
+        check(&[7.0, 107.5, 207.0, 309.0], 2.0);
+        check(&[0.0, 100.0, 290.0, 300.0, 400.0], 90.0);
+    }
+
+    #[test]
+    fn a_skipped_tick_makes_the_next_one_late() {
+        check(&[0.0, 100.0, 200.0, 450.0, 500.0, 600.0], 150.0);
+        check(&[0.0, 100.0, 200.0, 400.0, 500.0], 100.0);
+    }
+
+    #[test]
+    fn too_few_reads_have_no_grid() {
+        assert_eq!(lateness_ms(&[0.0, 100.0], 100.0), None);
+    }
+}

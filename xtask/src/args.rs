@@ -1,0 +1,94 @@
+//! The command line, as far as these few commands need one.
+//!
+//! A command takes either one option with a value or a list of words; anything else is refused
+//! with the words that were not understood.
+
+use std::env;
+
+use crate::failure::Failure;
+
+/// The arguments after the program's name.
+pub(crate) fn from_environment() -> Result<Vec<String>, Failure> {
+    env::args_os()
+        .skip(1)
+        .map(|arg| {
+            arg.into_string().map_err(|arg| {
+                Failure::Usage(format!("the argument `{}` is not UTF-8", arg.display()))
+            })
+        })
+        .collect()
+}
+
+/// The value of `option`, which is the only thing that may be there: `--name VALUE` or
+/// `--name=VALUE`.
+pub(crate) fn only_option<'a>(
+    args: &'a [String],
+    option: &str,
+) -> Result<Option<&'a str>, Failure> {
+    let refuse = |arg: &str| {
+        Err(Failure::Usage(format!(
+            "`{arg}` is not understood; this command takes only {option}"
+        )))
+    };
+    match args {
+        [] => Ok(None),
+        [name] if name == option => Err(Failure::Usage(format!("{option} needs a value"))),
+        [name, value] if name == option => Ok(Some(value)),
+        [name, _, extra, ..] if name == option => refuse(extra),
+        [joined] => match joined
+            .strip_prefix(option)
+            .and_then(|rest| rest.strip_prefix('='))
+        {
+            Some(value) => Ok(Some(value)),
+            None => refuse(joined),
+        },
+        [first, second, ..] if first.starts_with(&format!("{option}=")) => refuse(second),
+        [first, ..] => refuse(first),
+    }
+}
+
+/// Words that are not options.
+pub(crate) fn only_words(args: &[String]) -> Result<&[String], Failure> {
+    match args.iter().find(|arg| arg.starts_with('-')) {
+        Some(option) => Err(Failure::Usage(format!("`{option}` is not understood"))),
+        None => Ok(args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(line: &str, expected: Result<Option<&str>, &str>) {
+        let args: Vec<String> = line.split_whitespace().map(String::from).collect();
+        match (only_option(&args, "--seconds"), expected) {
+            (Ok(found), Ok(expected)) => assert_eq!(found, expected),
+            (Err(Failure::Usage(text)), Err(word)) => assert!(text.contains(word), "{text}"),
+            (found, _) => panic!("{found:?}"),
+        }
+    }
+
+    #[test]
+    fn an_option_is_read_in_both_forms() {
+        check("", Ok(None));
+        check("--seconds 5", Ok(Some("5")));
+        check("--seconds=5", Ok(Some("5")));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_named() {
+        check("--seconds", Err("needs a value"));
+        check("--minutes 5", Err("`--minutes`"));
+        check("--secondsy=5", Err("`--secondsy=5`"));
+        check("--seconds 5 more", Err("`more`"));
+        check("--seconds=5 more", Err("`more`"));
+    }
+
+    #[test]
+    fn an_option_is_no_word() {
+        let args = ["one".to_owned(), "--two".to_owned()];
+        assert_eq!(only_words(&args[..1]), Ok(&args[..1]));
+        assert!(only_words(&args).is_err());
+    }
+}

@@ -30,25 +30,25 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, U
     let mut parser = Parser::from_args(arguments);
     let mut command = None;
     let mut line = CommandLine::default();
-    while let Some(argument) = parser.next().map_err(usage)? {
+    while let Some(argument) = parser.next().map_err(|error| usage(&error))? {
         match argument {
             Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help),
             Arg::Short('V') | Arg::Long("version") => return Ok(Command::Version),
             Arg::Short('c') | Arg::Long("config") => {
-                line.config = Some(parser.value().map_err(usage)?.into());
+                line.config = Some(parser.value().map_err(|error| usage(&error))?.into());
             }
             Arg::Long(name) => {
                 let Some(key) = KEYS.iter().find(|key| key.flag == name) else {
                     return Err(UsageError(format!("no flag --{name}: see mote help")));
                 };
-                let value = parser.value().map_err(usage)?;
+                let value = parser.value().map_err(|error| usage(&error))?;
                 let text = value
                     .into_string()
                     .map_err(|_| UsageError(format!("--{}: not UTF-8 text", key.flag)))?;
                 line.flags.push((key, text));
             }
             Arg::Value(word) if command.is_none() => command = Some(word),
-            other => return Err(usage(other.unexpected())),
+            other => return Err(usage(&other.unexpected())),
         }
     }
     match command.as_deref().map(|word| word.to_str()) {
@@ -65,7 +65,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, U
     }
 }
 
-fn usage(error: lexopt::Error) -> UsageError {
+fn usage(error: &lexopt::Error) -> UsageError {
     UsageError(format!("{error}: see mote help"))
 }
 

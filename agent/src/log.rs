@@ -1,7 +1,7 @@
 //! One JSON object a line, to standard output, without ever waiting for whoever reads it.
 //!
 //! A line is formatted in a fixed buffer of at most [`LINE_BYTES`], which is what a pipe takes
-//! whole or not at all (PIPE_BUF, pipe(7)), and written only if the descriptor is ready now.
+//! whole or not at all (`PIPE_BUF`, pipe(7)), and written only if the descriptor is ready now.
 //! Otherwise the line is counted as dropped, and the next one that gets through says how many.
 //! Text from outside is escaped and cut by `mote_core::log_line`.
 

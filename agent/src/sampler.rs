@@ -127,8 +127,8 @@ impl Sampler {
             Ok(disk) => {
                 self.disk_said = false;
                 // As df counts: blocks that only root may fill are neither used nor available.
-                let used = u64::from(disk.blocks()).saturating_sub(disk.blocks_free().into());
-                Tenths::of(used, used.saturating_add(disk.blocks_available().into()))
+                let used = disk.blocks().saturating_sub(disk.blocks_free());
+                Tenths::of(used, used.saturating_add(disk.blocks_available()))
             }
             Err(error) => {
                 if !self.disk_said {

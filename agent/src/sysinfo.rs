@@ -41,7 +41,7 @@ impl Inventory {
             cpu_cores: stat::count_cpus(&stat),
             memory_total_mb: meminfo.map_or(0, |memory| memory.total_kb / 1024),
             disk_total_gb: disk.map_or(0, |disk| {
-                u64::from(disk.blocks()).saturating_mul(disk.fragment_size().into()) >> 30
+                disk.blocks().saturating_mul(disk.fragment_size()) >> 30
             }),
             last_boot_ms: stat::boot_time_s(&stat).map(|seconds| seconds.saturating_mul(1000)),
         }

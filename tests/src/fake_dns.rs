@@ -323,7 +323,7 @@ mod tests {
     #[test]
     fn each_manner_is_what_it_says() {
         let dns = dns_with_box();
-        let mut flags_and_count = |manner| {
+        let flags_and_count = |manner| {
             dns.set_manner(manner);
             let answer = ask(&dns, TYPE_A, 5000).unwrap();
             (

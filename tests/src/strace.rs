@@ -5,11 +5,16 @@
 //! 0 begins a sample.
 
 use std::path::Path;
+use std::time::Duration;
 use std::{fs, io};
 
 /// Reads that fall into this share of the interval behind a grid point count as its punctual ones
 /// when the grid is looked for.
-const PUNCTUAL_SHARE: f64 = 0.1;
+const PUNCTUAL_SHARE: f64 = 0.05;
+
+/// A read that comes this share of the interval before a grid point serves that point: the grid is
+/// an estimate, and a read is not to be a whole interval off because it was a little in front.
+const SLACK_SHARE: f64 = 0.25;
 
 /// The begin of each read of `path` in a trace written by `strace -f -ttt -y -e trace=pread64`.
 pub fn read_times_ms(trace: &Path, path: &Path) -> io::Result<Vec<f64>> {
@@ -24,7 +29,7 @@ fn parse(trace: &str, path: &str) -> Vec<f64> {
     let first = times_us.first().copied().unwrap_or_default();
     times_us
         .iter()
-        .map(|at| at.saturating_sub(first) as f64 / 1000.0)
+        .map(|at| Duration::from_micros(at.saturating_sub(first)).as_secs_f64() * 1000.0)
         .collect()
 }
 
@@ -60,7 +65,7 @@ pub fn lateness_ms(times_ms: &[f64], interval_ms: f64) -> Option<f64> {
     let phases = times_ms.iter().map(|at| at.rem_euclid(interval_ms));
     let phase = phases.max_by_key(|phase| punctual(*phase))?;
     let worst = times_ms.windows(2).map(|pair| {
-        let served = ((pair[0] - phase) / interval_ms).floor();
+        let served = ((pair[0] - phase) / interval_ms + SLACK_SHARE).floor();
         pair[1] - (phase + (served + 1.0) * interval_ms)
     });
     // Two reads within one interval would make the second early: it is not late.
@@ -104,6 +109,12 @@ mod tests {
     fn a_skipped_tick_makes_the_next_one_late() {
         check(&[0.0, 100.0, 200.0, 450.0, 500.0, 600.0], 150.0);
         check(&[0.0, 100.0, 200.0, 400.0, 500.0], 100.0);
+    }
+
+    #[test]
+    fn a_read_in_front_of_its_grid_point_does_not_make_the_next_one_late() {
+        check(&[0.0, 108.0, 208.0, 308.0, 408.0, 508.0], 0.0);
+        check(&[10.0, 100.0, 210.0, 311.0, 410.0], 1.0);
     }
 
     #[test]

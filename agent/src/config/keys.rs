@@ -50,12 +50,10 @@ const fn key(
     }
 }
 
-const fn of_this_run(key: Key, also_env: &'static [&'static str]) -> Key {
-    Key {
-        in_file: false,
-        also_env,
-        ..key
-    }
+const fn of_this_run(mut key: Key, also_env: &'static [&'static str]) -> Key {
+    key.in_file = false;
+    key.also_env = also_env;
+    key
 }
 
 /// All keys.

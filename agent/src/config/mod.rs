@@ -136,7 +136,7 @@ fn read_file(path: &Path, warnings: &mut Vec<String>) -> Result<Vec<yaml::Entry>
         .map_err(unreadable)?;
     let text = String::from_utf8(text).map_err(|error| {
         let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = before.split(|byte| *byte == b'\n').count();
         ConfigError(format!("{place}:{line}: not UTF-8 text: save it as UTF-8"))
     })?;
     let entries = yaml::read(&text)

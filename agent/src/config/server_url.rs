@@ -27,11 +27,9 @@ pub fn metrics_uri(server_url: &str, allow_http: bool) -> Result<Uri, String> {
         // Not quoted: what stands before the @ is a secret.
         return Err("server_url has a user or password in it: put the key into api_key".into());
     }
-    if host.is_empty() || uri.authority().is_some_and(|a| a.as_str().ends_with(':')) {
-        return wrong("has no host, or no port after the colon");
-    }
-    if uri.port().is_some() && uri.port_u16().is_none() {
-        return wrong("has a port above 65535");
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    if host.is_empty() || (authority.len() > host.len() && uri.port_u16().is_none()) {
+        return wrong("has no host, or no port from 1 to 65535 after its colon");
     }
     if uri.query().is_some() {
         return wrong("has a query");

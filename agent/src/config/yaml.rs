@@ -263,7 +263,7 @@ mod tests {
         refuse("a: &x 1\nb: *x\n", 2, "aliases");
         refuse("a: [[1]]\n", 1, "plain values");
         refuse("a: 1\n---\nb: 2\n", 2, "second document");
-        refuse("a: \"open\nb: 2\n", 3, "not valid YAML");
+        refuse("a: \"open\nb: 2\n", 1, "not valid YAML");
         refuse("a:\n\tb: 1\n", 2, "not valid YAML");
         refuse(&format!("{}1", "a: {".repeat(9)), 1, "nested too deep");
         refuse(&"a".repeat(FILE_BYTES + 1), 1, "larger than");

@@ -115,11 +115,8 @@ impl Stub {
             return Lookup::Known(addresses);
         }
         // A look-up of another name can only be a refresh; a name that is waited for goes first.
-        if !self
-            .query
-            .as_ref()
-            .is_some_and(|query| &*query.host == host)
-        {
+        let asked = self.query.as_ref().map(|query| &*query.host);
+        if asked != Some(host) {
             self.failed = None;
             self.query = Some(Query::new(host));
             self.advance(now_ms);

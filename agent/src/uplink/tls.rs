@@ -4,6 +4,7 @@
 //! a handshake that hangs delays nothing. What rustls refuses is recorded in the attempt as what
 //! it was.
 
+use std::error::Error;
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -80,12 +81,9 @@ impl TlsTransport {
         socket.link().enter(Phase::Tls);
         // An IPv6 literal stands in brackets in a URL, and without them in a certificate.
         let bare = host.trim_start_matches('[').trim_end_matches(']');
-        let name = match ServerName::try_from(bare.to_owned()) {
-            Ok(name) => name,
-            Err(_) => {
-                let words = format!("{host} cannot be the name of a TLS server").into();
-                return Err(socket.link().fail(DeliveryError::TlsSettings(words)));
-            }
+        let Ok(name) = ServerName::try_from(bare.to_owned()) else {
+            let words = format!("{host} cannot be the name of a TLS server").into();
+            return Err(socket.link().fail(DeliveryError::TlsSettings(words)));
         };
         let mut tls = match ClientConnection::new(Arc::clone(&settings.0), name) {
             Ok(tls) => tls,
@@ -163,7 +161,7 @@ fn refused(socket: &Socket, error: io::Error) -> ureq::Error {
     let phase = link.attempt().phase;
     let kind = error.kind();
     let inner = error.into_inner();
-    let recorded = match inner.map(|inner| inner.downcast::<rustls::Error>()) {
+    let recorded = match inner.map(<dyn Error + Send + Sync>::downcast::<rustls::Error>) {
         Some(Ok(tls)) => DeliveryError::Tls(*tls),
         // Ours: recorded already, this one is ignored.
         Some(Err(_)) | None if kind != io::ErrorKind::UnexpectedEof => {

@@ -82,6 +82,35 @@ fn the_longest_texts_are_shortened_first() {
 }
 
 #[test]
+fn a_shortened_text_keeps_to_its_limit_mark_included() {
+    let text = "ab€cdefgh";
+    let expected = [
+        "…",
+        "…",
+        "…",
+        "…",
+        "a…",
+        "ab…",
+        "ab…",
+        "ab…",
+        "ab€…",
+        "ab€c…",
+        "ab€cd…",
+        text,
+    ];
+    for (max_bytes, expected) in expected.into_iter().enumerate() {
+        let mut buf = [0; 32];
+        let mut rest = &mut buf[..];
+        write_shortened(&mut rest, text, max_bytes).unwrap();
+        let used = 32 - rest.len();
+        assert_eq!(
+            core::str::from_utf8(&buf[..used]),
+            Ok(format!("\"{expected}\"").as_str())
+        );
+    }
+}
+
+#[test]
 fn in_every_room_the_line_is_whole_json() {
     let hostile = "\u{1b}\"\\😀€\u{2028}".repeat(40);
     let fields = [

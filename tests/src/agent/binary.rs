@@ -50,12 +50,12 @@ fn build() -> Result<PathBuf, String> {
 
 /// The executable that cargo's messages name.
 fn executable(messages: &str) -> Option<PathBuf> {
-    let named = messages.lines().filter_map(|line| {
+    let mut named = messages.lines().filter_map(|line| {
         let message: Value = serde_json::from_str(line).ok()?;
         (message.pointer("/target/name")? == "mote").then_some(())?;
         message.get("executable")?.as_str().map(PathBuf::from)
     });
-    named.last()
+    named.next_back()
 }
 
 #[cfg(test)]

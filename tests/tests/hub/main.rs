@@ -1,0 +1,26 @@
+//! The hub is itself held to what it promises, by a client that knows nothing of the agent.
+
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+mod client;
+mod control;
+mod misbehaviour;
+mod program;
+mod strictness;
+mod tls;
+
+use std::time::Duration;
+
+use mote_tests::hub::{Hub, HubConfig};
+
+/// More than anything here takes on a busy machine.
+const LONG: Duration = Duration::from_secs(20);
+
+/// A hub as most tests want it: plain, since TLS changes nothing for what they look at.
+fn plain_hub() -> Hub {
+    Hub::start(HubConfig {
+        plain: true,
+        ..HubConfig::default()
+    })
+    .unwrap()
+}

@@ -1,6 +1,7 @@
 //! The hub as a program: a server to point an agent at, by hand or from the demo.
 //!
-//! Prints one line when it listens, a line per sample with `--print`, a summary at the end. Exits
+//! Prints one line when it listens, with `--print` a line per sample (those that misbehaviour left
+//! undelivered are marked), a summary at the end. Exits
 //! with 0 after SIGINT or SIGTERM, with 1 if a guest did what no agent should do or it could not
 //! start, with 64 if it was called wrongly.
 
@@ -204,6 +205,9 @@ fn describe(sample: &Received) -> String {
         sample.status,
         sample.raw.len(),
     );
+    if !sample.delivered {
+        line.push_str("  (not delivered)");
+    }
     if sample.repeat {
         line.push_str("  (again)");
     }

@@ -6,7 +6,7 @@
 
 use std::io::{self, Write};
 
-use super::http::Answer;
+use super::answer::Answer;
 use super::misbehave::Misbehaviour;
 use super::record::Received;
 use super::shared::{Shared, now_ms};
@@ -54,7 +54,7 @@ impl Exchange<'_> {
             }
             M::Delay { ms } => match self.shared.pause(ms, self.line) {
                 Ok(()) => self.finish(),
-                Err(_) => self.leave(0),
+                Err(_) => self.leave(),
             },
             M::Silent => {
                 self.note(0, false);
@@ -105,7 +105,7 @@ impl Exchange<'_> {
                 None
             }
             M::CloseOnReuse if !self.is_reuse => self.finish(),
-            M::CloseOnReuse => self.leave(0),
+            M::CloseOnReuse => self.leave(),
             M::RefuseConnections => {
                 self.note(0, false);
                 self.wire.reset();
@@ -156,9 +156,9 @@ impl Exchange<'_> {
         Some(self.wire)
     }
 
-    /// Goes without a word (or another one).
-    fn leave(mut self, status: u16) -> Option<Wire> {
-        self.note(status, false);
+    /// Goes without a word.
+    fn leave(mut self) -> Option<Wire> {
+        self.note(0, false);
         self.wire.close();
         None
     }

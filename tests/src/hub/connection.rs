@@ -6,8 +6,9 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::Answered;
+use super::answer::Answer;
 use super::conduct::{ACCEPTED, Exchange};
-use super::http::{self, Answer, ReadError, Request};
+use super::http::{self, ReadError, Request};
 use super::misbehave::Misbehaviour;
 use super::record::Received;
 use super::shared::Shared;
@@ -54,6 +55,8 @@ fn converse(shared: &Shared, line: &Line, mut wire: Wire, connection: u64) {
     for request_on_connection in 1.. {
         let request = match http::read_request(&mut wire, &mut buffer) {
             Ok(Some(request)) => request,
+            // Cut from within: the end is ours, and a goodbye would soften it.
+            Ok(None) if line.is_cut() => return,
             Ok(None) => return wire.close(),
             Err(ReadError::Io(_)) => return,
             Err(ReadError::Refused { status, words }) => {

@@ -14,7 +14,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::http::{self, Answer, ReadError, Request};
+use super::answer::Answer;
+use super::http::{self, ReadError, Request};
 use super::misbehave::Order;
 use super::shared::Shared;
 use super::tls::{Certificate, TlsVersions};

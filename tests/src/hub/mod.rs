@@ -7,6 +7,7 @@
 //!
 //! Not in scope: storing anything, more than one device's key, any path but the one.
 
+mod answer;
 mod conduct;
 mod connection;
 mod control;

@@ -348,3 +348,6 @@ impl Delivery {
         in_ms
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -403,3 +403,6 @@ pub fn read_reply(message: &[u8], name: &str, id: u16, rtype: Rtype) -> Option<R
     }
     Some(Reply::Addresses(addresses, ttl_s))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,326 @@
+//! A day of outage in a millisecond: the clock is a number.
+
+use std::vec;
+use std::vec::Vec;
+
+use super::*;
+use crate::sample::{Sample, Tenths};
+
+const INTERVAL_MS: u64 = 10_000;
+
+const GOOD: Outcome = Outcome::Answer {
+    status: 202,
+    retry_after_ms: None,
+    documented: true,
+};
+
+/// A server, a device that takes samples, and a clock.
+struct World {
+    now_ms: u64,
+    taken: u32,
+    outbox: Outbox<Vec<Packed>>,
+    delivery: Delivery,
+    /// Numbers of the samples that arrived, in order.
+    arrived: Vec<u32>,
+    /// When a request was made.
+    asked_ms: Vec<u64>,
+}
+
+impl World {
+    fn new(backfill: Backfill) -> Self {
+        let policy = Policy {
+            retry_first_ms: 5_000,
+            retry_cap_ms: 300_000,
+            jitter_permille: 200,
+            max_retries: 3,
+            backfill,
+            backfill_every_ms: 2 * INTERVAL_MS,
+        };
+        Self {
+            now_ms: 0,
+            taken: 0,
+            outbox: Outbox::new(vec![[0; 6]; 8_640]).unwrap(),
+            delivery: Delivery::new(policy, 7),
+            arrived: Vec::new(),
+            asked_ms: Vec::new(),
+        }
+    }
+
+    fn take_sample(&mut self) {
+        self.taken += 1;
+        self.outbox.overwrite(&Sample {
+            number: self.taken,
+            boot_ms: self.now_ms,
+            wall_ms: None,
+            with_info: false,
+            cpu: Tenths::ABSENT,
+            memory: Tenths::ABSENT,
+            disk: Tenths::ABSENT,
+            network: None,
+            uptime_s: None,
+        });
+    }
+
+    fn answer(&mut self, outcome: Outcome) -> Settled {
+        let Next::Send(cursor) = self.delivery.next(&self.outbox, self.now_ms) else {
+            panic!("nothing to send at {} ms", self.now_ms)
+        };
+        let number = self.outbox.get(cursor).unwrap().number;
+        self.asked_ms.push(self.now_ms);
+        let settled = self
+            .delivery
+            .settle(&mut self.outbox, cursor, outcome, self.now_ms);
+        if matches!(settled, Settled::Delivered { .. }) {
+            self.arrived.push(number);
+        }
+        settled
+    }
+
+    /// Lets time pass in steps of 100 ms, with a server that answers `outcome` at once.
+    fn pass(&mut self, for_ms: u64, outcome: Outcome) {
+        for _ in 0..for_ms / 100 {
+            if self.now_ms.is_multiple_of(INTERVAL_MS) {
+                self.take_sample();
+            }
+            while matches!(self.delivery.next(&self.outbox, self.now_ms), Next::Send(_)) {
+                self.answer(outcome);
+            }
+            self.now_ms += 100;
+        }
+    }
+}
+
+fn status(status: u16) -> Outcome {
+    Outcome::Answer {
+        status,
+        retry_after_ms: None,
+        documented: false,
+    }
+}
+
+#[test]
+fn a_good_day_is_one_request_a_sample() {
+    let mut world = World::new(Backfill::Auto);
+    world.pass(86_400_000, GOOD);
+    assert_eq!(world.asked_ms.len(), 8_640);
+    assert!(world.arrived.is_sorted());
+    assert!(world.outbox.is_empty());
+}
+
+#[test]
+fn after_an_outage_the_newest_goes_first_and_the_rest_follows_gently_and_whole() {
+    let mut world = World::new(Backfill::Auto);
+    world.pass(60_000, GOOD);
+    world.pass(3_600_000, Outcome::NoAnswer);
+    let (held, arrived) = (world.outbox.len(), world.arrived.len());
+    assert_eq!(held, 360);
+    let back_ms = world.now_ms;
+    world.pass(3 * 3_600_000, GOOD);
+    assert!(world.outbox.is_empty());
+
+    let later = &world.arrived[arrived..];
+    assert!(
+        later[0] > 360,
+        "the newest of the outage goes first: {}",
+        later[0]
+    );
+    let backlog: Vec<u32> = later.iter().copied().filter(|n| *n <= 366).collect();
+    assert!(backlog[1..].is_sorted(), "then the oldest first");
+    let mut all = world.arrived.clone();
+    all.sort_unstable();
+    assert_eq!(
+        all,
+        (1..=world.taken).collect::<Vec<_>>(),
+        "none lost, none twice"
+    );
+
+    // 1.5 times the steady rate, in any window of four intervals after the return.
+    let after: Vec<u64> = world
+        .asked_ms
+        .iter()
+        .copied()
+        .filter(|ms| *ms >= back_ms)
+        .collect();
+    for window in after.windows(7) {
+        assert!(window[6] - window[0] >= 4 * INTERVAL_MS, "{window:?}");
+    }
+}
+
+#[test]
+fn while_the_server_is_away_the_newest_is_tried_at_a_growing_and_capped_pace() {
+    let mut world = World::new(Backfill::Auto);
+    let mut delays = Vec::new();
+    for _ in 0..12 {
+        world.take_sample();
+        let Settled::Retry {
+            in_ms,
+            attempt,
+            holding,
+        } = world.answer(Outcome::NoAnswer)
+        else {
+            panic!("a failure is to be tried again")
+        };
+        assert_eq!(attempt as usize, delays.len() + 1);
+        assert_eq!(holding, attempt > 3);
+        assert_eq!(
+            world.delivery.next(&world.outbox, world.now_ms),
+            Next::Wait {
+                until_ms: world.now_ms + in_ms
+            }
+        );
+        delays.push(in_ms);
+        world.now_ms += in_ms;
+        let Next::Send(cursor) = world.delivery.next(&world.outbox, world.now_ms) else {
+            panic!("it is time")
+        };
+        assert_eq!(world.outbox.get(cursor).unwrap().number, world.taken);
+    }
+    for (at, delay) in delays.iter().enumerate() {
+        let middle = (5_000 << at).min(300_000);
+        assert!(
+            *delay >= middle * 4 / 5 && *delay <= middle * 6 / 5,
+            "{delays:?}"
+        );
+    }
+    assert_eq!(world.delivery.standing(), Standing::Away);
+    assert_eq!(world.delivery.failures(), 12);
+}
+
+#[test]
+fn a_server_that_files_by_arrival_gets_no_old_samples() {
+    for (backfill, documented, dropped) in [
+        (Backfill::Auto, false, 9),
+        (Backfill::Auto, true, 0),
+        (Backfill::On, false, 0),
+        (Backfill::Off, true, 9),
+    ] {
+        let mut world = World::new(backfill);
+        (0..10).for_each(|_| world.take_sample());
+        let outcome = Outcome::Answer {
+            status: 202,
+            retry_after_ms: None,
+            documented,
+        };
+        let settled = world.answer(outcome);
+        assert_eq!(
+            settled,
+            Settled::Delivered {
+                after_failures: 0,
+                dropped
+            },
+            "{backfill:?}"
+        );
+        assert_eq!(world.outbox.len(), 9 - dropped as usize);
+    }
+}
+
+#[test]
+fn a_refused_sample_goes_and_five_in_a_row_hold_the_rest() {
+    let mut world = World::new(Backfill::On);
+    for n in 1..=4 {
+        world.take_sample();
+        assert_eq!(
+            world.answer(status(400)),
+            Settled::Refused { hold_ms: None },
+            "{n}"
+        );
+    }
+    world.take_sample();
+    let Settled::Refused {
+        hold_ms: Some(hold_ms),
+    } = world.answer(status(422))
+    else {
+        panic!("the fifth holds")
+    };
+    world.take_sample();
+    let until_ms = world.now_ms + hold_ms;
+    assert_eq!(
+        world.delivery.next(&world.outbox, world.now_ms),
+        Next::Wait { until_ms }
+    );
+    world.now_ms = until_ms;
+    assert!(matches!(world.answer(GOOD), Settled::Delivered { .. }));
+    world.take_sample();
+    assert_eq!(
+        world.answer(status(413)),
+        Settled::Refused { hold_ms: None },
+        "counted anew"
+    );
+}
+
+#[test]
+fn a_refused_backlog_is_still_sent_gently() {
+    let mut world = World::new(Backfill::On);
+    (0..10).for_each(|_| world.take_sample());
+    world.answer(GOOD);
+    world.answer(status(400));
+    assert!(matches!(
+        world.delivery.next(&world.outbox, world.now_ms),
+        Next::Wait { .. }
+    ));
+}
+
+#[test]
+fn a_refused_key_and_a_wrong_address_lose_nothing_and_are_said_once() {
+    for (code, is_key) in [
+        (401, true),
+        (403, true),
+        (404, false),
+        (302, false),
+        (511, false),
+    ] {
+        let mut world = World::new(Backfill::Auto);
+        for n in 0..3 {
+            world.take_sample();
+            let (in_ms, first) = match world.answer(status(code)) {
+                Settled::KeyRefused { in_ms, first } if is_key => (in_ms, first),
+                Settled::NotThere { in_ms, first } if !is_key => (in_ms, first),
+                other => panic!("{code}: {other:?}"),
+            };
+            assert_eq!(first, n == 0);
+            assert!((240_000..=360_000).contains(&in_ms), "{in_ms}");
+            world.now_ms += in_ms;
+        }
+        assert_eq!(world.outbox.len(), 3);
+        world.delivery.retry_now();
+        assert!(matches!(world.answer(GOOD), Settled::Delivered { .. }));
+    }
+}
+
+#[test]
+fn retry_after_is_a_floor_that_a_fleet_does_not_meet_in_step() {
+    let mut world = World::new(Backfill::Auto);
+    world.take_sample();
+    for asked_ms in [1_000, 60_000, 3_600_000] {
+        let outcome = Outcome::Answer {
+            status: 503,
+            retry_after_ms: Some(asked_ms),
+            documented: false,
+        };
+        let Settled::Retry { in_ms, .. } = world.answer(outcome) else {
+            panic!("held")
+        };
+        assert!(
+            in_ms >= asked_ms && in_ms <= asked_ms * 6 / 5,
+            "{asked_ms}: {in_ms}"
+        );
+        world.now_ms += in_ms;
+    }
+}
+
+#[test]
+fn an_answer_for_a_sample_that_is_gone_changes_no_other() {
+    let mut world = World::new(Backfill::On);
+    world.outbox = Outbox::new(vec![[0; 6]; 1]).unwrap();
+    world.take_sample();
+    let Next::Send(in_flight) = world.delivery.next(&world.outbox, 0) else {
+        panic!("due")
+    };
+    world.take_sample();
+    world.delivery.settle(&mut world.outbox, in_flight, GOOD, 0);
+    assert_eq!(world.outbox.len(), 1);
+    assert!(matches!(
+        world.delivery.next(&world.outbox, 0),
+        Next::Send(_)
+    ));
+}

@@ -262,6 +262,56 @@ pub const KEYS: &[Key] = &[
         },
     ),
     key(
+        "tls.cert_file",
+        "tls-cert-file",
+        "",
+        "PEM certificate that this device shows",
+        |s, v| {
+            s.tls_cert_file = Some(value::path(v)?);
+            Ok(())
+        },
+    ),
+    key(
+        "tls.key_file",
+        "tls-key-file",
+        "",
+        "PEM key of that certificate",
+        |s, v| {
+            s.tls_key_file = Some(value::path(v)?);
+            Ok(())
+        },
+    ),
+    key(
+        "tls.server_name",
+        "tls-server-name",
+        "",
+        "name the server's certificate must have",
+        |s, v| {
+            s.tls_server_name = Some(value::words(v)?);
+            Ok(())
+        },
+    ),
+    key(
+        "tls.min_version",
+        "tls-min-version",
+        "1.2",
+        "oldest TLS version: 1.2 or 1.3",
+        |s, v| {
+            s.tls_min_version = value::tls_version(v)?;
+            Ok(())
+        },
+    ),
+    key(
+        "tls.pins",
+        "tls-pins",
+        "",
+        "sha256/BASE64 of server keys to insist on, with commas",
+        |s, v| {
+            s.tls_pins = value::pins(v)?;
+            Ok(())
+        },
+    ),
+    key(
         "agent.base_dir",
         "base-dir",
         "",
@@ -278,6 +328,76 @@ pub const KEYS: &[Key] = &[
         "debug, info, warn, error",
         |s, v| {
             s.log_level = value::level(v)?;
+            Ok(())
+        },
+    ),
+    key(
+        "logging.format",
+        "log-format",
+        "json",
+        "json or text",
+        |s, v| {
+            s.log_format = value::log_format(v)?;
+            Ok(())
+        },
+    ),
+    key(
+        "logging.output",
+        "log-output",
+        "stdout",
+        "stdout, stderr, file or none",
+        |s, v| {
+            s.log_output = value::log_output(v)?;
+            Ok(())
+        },
+    ),
+    key(
+        "logging.file",
+        "log-file",
+        "",
+        "file to log to besides",
+        |s, v| {
+            s.log_file = Some(value::path(v)?);
+            Ok(())
+        },
+    ),
+    key(
+        "logging.max_size",
+        "log-max-size",
+        "100",
+        "MB of a log file before a new one",
+        |s, v| {
+            s.log_max_bytes = value::count(v, (1, 10_000))? * 1_000_000;
+            Ok(())
+        },
+    ),
+    key(
+        "logging.max_backups",
+        "log-max-backups",
+        "5",
+        "old log files kept",
+        |s, v| {
+            s.log_max_backups = value::count(v, (0, 1_000))? as u32;
+            Ok(())
+        },
+    ),
+    key(
+        "logging.max_age",
+        "log-max-age",
+        "30",
+        "days that old log files are kept, 0 for ever",
+        |s, v| {
+            s.log_max_age_days = value::count(v, (0, 36_500))? as u32;
+            Ok(())
+        },
+    ),
+    key(
+        "logging.compress",
+        "log-compress",
+        "true",
+        "gzip old log files",
+        |s, v| {
+            s.log_compress = value::truth(v)?;
             Ok(())
         },
     ),

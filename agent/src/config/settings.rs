@@ -44,6 +44,35 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// The oldest TLS version that is accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsVersion {
+    /// TLS 1.2 (RFC 5246).
+    V1_2,
+    /// TLS 1.3 (RFC 8446).
+    V1_3,
+}
+
+/// How a log line is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// Where log lines go besides the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogOutput {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+    /// Nowhere: the file alone.
+    None,
+}
+
 /// Every key's value.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -87,10 +116,34 @@ pub struct Settings {
     pub buffer_samples: usize,
     /// `tls.ca_file`.
     pub tls_ca_file: Option<PathBuf>,
+    /// `tls.cert_file`.
+    pub tls_cert_file: Option<PathBuf>,
+    /// `tls.key_file`.
+    pub tls_key_file: Option<PathBuf>,
+    /// `tls.server_name`.
+    pub tls_server_name: Option<String>,
+    /// `tls.min_version`.
+    pub tls_min_version: TlsVersion,
+    /// `tls.pins`: SHA-256 of the server's public key (RFC 7469).
+    pub tls_pins: Vec<[u8; 32]>,
     /// `agent.base_dir`.
     pub base_dir: Option<PathBuf>,
     /// `logging.level`.
     pub log_level: Level,
+    /// `logging.format`.
+    pub log_format: LogFormat,
+    /// `logging.output`.
+    pub log_output: LogOutput,
+    /// `logging.file`.
+    pub log_file: Option<PathBuf>,
+    /// `logging.max_size`.
+    pub log_max_bytes: u64,
+    /// `logging.max_backups`.
+    pub log_max_backups: u32,
+    /// `logging.max_age`; 0 is for ever.
+    pub log_max_age_days: u32,
+    /// `logging.compress`.
+    pub log_compress: bool,
     /// `--proc`.
     pub proc_root: PathBuf,
     /// `--sys`.
@@ -125,8 +178,20 @@ impl Default for Settings {
             backfill_every_ms: None,
             buffer_samples: 0,
             tls_ca_file: None,
+            tls_cert_file: None,
+            tls_key_file: None,
+            tls_server_name: None,
+            tls_min_version: TlsVersion::V1_2,
+            tls_pins: Vec::new(),
             base_dir: None,
             log_level: Level::Info,
+            log_format: LogFormat::Json,
+            log_output: LogOutput::Stdout,
+            log_file: None,
+            log_max_bytes: 0,
+            log_max_backups: 0,
+            log_max_age_days: 0,
+            log_compress: false,
             proc_root: PathBuf::new(),
             sys_root: PathBuf::new(),
             rootfs: PathBuf::new(),

@@ -10,6 +10,8 @@ use mote_core::delivery::Backfill;
 use mote_core::log_line::Level;
 use mote_core::wire::lunasentri::Form;
 
+use super::settings::{LogFormat, LogOutput, TlsVersion};
+
 /// Milliseconds of a duration within `range`.
 pub fn duration_ms(text: &str, range: (u64, u64)) -> Result<u64, String> {
     let ms = parse_duration_ms(text)?;
@@ -180,6 +182,76 @@ pub fn backfill(text: &str) -> Result<Backfill, String> {
     }
 }
 
+/// A TLS version.
+pub fn tls_version(text: &str) -> Result<TlsVersion, String> {
+    match text {
+        "1.2" => Ok(TlsVersion::V1_2),
+        "1.3" => Ok(TlsVersion::V1_3),
+        _ => Err(format!("{text:?} must be 1.2 or 1.3")),
+    }
+}
+
+/// Hashes of public keys, as `sha256/` and 44 letters of base64 (RFC 7469, section 2.4).
+pub fn pins(text: &str) -> Result<Vec<[u8; 32]>, String> {
+    list(text).iter().map(|word| pin(word)).collect()
+}
+
+fn pin(word: &str) -> Result<[u8; 32], String> {
+    let wrong = || {
+        format!(
+            "{word:?} is not a pin: write sha256/ and the base64 of the key's SHA-256, as from \
+             openssl x509 -pubkey -noout | openssl pkey -pubin -outform der | \
+             openssl dgst -sha256 -binary | base64"
+        )
+    };
+    let text = word
+        .strip_prefix("sha256/")
+        .or_else(|| word.strip_prefix("sha256//"));
+    let text = text
+        .and_then(|text| text.strip_suffix('='))
+        .ok_or_else(wrong)?;
+    let mut bits: u32 = 0;
+    let mut count = 0;
+    let mut hash = heapless::Vec::<u8, 32>::new();
+    for letter in text.bytes() {
+        let value = match letter {
+            b'A'..=b'Z' => letter - b'A',
+            b'a'..=b'z' => letter - b'a' + 26,
+            b'0'..=b'9' => letter - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return Err(wrong()),
+        };
+        bits = bits << 6 | u32::from(value);
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            hash.push((bits >> count) as u8).map_err(|_| wrong())?;
+            bits &= (1 << count) - 1;
+        }
+    }
+    hash.into_array().map_err(|_| wrong())
+}
+
+/// How log lines are written.
+pub fn log_format(text: &str) -> Result<LogFormat, String> {
+    match text {
+        "json" => Ok(LogFormat::Json),
+        "text" | "console" => Ok(LogFormat::Text),
+        _ => Err(format!("{text:?} must be json or text")),
+    }
+}
+
+/// Where log lines go.
+pub fn log_output(text: &str) -> Result<LogOutput, String> {
+    match text {
+        "stdout" => Ok(LogOutput::Stdout),
+        "stderr" => Ok(LogOutput::Stderr),
+        "none" | "file" => Ok(LogOutput::None),
+        _ => Err(format!("{text:?} must be stdout, stderr, file or none")),
+    }
+}
+
 /// The lowest level that is logged.
 pub fn level(text: &str) -> Result<Level, String> {
     match text {
@@ -239,6 +311,27 @@ mod tests {
         );
         let words = duration_ms("50ms", (100, 86_400_000)).unwrap_err();
         assert!(words.contains("from 100ms to 24h"), "{words}");
+    }
+
+    #[test]
+    fn a_pin_is_the_base64_of_a_hash() {
+        // SHA-256 of nothing.
+        let words = "sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
+        let pins = pins(words).unwrap();
+        assert_eq!(pins[0][..4], [0xe3, 0xb0, 0xc4, 0x42]);
+        assert_eq!(pins[0][30..], [0xb8, 0x55]);
+        for wrong in [
+            "sha256/",
+            "47DEQpj8",
+            "sha256/47DEQpj8HBSa=",
+            "sha1/47DEQpj8=",
+            "sha256/!=",
+        ] {
+            assert!(
+                super::pins(wrong).unwrap_err().contains("openssl"),
+                "{wrong}"
+            );
+        }
     }
 
     #[test]

@@ -1,16 +1,26 @@
-//! Tells the linker how to keep the released musl binary small.
+//! Tells the program what it is built for, and the linker how to keep the released musl binary
+//! small.
 
 use std::env::var;
 
 fn main() {
     println!("cargo:rerun-if-changed=link/no_unwind.ld");
+    let target = var("TARGET").unwrap_or_default();
+    // `version` says it; the compiler itself tells a program only parts of it.
+    println!("cargo:rustc-env=MOTE_TARGET={target}");
+
+    let upper = target.replace(['-', '.'], "_").to_uppercase();
+    // Where the choice of a linker comes from; cargo does not run this again for it by itself.
+    println!("cargo:rerun-if-changed=../.cargo/config.toml");
+    println!("cargo:rerun-if-env-changed=CARGO_TARGET_{upper}_LINKER");
+
     let is = |name: &str, value: &str| var(name).is_ok_and(|found| found == value);
     // Only a release aborts on a panic; a development build unwinds and needs its tables.
     if !is("CARGO_CFG_TARGET_ENV", "musl") || !is("PROFILE", "release") {
         return;
     }
     let folder = var("CARGO_MANIFEST_DIR").unwrap_or_default();
-    let arguments = [
+    let mut arguments = vec![
         format!("-T{folder}/link/no_unwind.ld"),
         "--no-eh-frame-hdr".to_owned(),
         // A relocation in a position-independent program is one bit instead of 24 bytes; musl
@@ -18,9 +28,13 @@ fn main() {
         "-zpack-relative-relocs".to_owned(),
     ];
     // A C compiler passes on what follows -Wl; rust-lld is the linker itself.
-    let direct = var("RUSTC_LINKER").is_ok_and(|linker| linker.ends_with("lld"));
+    let is_lld = var("RUSTC_LINKER").is_ok_and(|linker| linker.ends_with("lld"));
+    let prefix = if is_lld { "" } else { "-Wl," };
+    if is_lld {
+        // Functions that came out alike are kept once. Nothing here tells them apart by address.
+        arguments.push("--icf=all".to_owned());
+    }
     for argument in arguments {
-        let prefix = if direct { "" } else { "-Wl," };
         println!("cargo:rustc-link-arg-bins={prefix}{argument}");
     }
 }

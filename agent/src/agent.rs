@@ -6,21 +6,20 @@ use std::sync::Arc;
 
 use mote_core::delivery::Next;
 use mote_core::log_line::Value;
-use mote_core::wire::lunasentri::encode;
 use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::clock;
-use crate::config::server_url::metrics_uri;
-use crate::config::{Loaded, Settings};
+use crate::config::{self, Loaded, Settings, Sources, process_environment};
 use crate::device::Device;
 use crate::log;
 use crate::reactor::{Interest, Reactor, Wake};
 use crate::service::lunasentri::MetricsServer;
-use crate::state::{State, usual_base_dir};
-use crate::sysinfo::{Inventory, hostname};
+use crate::setup::Plan;
+use crate::state::{Start, State};
+use crate::status;
+use crate::sysinfo::hostname;
+use crate::uplink::Uplink;
 use crate::uplink::link::Link;
-use crate::uplink::tls::TlsSettings;
-use crate::uplink::{Uplink, UplinkSettings};
 
 /// How the program ends (sysexits.h, where it has a code).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,97 +31,47 @@ pub enum Exit {
     Failed = 1,
     /// The command line.
     Usage = 64,
+    /// The server was not reached.
+    Unreached = 69,
     /// The state folder.
     State = 73,
+    /// The user may not do this.
+    Permission = 77,
     /// The configuration.
     Config = 78,
 }
 
-/// Why it did not start: how to end, and the words.
+/// Why it did not do what was asked: how to end, and the words.
 pub type Refusal = (Exit, String);
 
 /// Watches and delivers until a signal says stop.
-pub fn run(loaded: Loaded) -> Result<(), Refusal> {
-    let Loaded {
-        settings,
-        file,
-        warnings,
-    } = loaded;
-    let config = |words: String| (Exit::Config, words);
-    log::set_level(settings.log_level);
-    let Some(server_url) = &settings.server_url else {
-        return Err(config(
-            "server_url is missing: set it in the file, as MOTE_SERVER_URL, or with --server-url"
-                .into(),
-        ));
-    };
-    let Some(api_key) = &settings.api_key else {
-        return Err(config(
-            "api_key is missing: set api_key or api_key_file".into(),
-        ));
-    };
-    let uri = metrics_uri(server_url, settings.allow_http).map_err(config)?;
-    let tls =
-        TlsSettings::new(settings.tls_ca_file.as_deref()).map_err(|words| config(words.into()))?;
-    log::set_key_hash(api_key.fingerprint());
-    let place = file
-        .map(|path| path.display().to_string())
-        .unwrap_or_default();
-    log::info(
-        "LunaSentri agent starting",
-        &[
-            ("version", Value::Str(env!("CARGO_PKG_VERSION"))),
-            ("server_url", Value::Str(server_url)),
-            ("interval_ms", Value::Uint(settings.interval_ms)),
-            ("config", Value::Str(&place)),
-        ],
-    );
-    for warning in &warnings {
-        log::warn("Configuration", &[("warning", Value::Str(warning))]);
-    }
-    let base = settings
-        .base_dir
-        .clone()
-        .unwrap_or_else(|| usual_base_dir(|n| std::env::var_os(n)));
+pub fn run(sources: &Sources) -> Result<(), Refusal> {
+    let loaded = config::load(sources, &process_environment).map_err(|error| refuse(&error))?;
+    let settings = &loaded.settings;
+    let plan = Plan::of(settings).map_err(|lines| (Exit::Config, lines.join("\n")))?;
+    introduce(&loaded, &plan, "LunaSentri agent starting");
+    let base = settings.base_dir();
     let state = State::open(&base).map_err(|error| (Exit::State, error.to_string()))?;
 
-    let reactor = start_reactor(&settings)?;
-    let link = Arc::new(Link::new(reactor));
-    let mut uplink = Uplink::new(
-        Arc::clone(&link),
-        tls,
-        UplinkSettings {
-            connect_timeout_ms: settings.connect_timeout_ms,
-            timeout_ms: settings.timeout_ms,
-            // Longer than any interval between requests: shaking hands is the dear part.
-            keep_ms: settings.interval_ms * 2 + 60_000,
-        },
-    );
-    let hostname = hostname(&settings);
-    let key_prefix = key_prefix(&hostname, &state);
-    let mut server = MetricsServer::new(&settings, uri, hostname, key_prefix, seed())
-        .map_err(|words| config(words.into()))?;
+    let link = Arc::new(Link::new(start_reactor(settings)?));
+    let mut uplink = plan.uplink(settings, &link);
+    let hostname = hostname(settings);
+    let prefix = key_prefix(&hostname, &state.start);
+    let mut server = MetricsServer::new(settings, &plan, hostname, prefix, seed());
 
-    serve(&link, &mut uplink, &mut server);
+    serve(sources, loaded.settings, &link, &mut uplink, &mut server);
 
-    let reactor = link.reactor();
-    let counts = reactor.device.counts;
-    log::info(
-        "Stopped",
-        &[
-            ("collected", Value::Uint(counts.collected)),
-            ("sent", Value::Uint(counts.sent)),
-            ("held", Value::Uint(reactor.device.outbox.len() as u64)),
-            (
-                "dropped",
-                Value::Uint(counts.dropped_full + counts.dropped_refused + counts.dropped_late),
-            ),
-        ],
-    );
+    status::log("Stopped", &link, &server);
     Ok(())
 }
 
-fn serve(link: &Arc<Link>, uplink: &mut Uplink, server: &mut MetricsServer) {
+fn serve(
+    sources: &Sources,
+    mut settings: Settings,
+    link: &Arc<Link>,
+    uplink: &mut Uplink,
+    server: &mut MetricsServer,
+) {
     loop {
         let next = server.next(&link.reactor().device.outbox, clock::boot_ms());
         let wake = match next {
@@ -137,52 +86,96 @@ fn serve(link: &Arc<Link>, uplink: &mut Uplink, server: &mut MetricsServer) {
         if wake == Wake::Stop {
             return;
         }
+        let orders = link.reactor().take_orders();
+        if orders.status {
+            status::log("Status", link, server);
+        }
+        if orders.reload
+            && let Some(new) = reload(sources, &settings, link, server)
+        {
+            (settings, *uplink) = new;
+        }
     }
 }
 
-/// Prints one sample as it would be sent.
-pub fn once(loaded: Loaded) -> Result<(), Refusal> {
-    let Loaded {
-        settings, warnings, ..
-    } = loaded;
-    for warning in &warnings {
-        complain(warning);
+/// Reads the configuration again and goes on with it; with the old one if the new one is wrong.
+fn reload(
+    sources: &Sources,
+    old: &Settings,
+    link: &Arc<Link>,
+    server: &mut MetricsServer,
+) -> Option<(Settings, Uplink)> {
+    let read = config::load(sources, &process_environment).map_err(|error| error.0);
+    let planned = read.and_then(|loaded| Plan::of(&loaded.settings).map(|plan| (loaded, plan)));
+    let (mut loaded, plan) = match planned {
+        Ok(planned) => planned,
+        Err(errors) => {
+            for error in &errors {
+                log::error(
+                    "Configuration not reloaded",
+                    &[("error", Value::Str(error))],
+                );
+            }
+            return None;
+        }
+    };
+    introduce(&loaded, &plan, "Configuration reloaded");
+    for key in loaded.settings.keep_until_restart(old) {
+        log::warn("Changed by a restart only", &[("key", Value::Str(key))]);
     }
-    let mut reactor = start_reactor(&settings)?;
-    if reactor.wait(Interest::Sample, u64::MAX) == Wake::Stop {
-        return Err((Exit::Failed, "stopped before the sample was taken".into()));
+    server.reconfigure(&loaded.settings, &plan, seed());
+    link.reactor()
+        .device
+        .reconfigure(&loaded.settings, clock::boot_ms());
+    let uplink = plan.uplink(&loaded.settings, link);
+    Some((loaded.settings, uplink))
+}
+
+fn introduce(loaded: &Loaded, plan: &Plan, msg: &str) {
+    let settings = &loaded.settings;
+    log::configure(settings);
+    log::set_key_hash(plan.api_key.fingerprint());
+    let server_url = settings.server_url.as_deref().unwrap_or_default();
+    let file = loaded
+        .file
+        .as_ref()
+        .map(|path| path.display().to_string())
+        .unwrap_or_default();
+    log::info(
+        msg,
+        &[
+            ("version", Value::Str(env!("CARGO_PKG_VERSION"))),
+            ("server_url", Value::Str(server_url)),
+            ("interval_ms", Value::Uint(settings.interval_ms)),
+            ("config", Value::Str(&file)),
+        ],
+    );
+    for warning in &loaded.warnings {
+        log::warn("Configuration", &[("warning", Value::Str(&warning.words))]);
     }
-    let outbox = &reactor.device.outbox;
-    let sample = outbox.newest().and_then(|cursor| outbox.get(cursor));
-    let failed = |words: String| (Exit::Failed, words);
-    let mut sample = sample.ok_or_else(|| failed("no sample was taken".into()))?;
-    sample.stamp(clock::boot_ms(), clock::wall_ms());
-    let hostname = hostname(&settings);
-    let inventory = Inventory::read(&settings, &hostname);
-    let mut payload = vec![0; 8 * 1024];
-    let info = inventory.as_info();
-    let length = encode(
-        settings.payload,
-        &hostname,
-        &sample,
-        Some(&info),
-        &mut payload,
-    )
-    .map_err(|error| failed(format!("the sample cannot be written: {error}")))?;
-    payload.truncate(length);
-    payload.push(b'\n');
-    std::io::stdout()
-        .write_all(&payload)
-        .map_err(|error| failed(format!("standard output: {error}")))
+}
+
+fn refuse(error: &config::ConfigError) -> Refusal {
+    (Exit::Config, error.to_string())
 }
 
 /// Says something to the person at the terminal.
 pub fn complain(words: &str) {
-    // Whoever closed standard error does not want to know.
-    let _ = writeln!(std::io::stderr(), "mote: {words}");
+    for line in words.lines() {
+        // Whoever closed standard error does not want to know.
+        let _ = writeln!(std::io::stderr(), "mote: {line}");
+    }
 }
 
-fn start_reactor(settings: &Settings) -> Result<Reactor, Refusal> {
+/// Prints what was asked for.
+pub fn print(text: &str) -> Result<(), Refusal> {
+    std::io::stdout()
+        .write_all(text.as_bytes())
+        .map_err(|error| (Exit::Failed, format!("standard output: {error}")))
+}
+
+/// The reactor of a device that begins to watch now.
+pub fn start_reactor(settings: &Settings) -> Result<Reactor, Refusal> {
     let device = Device::new(settings, clock::boot_ms())
         .ok_or_else(|| (Exit::Config, "buffer.samples must be at least 1".to_owned()))?;
     Reactor::new(device).map_err(|error| (Exit::Failed, format!("signals: {error}")))
@@ -191,7 +184,7 @@ fn start_reactor(settings: &Settings) -> Result<Reactor, Refusal> {
 /// `<device>-<start>-`, in characters that a header and a log take as they are.
 ///
 /// Many devices share a name, so the identity of the state folder is part of the device's.
-fn key_prefix(hostname: &str, state: &State) -> String {
+pub fn key_prefix(hostname: &str, start: &Start) -> String {
     let is_plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_');
     let mut prefix: String = hostname
         .chars()
@@ -199,15 +192,15 @@ fn key_prefix(hostname: &str, state: &State) -> String {
         .take(64)
         .collect();
     // Writing to a String does not fail.
-    let _ = write!(prefix, ".{}-{}-", state.start.identity, state.start.number);
+    let _ = write!(prefix, ".{}-{}-", start.identity, start.number);
     prefix
 }
 
 /// Differs from device to device, so that a fleet does not retry in step.
-fn seed() -> u64 {
+pub fn seed() -> u64 {
     let mut random = [0; 8];
     if SystemRandom::new().fill(&mut random).is_err() {
-        return clock::wall_ms() ^ u64::from(std::process::id()) << 32;
+        return clock::wall_ms() ^ (u64::from(std::process::id()) << 32);
     }
     u64::from_be_bytes(random)
 }

@@ -13,10 +13,25 @@ use crate::config::keys::KEYS;
 pub enum Command {
     /// Watch and deliver until stopped.
     Run(CommandLine),
-    /// Print one sample.
-    Once(CommandLine),
+    /// Print one sample, or send it.
+    Once {
+        /// The flags.
+        line: CommandLine,
+        /// `--send`.
+        send: bool,
+    },
+    /// Print the configuration and what is wrong with it.
+    Check {
+        /// The flags.
+        line: CommandLine,
+        /// `--strict`.
+        strict: bool,
+    },
     /// Print the version.
-    Version,
+    Version {
+        /// `--json`.
+        json: bool,
+    },
     /// Print the help.
     Help,
 }
@@ -30,18 +45,27 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, U
     let mut parser = Parser::from_args(arguments);
     let mut command = None;
     let mut line = CommandLine::default();
+    let mut switches = Vec::new();
     while let Some(argument) = parser.next().map_err(|error| usage(&error))? {
         match argument {
             Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help),
-            Arg::Short('V') | Arg::Long("version") => return Ok(Command::Version),
+            Arg::Short('V') | Arg::Long("version") => return Ok(Command::Version { json: false }),
             Arg::Short('c') | Arg::Long("config") => {
                 line.config = Some(parser.value().map_err(|error| usage(&error))?.into());
+            }
+            Arg::Long(name) if SWITCHES.iter().any(|(switch, _)| *switch == name) => {
+                switches.push(name.to_owned());
             }
             Arg::Long(name) => {
                 let Some(key) = KEYS.iter().find(|key| key.flag == name) else {
                     return Err(UsageError(format!("no flag --{name}: see mote help")));
                 };
-                let value = parser.value().map_err(|error| usage(&error))?;
+                let is_truth = key.default == "true" || key.default == "false";
+                let value = match parser.optional_value() {
+                    Some(value) => value,
+                    None if is_truth => "true".into(),
+                    None => parser.value().map_err(|error| usage(&error))?,
+                };
                 let text = value
                     .into_string()
                     .map_err(|_| UsageError(format!("--{}: not UTF-8 text", key.flag)))?;
@@ -51,19 +75,38 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, U
             other => return Err(usage(&other.unexpected())),
         }
     }
-    match command.as_deref().map(|word| word.to_str()) {
-        None | Some(Some("run")) => Ok(Command::Run(line)),
-        Some(Some("once")) => Ok(Command::Once(line)),
-        Some(Some("version")) => Ok(Command::Version),
-        Some(Some("help")) => Ok(Command::Help),
-        Some(other) => {
-            let word = other.unwrap_or("that");
-            Err(UsageError(format!(
-                "no command {word}: there are run, once, version and help"
-            )))
+    let word = command
+        .as_deref()
+        .map_or(Some("run"), |word| word.to_str())
+        .unwrap_or("that");
+    for switch in &switches {
+        if !SWITCHES.contains(&(switch, word)) {
+            return Err(UsageError(format!(
+                "--{switch} does not go with {word}: see mote help"
+            )));
         }
     }
+    let has = |switch: &str| switches.iter().any(|given| given == switch);
+    match word {
+        "run" => Ok(Command::Run(line)),
+        "once" => Ok(Command::Once {
+            line,
+            send: has("send"),
+        }),
+        "check" => Ok(Command::Check {
+            line,
+            strict: has("strict"),
+        }),
+        "version" => Ok(Command::Version { json: has("json") }),
+        "help" => Ok(Command::Help),
+        other => Err(UsageError(format!(
+            "no command {other}: there are run, once, check, version and help"
+        ))),
+    }
 }
+
+/// Flags without a value, and the command that each goes with.
+const SWITCHES: &[(&str, &str)] = &[("send", "once"), ("strict", "check"), ("json", "version")];
 
 fn usage(error: &lexopt::Error) -> UsageError {
     UsageError(format!("{error}: see mote help"))
@@ -73,10 +116,12 @@ fn usage(error: &lexopt::Error) -> UsageError {
 pub fn help() -> String {
     let mut text = String::from(
         "mote: a monitoring agent for Linux devices that have little of everything\n\n\
-         usage: mote [run | once | version | help] [flags]\n\n\
+         usage: mote [run | once | check | version | help] [flags]\n\n\
          \x20 run      watch this device and deliver to the server until stopped (default)\n\
-         \x20 once     print one sample as it would be sent, and end\n\
-         \x20 version  print the version\n\
+         \x20 once     print one sample as it would be sent; with --send, send it\n\
+         \x20 check    print the configuration with its sources, and what is wrong with it;\n\
+         \x20          with --strict, a warning is an error\n\
+         \x20 version  print the version; with --json, for programs\n\
          \x20 help     print this\n\n\
          flags (also MOTE_<KEY> in the environment, or lines in the file):\n",
     );
@@ -91,8 +136,9 @@ pub fn help() -> String {
         let _ = writeln!(text, "      --{:<21}{}{default}", key.flag, key.help);
     }
     text.push_str(
-        "\nexit codes: 0 good, 1 failed while running, 64 usage, 73 state cannot be used,\n\
-         \x20           78 configuration\n",
+        "\nexit codes: 0 good, 1 failed while running, 64 usage, 69 server not reached,\n\
+         \x20           73 state cannot be used, 77 permission, 78 configuration\n\
+         signals: TERM and INT stop, HUP reads the configuration again, USR1 logs a status line\n",
     );
     text
 }
@@ -111,7 +157,7 @@ mod tests {
         assert!(matches!(read(&["run"]), Ok(Command::Run(_))));
         assert!(matches!(
             read(&["--interval", "1s", "once"]),
-            Ok(Command::Once(_))
+            Ok(Command::Once { send: false, .. })
         ));
         assert!(matches!(read(&["once", "--help"]), Ok(Command::Help)));
     }
@@ -137,6 +183,37 @@ mod tests {
     }
 
     #[test]
+    fn a_switch_goes_with_its_command() {
+        assert!(matches!(
+            read(&["once", "--send"]),
+            Ok(Command::Once { send: true, .. })
+        ));
+        assert!(matches!(
+            read(&["check", "--strict"]),
+            Ok(Command::Check { strict: true, .. })
+        ));
+        assert!(matches!(
+            read(&["version", "--json"]),
+            Ok(Command::Version { json: true })
+        ));
+        assert!(
+            read(&["run", "--send"])
+                .unwrap_err()
+                .0
+                .contains("does not go with run")
+        );
+    }
+
+    #[test]
+    fn a_flag_that_is_true_or_false_needs_no_value() {
+        let Ok(Command::Run(line)) = read(&["--allow-http", "--log-compress=false"]) else {
+            panic!("not understood")
+        };
+        let texts: Vec<_> = line.flags.iter().map(|(_, text)| text.as_str()).collect();
+        assert_eq!(texts, ["true", "false"]);
+    }
+
+    #[test]
     fn what_is_not_understood_says_where_to_look() {
         for words in [
             &["fly"][..],
@@ -147,7 +224,7 @@ mod tests {
         ] {
             let UsageError(text) = read(words).unwrap_err();
             assert!(
-                text.contains("mote help") || text.contains("run, once"),
+                text.contains("mote help") || text.contains("there are run, once"),
                 "{words:?}: {text}"
             );
         }

@@ -39,6 +39,7 @@ pub struct Counts {
 pub struct Device {
     sampler: Sampler,
     schedule: Schedule,
+    interval_ms: u64,
     /// What the server does not have yet.
     pub outbox: Samples,
     /// What became of samples.
@@ -58,12 +59,23 @@ impl Device {
         Some(Self {
             sampler,
             schedule: Schedule::new(now_ms + FIRST_WINDOW_MS, settings.interval_ms),
+            interval_ms: settings.interval_ms,
             outbox: Outbox::new(slots)?,
             counts: Counts::default(),
             last_number: 0,
             missed_said: 0,
             news: false,
         })
+    }
+
+    /// Goes on with other settings; what is held and counted stays.
+    pub fn reconfigure(&mut self, settings: &Settings, now_ms: u64) {
+        self.sampler.reconfigure(settings);
+        if settings.interval_ms != self.interval_ms {
+            self.interval_ms = settings.interval_ms;
+            self.schedule = Schedule::new(now_ms + settings.interval_ms, settings.interval_ms);
+            self.missed_said = 0;
+        }
     }
 
     /// Takes the sample if it is due; returns when the next one is.

@@ -5,14 +5,20 @@
 //! knows what is said to whom; [`config`] is where it all comes from.
 
 pub mod agent;
+pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod device;
 pub mod log;
+pub mod once;
 pub mod reactor;
 pub mod sampler;
+pub mod scrub;
 pub mod service;
+pub mod setup;
 pub mod state;
+pub mod status;
 pub mod sysinfo;
 pub mod uplink;
+pub mod version;

@@ -30,6 +30,11 @@ struct Log {
     dropped: u64,
 }
 
+/// Writes as `settings` say from now on.
+pub fn configure(settings: &crate::config::Settings) {
+    set_level(settings.log_level);
+}
+
 /// Sets the lowest level that is written.
 pub fn set_level(level: Level) {
     with(|log| log.level = level);

@@ -1,18 +1,34 @@
 //! Wiring: reads the command line, runs the command, turns its outcome into an exit code.
 
-use std::io::Write;
 use std::process::ExitCode;
 
-use mote::agent::{self, Exit, Refusal};
+use mote::agent::{self, Exit};
+use mote::check::check;
 use mote::cli::{self, Command, UsageError};
-use mote::config::{self, CommandLine, Loaded};
+use mote::config::{CommandLine, Persona, Sources};
+use mote::once::once;
+use mote::scrub;
+use mote::version::version;
 
 fn main() -> ExitCode {
-    let done = match cli::parse(std::env::args_os().skip(1)) {
-        Ok(Command::Run(line)) => load(&line).and_then(agent::run),
-        Ok(Command::Once(line)) => load(&line).and_then(agent::once),
-        Ok(Command::Version) => print(concat!("mote ", env!("CARGO_PKG_VERSION"), "\n")),
-        Ok(Command::Help) => print(&cli::help()),
+    let mut arguments = std::env::args_os();
+    let persona = Persona::of_program(arguments.next().as_deref());
+    let sources = |line: CommandLine| Sources {
+        persona,
+        line,
+        ..Sources::default()
+    };
+    let done = match cli::parse(arguments) {
+        Ok(Command::Run(line)) => {
+            let mut sources = sources(line);
+            scrub::take_handed(&mut sources);
+            scrub::hide_secrets(&mut sources);
+            agent::run(&sources)
+        }
+        Ok(Command::Once { line, send }) => once(&sources(line), send),
+        Ok(Command::Check { line, strict }) => check(&sources(line), strict),
+        Ok(Command::Version { json }) => agent::print(&version(json)),
+        Ok(Command::Help) => agent::print(&cli::help()),
         Err(UsageError(words)) => Err((Exit::Usage, words)),
     };
     match done {
@@ -22,15 +38,4 @@ fn main() -> ExitCode {
             ExitCode::from(exit as u8)
         }
     }
-}
-
-fn load(line: &CommandLine) -> Result<Loaded, Refusal> {
-    config::load(line, &|name| std::env::var_os(name))
-        .map_err(|error| (Exit::Config, error.to_string()))
-}
-
-fn print(text: &str) -> Result<(), Refusal> {
-    std::io::stdout()
-        .write_all(text.as_bytes())
-        .map_err(|error| (Exit::Failed, format!("standard output: {error}")))
 }

@@ -15,7 +15,7 @@ use std::os::unix::net::UnixStream;
 use mote_core::log_line::Value;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
 use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::SignalOnly;
 
@@ -31,7 +31,7 @@ pub enum Interest<'a> {
     Socket(BorrowedFd<'a>, PollFlags),
     /// The look-up under way in [`Reactor::stub`].
     Name,
-    /// A new sample in the outbox.
+    /// A new sample in the outbox, or an order.
     Sample,
 }
 
@@ -46,11 +46,21 @@ pub enum Wake {
     Stop,
 }
 
+/// What signals ask for, besides to stop. The loop carries it out between two requests.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Orders {
+    /// SIGHUP: read the configuration again.
+    pub reload: bool,
+    /// SIGUSR1: write a status line.
+    pub status: bool,
+}
+
 /// Owns all that is looked at and done while waiting.
 #[derive(Debug)]
 pub struct Reactor {
     signals: SignalDelivery<UnixStream, SignalOnly>,
     stop: bool,
+    orders: Orders,
     /// Samples and holds them.
     pub device: Device,
     /// Looks names up.
@@ -62,11 +72,12 @@ impl Reactor {
     pub fn new(device: Device) -> std::io::Result<Self> {
         let (read, write) = UnixStream::pair()?;
         // SIGXFSZ would end the process at a file size limit; caught, the write says EFBIG.
-        let signals =
-            SignalDelivery::with_pipe(read, write, SignalOnly, [SIGTERM, SIGINT, SIGXFSZ])?;
+        let wanted = [SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGXFSZ];
+        let signals = SignalDelivery::with_pipe(read, write, SignalOnly, wanted)?;
         Ok(Self {
             signals,
             stop: false,
+            orders: Orders::default(),
             device,
             stub: Stub::default(),
         })
@@ -75,6 +86,11 @@ impl Reactor {
     /// Whether a signal asked the agent to stop.
     pub fn stopping(&self) -> bool {
         self.stop
+    }
+
+    /// What signals asked for since this was last asked.
+    pub fn take_orders(&mut self) -> Orders {
+        std::mem::take(&mut self.orders)
     }
 
     /// Waits for `interest` until `until_ms`, doing what is due meanwhile.
@@ -86,7 +102,9 @@ impl Reactor {
             }
             match interest {
                 Interest::Name if !self.stub.is_busy() => return Wake::Ready,
-                Interest::Sample if self.device.take_news() => return Wake::Ready,
+                Interest::Sample if self.device.take_news() || self.orders != Orders::default() => {
+                    return Wake::Ready;
+                }
                 _ => {}
             }
             let now_ms = clock::boot_ms();
@@ -114,6 +132,14 @@ impl Reactor {
             let name = match signal {
                 SIGTERM => "SIGTERM",
                 SIGINT => "SIGINT",
+                SIGHUP => {
+                    self.orders.reload = true;
+                    continue;
+                }
+                SIGUSR1 => {
+                    self.orders.status = true;
+                    continue;
+                }
                 _ => continue,
             };
             if !self.stop {

@@ -58,12 +58,20 @@ impl Sampler {
             meminfo: source("meminfo"),
             net_dev: source("net/dev"),
             uptime: source("uptime"),
-            // A path from the configuration has no NUL byte: its reader refuses that.
-            disk: CString::new(settings.disk_path().as_os_str().as_bytes()).unwrap_or_default(),
+            disk: disk_path(settings),
             disk_said: false,
             cpu: CpuMeter::default(),
             network: Network::new(settings),
             buffer: Box::new([0; BUFFER_BYTES]),
+        }
+    }
+
+    /// Watches what `settings` say from now on. Totals go on where they can.
+    pub fn reconfigure(&mut self, settings: &Settings) {
+        self.disk = disk_path(settings);
+        self.disk_said = false;
+        if self.network.named != settings.interfaces {
+            self.network = Network::new(settings);
         }
     }
 
@@ -204,6 +212,11 @@ impl Sampler {
             }
         }
     }
+}
+
+fn disk_path(settings: &Settings) -> CString {
+    // A path from the configuration has no NUL byte: its reader refuses that.
+    CString::new(settings.disk_path().as_os_str().as_bytes()).unwrap_or_default()
 }
 
 /// A file that is read over and over.

@@ -56,6 +56,16 @@ pub struct Start {
     pub number: u64,
 }
 
+impl Start {
+    /// A start that no folder remembers.
+    pub fn alone() -> Self {
+        Self {
+            identity: draw_identity(),
+            number: 1,
+        }
+    }
+}
+
 /// The folder, held for this process alone.
 #[derive(Debug)]
 pub struct State {
@@ -63,26 +73,6 @@ pub struct State {
     pub start: Start,
     /// Released when the process ends.
     _lock: Option<Flock<File>>,
-}
-
-/// Where the folder is if nobody says.
-pub fn usual_base_dir(environment: impl Fn(&str) -> Option<std::ffi::OsString>) -> PathBuf {
-    if let Some(given) = environment("STATE_DIRECTORY") {
-        // systemd gives several with colons between them; the first is ours.
-        let given = given.into_encoded_bytes();
-        let first = given.split(|byte| *byte == b':').next().unwrap_or_default();
-        if !first.is_empty() {
-            return PathBuf::from(String::from_utf8_lossy(first).into_owned());
-        }
-    }
-    if Uid::effective().is_root() {
-        return "/var/lib/mote".into();
-    }
-    let home = || environment("HOME").map(|home| PathBuf::from(home).join(".local/state"));
-    let folder = environment("XDG_STATE_HOME")
-        .map(PathBuf::from)
-        .or_else(home);
-    folder.unwrap_or_else(std::env::temp_dir).join("mote")
 }
 
 impl State {
@@ -108,10 +98,7 @@ impl State {
                 number: previous.number + 1,
                 ..previous
             },
-            None => Start {
-                identity: draw_identity(),
-                number: 1,
-            },
+            None => Start::alone(),
         };
         match write(&folder, &start) {
             Ok(()) => Ok(Self { start, _lock: lock }),
@@ -132,10 +119,7 @@ impl State {
             &[("error", Value::Str(words))],
         );
         Self {
-            start: Start {
-                identity: draw_identity(),
-                number: 1,
-            },
+            start: Start::alone(),
             _lock: None,
         }
     }
@@ -310,11 +294,5 @@ mod tests {
             assert_ne!(start.identity, first.identity, "{text:?}");
         }
         std::fs::remove_dir_all(base).unwrap();
-    }
-
-    #[test]
-    fn systemd_says_where_the_folder_is() {
-        let environment = |name: &str| (name == "STATE_DIRECTORY").then(|| "/var/lib/a:/b".into());
-        assert_eq!(usual_base_dir(environment), Path::new("/var/lib/a"));
     }
 }

@@ -4,7 +4,6 @@
 //! way the agent's loop does.
 
 #![expect(unsafe_code, reason = "an allocator cannot be written without")]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

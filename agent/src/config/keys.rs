@@ -22,6 +22,8 @@ pub struct Key {
     pub also_env: &'static [&'static str],
     /// Never printed.
     pub secret: bool,
+    /// A reload does not change it.
+    pub restart: bool,
     /// What it means, for `--help`.
     pub help: &'static str,
     /// Reads a value.
@@ -45,6 +47,7 @@ const fn key(
         flag,
         also_env: &[],
         secret: false,
+        restart: false,
         help,
         set,
     }
@@ -52,7 +55,14 @@ const fn key(
 
 const fn of_this_run(mut key: Key, also_env: &'static [&'static str]) -> Key {
     key.in_file = false;
+    key.restart = true;
     key.also_env = also_env;
+    key
+}
+
+/// A key that a held sample, or the memory of this run, depends on.
+const fn by_restart(mut key: Key) -> Key {
+    key.restart = true;
     key
 }
 
@@ -121,7 +131,7 @@ pub const KEYS: &[Key] = &[
             Ok(())
         },
     ),
-    key(
+    by_restart(key(
         "payload",
         "payload",
         "both",
@@ -130,8 +140,8 @@ pub const KEYS: &[Key] = &[
             s.payload = value::form(v)?;
             Ok(())
         },
-    ),
-    key(
+    )),
+    by_restart(key(
         "hostname",
         "hostname",
         "",
@@ -140,7 +150,7 @@ pub const KEYS: &[Key] = &[
             s.hostname = Some(value::words(v)?);
             Ok(())
         },
-    ),
+    )),
     key(
         "disk",
         "disk",
@@ -241,7 +251,7 @@ pub const KEYS: &[Key] = &[
             Ok(())
         },
     ),
-    key(
+    by_restart(key(
         "buffer.samples",
         "buffer-samples",
         "8640",
@@ -250,7 +260,7 @@ pub const KEYS: &[Key] = &[
             s.buffer_samples = value::count(v, (1, 1_000_000))? as usize;
             Ok(())
         },
-    ),
+    )),
     key(
         "tls.ca_file",
         "tls-ca-file",
@@ -311,7 +321,7 @@ pub const KEYS: &[Key] = &[
             Ok(())
         },
     ),
-    key(
+    by_restart(key(
         "agent.base_dir",
         "base-dir",
         "",
@@ -320,7 +330,7 @@ pub const KEYS: &[Key] = &[
             s.base_dir = Some(value::path(v)?);
             Ok(())
         },
-    ),
+    )),
     key(
         "logging.level",
         "log-level",

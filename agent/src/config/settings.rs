@@ -8,6 +8,7 @@ use mote_core::log_line::Level;
 use mote_core::wire::lunasentri::Form;
 
 use super::keys::KEYS;
+use super::persona::Persona;
 
 /// What a key holds that must never be seen: it has no readable form but [`Secret::expose`].
 #[derive(Clone)]
@@ -22,6 +23,11 @@ impl Secret {
     /// The secret itself, for the one place that sends it.
     pub fn expose(&self) -> &str {
         &self.0
+    }
+
+    /// Whether an HTTP header can carry it.
+    pub fn fits_a_header(&self) -> bool {
+        self.0.bytes().all(|byte| (0x20..0x7f).contains(&byte))
     }
 
     /// The first eight hex digits of its SHA-256, by which people tell keys apart in a log.
@@ -73,13 +79,28 @@ pub enum LogOutput {
     None,
 }
 
+/// Where the key came from, for a server that refuses it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyOrigin {
+    /// A flag or the environment: it stays what it is.
+    Fixed,
+    /// A file that holds nothing else.
+    KeyFile(PathBuf),
+    /// The configuration file.
+    ConfigFile(PathBuf),
+}
+
 /// Every key's value.
 #[derive(Debug, Clone)]
 pub struct Settings {
+    /// The name that the program was called by.
+    pub persona: Persona,
     /// `server_url`.
     pub server_url: Option<String>,
     /// `api_key`, or what `api_key_file` holds.
     pub api_key: Option<Secret>,
+    /// Where it can be read again.
+    pub api_key_origin: KeyOrigin,
     /// `api_key_file`.
     pub api_key_file: Option<PathBuf>,
     /// `allow_http`.
@@ -158,8 +179,10 @@ impl Default for Settings {
     /// What the table of keys says; the values here only fill the places until it did.
     fn default() -> Self {
         let mut settings = Self {
+            persona: Persona::Mote,
             server_url: None,
             api_key: None,
+            api_key_origin: KeyOrigin::Fixed,
             api_key_file: None,
             allow_http: false,
             interval_ms: 0,
@@ -211,6 +234,31 @@ impl Settings {
         self.etc.clone().unwrap_or_else(|| self.rootfs.join("etc"))
     }
 
+    /// Takes back what only a restart changes; returns the keys that had changed.
+    pub fn keep_until_restart(&mut self, old: &Self) -> Vec<&'static str> {
+        let mut changed = Vec::new();
+        let mut keep = |key: &'static str, differs: bool| {
+            if differs {
+                changed.push(key);
+            }
+        };
+        keep("payload", self.payload != old.payload);
+        keep("hostname", self.hostname != old.hostname);
+        keep("buffer.samples", self.buffer_samples != old.buffer_samples);
+        keep("agent.base_dir", self.base_dir != old.base_dir);
+        self.payload = old.payload;
+        self.hostname.clone_from(&old.hostname);
+        self.buffer_samples = old.buffer_samples;
+        self.base_dir.clone_from(&old.base_dir);
+        changed
+    }
+
+    /// The folder that is written to.
+    pub fn base_dir(&self) -> PathBuf {
+        let usual = || self.persona.usual_base_dir(super::process_environment);
+        self.base_dir.clone().unwrap_or_else(usual)
+    }
+
     /// The watched path, seen from here.
     pub fn disk_path(&self) -> PathBuf {
         match self.disk.strip_prefix("/") {
@@ -246,6 +294,27 @@ mod tests {
         assert_eq!(settings.buffer_samples, 8_640);
         assert_eq!(settings.retry_jitter_permille, 200);
         assert_eq!(settings.backfill_every_ms(), 20_000);
+    }
+
+    #[test]
+    fn what_a_restart_changes_stays_at_a_reload_and_is_named() {
+        let old = Settings::default();
+        let mut new = Settings {
+            hostname: Some("other".into()),
+            buffer_samples: 5,
+            interval_ms: 1_000,
+            ..Settings::default()
+        };
+        assert_eq!(new.keep_until_restart(&old), ["hostname", "buffer.samples"]);
+        assert_eq!(new.hostname, None);
+        assert_eq!(new.buffer_samples, 8_640);
+        assert_eq!(new.interval_ms, 1_000);
+        let restart = KEYS.iter().filter(|key| key.restart && key.in_file);
+        let named: Vec<_> = restart.map(|key| key.path).collect();
+        assert_eq!(
+            named,
+            ["payload", "hostname", "buffer.samples", "agent.base_dir"]
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! What a configuration has no use for and an attacker has, is refused: aliases, deep nesting,
 //! more than [`FILE_BYTES`], a key given twice.
 
-use saphyr_parser::{Event, Parser, Span};
+use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
 /// Largest file that is read.
 pub const FILE_BYTES: usize = 256 * 1024;
@@ -35,6 +35,10 @@ pub struct YamlError {
 pub fn read(text: &str) -> Result<Vec<Entry>, YamlError> {
     if text.len() > FILE_BYTES {
         let words = format!("the file is larger than {} KiB", FILE_BYTES / 1024);
+        return Err(YamlError { line: 1, words });
+    }
+    if text.starts_with('\u{feff}') {
+        let words = "begins with a byte order mark: save it without one".into();
         return Err(YamlError { line: 1, words });
     }
     let mut reader = Reader {
@@ -103,7 +107,11 @@ impl Reader {
                     return self.add(list.path, list.items.join(","), line);
                 }
             }
-            Event::Scalar(text, ..) => return self.scalar(text, line),
+            Event::Scalar(text, style, ..) => {
+                let plain = *style == ScalarStyle::Plain;
+                let is_null = plain && ["~", "null", "Null", "NULL"].contains(&&**text);
+                return self.scalar(if is_null { "" } else { text }, line);
+            }
             _ => {}
         }
         Ok(())
@@ -152,7 +160,7 @@ impl Reader {
     fn scalar(&mut self, text: &str, line: usize) -> Result<(), YamlError> {
         let Some(level) = self.levels.last_mut() else {
             // An empty file is one empty value.
-            return if text.is_empty() || text == "~" {
+            return if text.is_empty() {
                 Ok(())
             } else {
                 let words = "a configuration is made of lines like \"key: value\"".into();

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use mote_core::delivery::{Delivery, Next, Outcome, Policy, Settled};
+use mote_core::delivery::{Delivery, Next, Outcome, Policy, Settled, Standing};
 use mote_core::log_line::Value;
 use mote_core::outbox::Cursor;
 use mote_core::text;
@@ -16,16 +16,16 @@ use ureq::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, USE
 use ureq::http::{HeaderValue, Method, Uri};
 
 use crate::clock;
-use crate::config::settings::Settings;
-use crate::config::{Secret, key_from_file};
+use crate::config::{Secret, Settings, read_api_key_again};
 use crate::device::{Device, Samples};
 use crate::log;
+use crate::setup::Plan;
 use crate::sysinfo::Inventory;
 use crate::uplink::link::Link;
 use crate::uplink::{Answer, DeliveryError, Request, Uplink};
 
 /// A payload with every string at its longest fits.
-const PAYLOAD_BYTES: usize = 8 * 1024;
+pub const PAYLOAD_BYTES: usize = 8 * 1024;
 /// How much of a server's own words is logged.
 const WORDS_BYTES: usize = 200;
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -49,43 +49,53 @@ pub struct MetricsServer {
     payload: Box<[u8; PAYLOAD_BYTES]>,
 }
 
-/// Why the server cannot be talked to as configured.
-pub type SetupError = Box<str>;
-
 impl MetricsServer {
-    /// Prepares for `settings`, as `hostname`, with `device` and `start` in every key.
+    /// Prepares for `settings`, as `hostname`, with `key_prefix` in front of every key.
     pub fn new(
         settings: &Settings,
-        uri: Uri,
+        plan: &Plan,
         hostname: String,
         key_prefix: String,
         seed: u64,
-    ) -> Result<Self, SetupError> {
-        let api_key = settings.api_key.clone().ok_or("api_key is missing")?;
-        let policy = Policy {
-            retry_first_ms: settings.retry_backoff_ms,
-            retry_cap_ms: settings.retry_max_ms,
-            jitter_permille: settings.retry_jitter_permille,
-            max_retries: settings.max_retries,
-            backfill: settings.backfill,
-            backfill_every_ms: settings.backfill_every_ms(),
-        };
+    ) -> Self {
         let inventory = Inventory::read(settings, &hostname);
         inventory.log();
-        Ok(Self {
-            uri,
-            headers: headers(&api_key)?,
+        Self {
+            uri: plan.uri.clone(),
+            headers: headers(&plan.api_key, settings.persona.user_agent()),
             key_prefix,
             form: settings.payload,
             hostname,
             settings: settings.clone(),
-            api_key,
-            delivery: Delivery::new(policy, seed),
+            api_key: plan.api_key.clone(),
+            delivery: Delivery::new(policy(settings), seed),
             inventory,
             info_due: true,
             info_next_ms: clock::boot_ms() + settings.system_info_period_ms,
             payload: Box::new([0; PAYLOAD_BYTES]),
-        })
+        }
+    }
+
+    /// Goes on with other settings. What a held sample's first sending gave it stays true: the
+    /// name, the form and the information that went along are not among what a reload changes.
+    pub fn reconfigure(&mut self, settings: &Settings, plan: &Plan, seed: u64) {
+        self.uri = plan.uri.clone();
+        self.headers = headers(&plan.api_key, settings.persona.user_agent());
+        self.api_key = plan.api_key.clone();
+        self.delivery = Delivery::new(policy(settings), seed);
+        let due_ms = clock::boot_ms() + settings.system_info_period_ms;
+        self.info_next_ms = self.info_next_ms.min(due_ms);
+        self.settings = settings.clone();
+    }
+
+    /// Where the server stands.
+    pub fn standing(&self) -> Standing {
+        self.delivery.standing()
+    }
+
+    /// Failures since the last delivery.
+    pub fn failures(&self) -> u32 {
+        self.delivery.failures()
     }
 
     /// What to send now, or how long to wait.
@@ -95,12 +105,7 @@ impl MetricsServer {
 
     /// Sends the sample at `cursor` and takes what comes of it.
     pub fn deliver(&mut self, link: &Arc<Link>, uplink: &mut Uplink, cursor: Cursor) {
-        let now_ms = clock::boot_ms();
-        self.renew_inventory(&link.reactor().device.outbox, now_ms);
-        // The bytes are copied out here: while the request runs, samples go on coming in.
-        let Some((number, length)) = self.prepare(&mut link.reactor().device, cursor) else {
-            return;
-        };
+        self.renew_inventory(&link.reactor().device.outbox, clock::boot_ms());
         if self.delivery.failures() > 0 {
             log::info(
                 "Retrying metrics send",
@@ -110,26 +115,35 @@ impl MetricsServer {
                 ],
             );
         }
-        let mut headers = self.headers.clone();
-        let key = format!("{}{number}", self.key_prefix);
-        let Ok(key) = HeaderValue::try_from(key) else {
+        let sent = self.post(link, uplink, cursor);
+        let Some(sent) = sent.filter(|sent| !matches!(sent, Err(DeliveryError::Stopped))) else {
             return;
         };
-        headers.insert(IDEMPOTENCY_KEY, key);
+        let key_refused = self.settle(&mut link.reactor().device, cursor, &sent);
+        if key_refused {
+            self.read_key_again();
+        }
+    }
+
+    /// Sends the sample at `cursor`; `None` if it is gone, or cannot be written.
+    pub fn post<'u>(
+        &mut self,
+        link: &Arc<Link>,
+        uplink: &'u mut Uplink,
+        cursor: Cursor,
+    ) -> Option<Result<Answer<'u>, DeliveryError>> {
+        // The bytes are copied out here: while the request runs, samples go on coming in.
+        let (number, length) = self.prepare(&mut link.reactor().device, cursor)?;
+        let mut headers = self.headers.clone();
+        let key = format!("{}{number}", self.key_prefix);
+        headers.insert(IDEMPOTENCY_KEY, HeaderValue::try_from(key).ok()?);
         let request = Request {
             method: Method::POST,
             uri: &self.uri,
             headers,
             body: &self.payload[..length],
         };
-        let sent = uplink.send(&request);
-        if matches!(sent, Err(DeliveryError::Stopped)) {
-            return;
-        }
-        let key_refused = self.settle(&mut link.reactor().device, cursor, &sent);
-        if key_refused {
-            self.read_key_again();
-        }
+        Some(uplink.send(&request))
     }
 
     /// Gives the sample what its first sending gives it, and writes its payload.
@@ -268,28 +282,23 @@ impl MetricsServer {
         false
     }
 
-    /// Keys are changed on servers first; the file may hold the new one by now.
+    /// Keys are changed on servers first; where this one came from may have the new one by now.
     fn read_key_again(&mut self) {
-        let Some(path) = &self.settings.api_key_file else {
-            return;
-        };
-        match key_from_file(path) {
-            Ok(key) if key.expose() != self.api_key.expose() => match headers(&key) {
-                Ok(headers) => {
-                    self.headers = headers;
-                    log::set_key_hash(key.fingerprint());
-                    self.api_key = key;
-                    self.delivery.retry_now();
-                    log::info("API key read again", &[]);
-                }
-                Err(error) => log::error("API key not usable", &[("error", Value::Str(&error))]),
-            },
-            Ok(_) => {}
-            Err(error) => {
-                let error = error.to_string();
-                log::error("API key not read again", &[("error", Value::Str(&error))]);
+        let error = match read_api_key_again(&self.settings.api_key_origin) {
+            None => return,
+            Some(Ok(key)) if key.expose() == self.api_key.expose() => return,
+            Some(Ok(key)) if !key.fits_a_header() => "it has characters of its own".to_owned(),
+            Some(Ok(key)) => {
+                self.headers = headers(&key, self.settings.persona.user_agent());
+                log::set_key_hash(key.fingerprint());
+                self.api_key = key;
+                self.delivery.retry_now();
+                log::info("API key read again, it has changed", &[]);
+                return;
             }
-        }
+            Some(Err(error)) => error,
+        };
+        log::error("API key not read again", &[("error", Value::Str(&error))]);
     }
 
     /// Reads the system information again when its period is over, but not while a held sample
@@ -323,18 +332,27 @@ impl Inventory {
     }
 }
 
-fn headers(api_key: &Secret) -> Result<HeaderMap, SetupError> {
-    let mut bearer = HeaderValue::try_from(format!("Bearer {}", api_key.expose()))
-        .map_err(|_| "api_key has characters that an HTTP header cannot carry")?;
-    bearer.set_sensitive(true);
+fn policy(settings: &Settings) -> Policy {
+    Policy {
+        retry_first_ms: settings.retry_backoff_ms,
+        retry_cap_ms: settings.retry_max_ms,
+        jitter_permille: settings.retry_jitter_permille,
+        max_retries: settings.max_retries,
+        backfill: settings.backfill,
+        backfill_every_ms: settings.backfill_every_ms(),
+    }
+}
+
+fn headers(api_key: &Secret, user_agent: &'static str) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(4);
-    headers.insert(AUTHORIZATION, bearer);
+    // A plan holds no key that a header cannot carry.
+    if let Ok(mut bearer) = HeaderValue::try_from(format!("Bearer {}", api_key.expose())) {
+        bearer.set_sensitive(true);
+        headers.insert(AUTHORIZATION, bearer);
+    }
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(
-        USER_AGENT,
-        HeaderValue::from_static(concat!("mote/", env!("CARGO_PKG_VERSION"))),
-    );
-    Ok(headers)
+    headers.insert(USER_AGENT, HeaderValue::from_static(user_agent));
+    headers
 }
 
 /// The fields of a log line that say why; `words` are the error's own.

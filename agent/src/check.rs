@@ -1,0 +1,137 @@
+//! `mote check`: what the configuration amounts to, and what is wrong with it.
+
+use std::fmt::Write;
+
+use mote_core::delivery::Backfill;
+use mote_core::wire::lunasentri::Form;
+
+use crate::agent::{Exit, Refusal, print};
+use crate::config::keys::KEYS;
+use crate::config::{ConfigError, Given, Loaded, Settings, Sources, load, process_environment};
+use crate::setup::Plan;
+use crate::sysinfo::hostname;
+
+/// Prints the effective values with their sources, secrets masked.
+///
+/// With `strict`, a warning that points to a mistake fails like an error.
+pub fn check(sources: &Sources, strict: bool) -> Result<(), Refusal> {
+    let loaded = load(sources, &process_environment).map_err(|error| refuse(&error))?;
+    print(&report(&loaded))?;
+    let mut errors = Plan::of(&loaded.settings).err().unwrap_or_default();
+    if strict {
+        let mistakes = loaded.warnings.iter().filter(|warning| warning.strict);
+        errors.extend(mistakes.map(|warning| warning.words.clone()));
+    }
+    if errors.is_empty() {
+        print("configuration: good\n")
+    } else {
+        Err(refuse(&ConfigError(errors)))
+    }
+}
+
+fn refuse(error: &ConfigError) -> Refusal {
+    (Exit::Config, error.to_string())
+}
+
+fn report(loaded: &Loaded) -> String {
+    let mut text = match &loaded.file {
+        Some(path) => format!("file: {}\n\n", path.display()),
+        None => "file: none\n\n".to_owned(),
+    };
+    for key in KEYS {
+        let given = loaded.given.iter().find(|given| given.key.path == key.path);
+        let value = match given {
+            Some(Given { text, .. }) if !key.secret => text.clone(),
+            _ => of_its_own(key.path, &loaded.settings).unwrap_or_else(|| key.default.to_owned()),
+        };
+        let origin = given.map_or_else(|| "default".to_owned(), |given| given.origin.to_string());
+        // Writing to a String does not fail.
+        let _ = writeln!(text, "{:<20} {value:<32} {origin}", key.path);
+    }
+    let _ = writeln!(text, "\nbackfill: {}", backfill_words(&loaded.settings));
+    for warning in &loaded.warnings {
+        let _ = writeln!(text, "warning: {}", warning.words);
+    }
+    text
+}
+
+/// What stands for a value that is masked or worked out.
+fn of_its_own(path: &str, settings: &Settings) -> Option<String> {
+    match path {
+        "api_key" => {
+            let key = settings.api_key.as_ref()?;
+            let fingerprint = key.fingerprint();
+            Some(format!(
+                "(set, {})",
+                str::from_utf8(&fingerprint).unwrap_or_default()
+            ))
+        }
+        "hostname" => Some(hostname(settings)),
+        "agent.base_dir" => Some(settings.base_dir().display().to_string()),
+        "logging.file" => Some(settings.log_file.as_ref()?.display().to_string()),
+        "etc" => Some(settings.etc_dir().display().to_string()),
+        _ => None,
+    }
+}
+
+/// What will become of samples held through an outage, and why.
+fn backfill_words(settings: &Settings) -> String {
+    let pace = format!(
+        "one every {}, oldest first, after the newest",
+        crate::config::value::write_duration(settings.backfill_every_ms())
+    );
+    match settings.backfill {
+        Backfill::On => format!("on: held samples are sent, {pace}"),
+        Backfill::Off => "off: held samples are dropped and counted when the server is back".into(),
+        Backfill::Auto => {
+            let times = match settings.payload {
+                Form::Live => "which this server is not likely to send",
+                Form::Both | Form::Documented => "which says that it files samples at their time",
+            };
+            format!(
+                "auto: held samples are sent, {pace}, if the server's last good answer has the \
+                 documented body {{\"status\":\"accepted\"}}, {times}; after an empty answer they \
+                 are dropped and counted, because such a server files them when they arrive"
+            )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::CommandLine;
+    use crate::config::keys;
+
+    #[test]
+    fn a_report_has_every_key_and_no_secret() {
+        let sources = Sources {
+            line: CommandLine {
+                config: None,
+                flags: vec![
+                    (keys::find("api_key").unwrap(), "s3cret".into()),
+                    (keys::find("interval").unwrap(), "30s".into()),
+                ],
+            },
+            ..Sources::default()
+        };
+        let text = report(&load(&sources, &|_| None).unwrap());
+        for key in KEYS {
+            assert!(
+                text.lines().any(|line| line.starts_with(key.path)),
+                "{}",
+                key.path
+            );
+        }
+        assert!(!text.contains("s3cret"), "{text}");
+        assert!(text.contains("(set, "), "{text}");
+        let interval = text
+            .lines()
+            .find(|line| line.starts_with("interval "))
+            .unwrap();
+        assert!(
+            interval.contains("30s") && interval.ends_with("--interval"),
+            "{interval}"
+        );
+    }
+}

@@ -1,0 +1,45 @@
+//! Environment variables: which ones a key listens to, and which one wins.
+
+use super::keys::Key;
+use super::{Environment, Given, Origin, Warning};
+
+/// Prefixes, strongest first. The second is that of the agent whose keys are flat.
+const PREFIXES: [&str; 2] = ["MOTE_", "LUNASENTRI_"];
+
+/// The variables that `key` listens to, strongest first.
+pub fn variables(key: &Key) -> Vec<String> {
+    let suffix = key.path.replace('.', "_").to_ascii_uppercase();
+    let named = PREFIXES.iter().map(|prefix| format!("{prefix}{suffix}"));
+    named
+        .chain(key.also_env.iter().map(|name| (*name).to_owned()))
+        .collect()
+}
+
+/// The value that the environment gives.
+pub(super) fn find(
+    key: &'static Key,
+    environment: Environment<'_>,
+    warnings: &mut Vec<Warning>,
+) -> Result<Option<Given>, String> {
+    let mut winner: Option<(String, String)> = None;
+    for name in variables(key) {
+        let Some(value) = environment(&name) else {
+            continue;
+        };
+        let value = value
+            .into_string()
+            .map_err(|_| format!("{name} in the environment: not UTF-8 text"))?;
+        match &winner {
+            None => winner = Some((value, name)),
+            Some((first, winning)) if *first != value => warnings.push(Warning::strict(format!(
+                "{winning} and {name} in the environment disagree: {winning} is used"
+            ))),
+            Some(_) => {}
+        }
+    }
+    Ok(winner.map(|(text, name)| Given {
+        key,
+        text,
+        origin: Origin::Environment(name),
+    }))
+}

@@ -1,0 +1,101 @@
+//! The configuration file and the file that holds a key.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use super::{Given, Origin, Secret, Warning, keys, yaml};
+
+/// Longest key file that is read; a key is a line.
+const KEY_FILE_BYTES: u64 = 16 * 1024;
+
+/// Sections that the products mote stands in for have, and that mean nothing to this part of it.
+const OTHER_SECTIONS: &[&str] = &[
+    "agent", "api", "health", "metrics", "plugins", "security", "sensor",
+];
+
+/// Reads the values in a configuration file.
+pub(super) fn read(path: &Path, warnings: &mut Vec<Warning>) -> Result<Vec<Given>, String> {
+    let place = path.display();
+    let unreadable =
+        |error: std::io::Error| format!("{place}: {error}: give the right path with --config");
+    let handle = File::open(path).map_err(unreadable)?;
+    let mode = handle.metadata().map_err(unreadable)?.permissions().mode();
+    let mut text = Vec::new();
+    handle
+        .take(yaml::FILE_BYTES as u64 + 1)
+        .read_to_end(&mut text)
+        .map_err(unreadable)?;
+    let text = String::from_utf8(text).map_err(|error| {
+        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = before.split(|byte| *byte == b'\n').count();
+        format!("{place}:{line}: not UTF-8 text: save it as UTF-8")
+    })?;
+    let entries =
+        yaml::read(&text).map_err(|error| format!("{place}:{}: {}", error.line, error.words))?;
+    let mut given = Vec::new();
+    let mut others: Vec<&str> = Vec::new();
+    for entry in &entries {
+        let section = entry.path.split_once('.').map(|(section, _)| section);
+        match keys::find(&entry.path).filter(|key| key.in_file) {
+            Some(key) => {
+                if key.secret && mode & 0o044 != 0 {
+                    warnings.push(Warning::strict(format!(
+                        "{place}: others can read this file, and {} is in it: chmod 600 {place}",
+                        key.path
+                    )));
+                }
+                given.push(Given {
+                    key,
+                    text: entry.text.clone(),
+                    origin: Origin::File(path.to_owned(), entry.line),
+                });
+            }
+            None => match section.filter(|section| OTHER_SECTIONS.contains(section)) {
+                Some(section) if !others.contains(&section) => others.push(section),
+                Some(_) => {}
+                None => warnings.push(Warning::strict(unknown(path, entry))),
+            },
+        }
+    }
+    if !others.is_empty() {
+        warnings.push(Warning {
+            words: format!(
+                "{place}: without a meaning for this agent: {}",
+                others.join(", ")
+            ),
+            strict: false,
+        });
+    }
+    Ok(given)
+}
+
+fn unknown(path: &Path, entry: &yaml::Entry) -> String {
+    let hint = match keys::nearest(&entry.path) {
+        Some(near) => format!("did you mean {near}?"),
+        None => "mote has no such key".into(),
+    };
+    format!(
+        "{}:{}: unknown key {}: {hint}",
+        path.display(),
+        entry.line,
+        entry.path
+    )
+}
+
+/// Reads a key from the file that holds it and nothing else.
+pub(super) fn read_key(path: &Path) -> Result<Secret, String> {
+    let place = path.display();
+    let mut text = String::new();
+    File::open(path)
+        .and_then(|file| file.take(KEY_FILE_BYTES).read_to_string(&mut text))
+        .map_err(|error| format!("api_key_file {place}: {error}"))?;
+    let key = text.trim();
+    if key.is_empty() {
+        return Err(format!(
+            "api_key_file {place}: the file is empty: put the key into it"
+        ));
+    }
+    Ok(Secret::new(key.to_owned()))
+}

@@ -1,0 +1,136 @@
+//! The name that the program was called by decides its usual paths and how it introduces itself.
+//!
+//! A link called `lunasentri-agent` drops in where the agent of that name was: same files, same
+//! `User-Agent`, same log.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{AccessFlags, Uid, access};
+
+use super::{Environment, Settings};
+
+/// Whose place mote takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Persona {
+    /// Its own.
+    #[default]
+    Mote,
+    /// The LunaSentri agent's.
+    LunaSentri,
+}
+
+impl Persona {
+    /// From the name that the program was called by.
+    pub fn of_program(name: Option<&OsStr>) -> Self {
+        let file = name.and_then(|name| Path::new(name).file_name());
+        if file.is_some_and(|file| file == "lunasentri-agent") {
+            Self::LunaSentri
+        } else {
+            Self::Mote
+        }
+    }
+
+    /// Where a configuration file is looked for.
+    pub fn usual_files(self, environment: Environment<'_>) -> Vec<PathBuf> {
+        let (folder, file) = match self {
+            Self::Mote => ("mote", "mote.yaml"),
+            Self::LunaSentri => ("lunasentri", "agent.yaml"),
+        };
+        let home = environment("XDG_CONFIG_HOME")
+            .map(PathBuf::from)
+            .or_else(|| environment("HOME").map(|home| PathBuf::from(home).join(".config")));
+        let mut files = vec![Path::new("/etc").join(folder).join(file)];
+        files.extend(home.map(|home| home.join(folder).join(file)));
+        files
+    }
+
+    /// The folder that is written to if nobody says.
+    pub fn usual_base_dir(self, environment: impl Fn(&str) -> Option<OsString>) -> PathBuf {
+        if let Some(given) = environment("STATE_DIRECTORY") {
+            // systemd gives several with colons between them; the first is ours.
+            let given = given.into_encoded_bytes();
+            let first = given.split(|byte| *byte == b':').next().unwrap_or_default();
+            if !first.is_empty() {
+                return PathBuf::from(String::from_utf8_lossy(first).into_owned());
+            }
+        }
+        let name = match self {
+            Self::Mote => "mote",
+            Self::LunaSentri => "lunasentri",
+        };
+        if Uid::effective().is_root() {
+            return Path::new("/var/lib").join(name);
+        }
+        let home = || environment("HOME").map(|home| PathBuf::from(home).join(".local/state"));
+        let folder = environment("XDG_STATE_HOME")
+            .map(PathBuf::from)
+            .or_else(home);
+        folder.unwrap_or_else(std::env::temp_dir).join(name)
+    }
+
+    /// What requests introduce themselves with.
+    pub const fn user_agent(self) -> &'static str {
+        match self {
+            Self::Mote => concat!("mote/", env!("CARGO_PKG_VERSION")),
+            Self::LunaSentri => concat!("lunasentri-agent/", env!("CARGO_PKG_VERSION")),
+        }
+    }
+
+    /// Fills in what depends on the name and was not given.
+    pub(super) fn fill_in(self, settings: &mut Settings) {
+        let folder = Path::new("/var/log/lunasentri");
+        let writable = || access(folder, AccessFlags::W_OK).is_ok();
+        if self == Self::LunaSentri && settings.log_file.is_none() && writable() {
+            settings.log_file = Some(folder.join("agent.log"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_decides() {
+        for (name, persona) in [
+            ("mote", Persona::Mote),
+            ("/usr/bin/lunasentri-agent", Persona::LunaSentri),
+            ("lunasentri-agent", Persona::LunaSentri),
+            ("./x", Persona::Mote),
+        ] {
+            assert_eq!(
+                Persona::of_program(Some(OsStr::new(name))),
+                persona,
+                "{name}"
+            );
+        }
+        assert_eq!(Persona::of_program(None), Persona::Mote);
+    }
+
+    #[test]
+    fn the_old_name_has_the_old_paths() {
+        let environment = |name: &str| (name == "HOME").then(|| OsString::from("/home/u"));
+        assert_eq!(
+            Persona::LunaSentri.usual_files(&environment),
+            [
+                Path::new("/etc/lunasentri/agent.yaml"),
+                Path::new("/home/u/.config/lunasentri/agent.yaml"),
+            ]
+        );
+        assert!(
+            Persona::LunaSentri
+                .user_agent()
+                .starts_with("lunasentri-agent/")
+        );
+    }
+
+    #[test]
+    fn systemd_says_where_the_folder_is() {
+        let environment = |name: &str| (name == "STATE_DIRECTORY").then(|| "/var/lib/a:/b".into());
+        assert_eq!(
+            Persona::Mote.usual_base_dir(environment),
+            Path::new("/var/lib/a")
+        );
+    }
+}

@@ -1,0 +1,326 @@
+//! Sources, their order, and what is said of bad ones.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::*;
+
+/// A file that is gone when the test is.
+struct Temporary(PathBuf);
+
+impl Temporary {
+    fn new(text: &[u8]) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("mote-config-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        Self(path)
+    }
+
+    fn sources(&self) -> Sources {
+        at(&self.0)
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+fn at(path: &Path) -> Sources {
+    let line = CommandLine {
+        config: Some(path.to_owned()),
+        flags: Vec::new(),
+    };
+    Sources {
+        line,
+        ..Sources::default()
+    }
+}
+
+fn nothing(_: &str) -> Option<OsString> {
+    None
+}
+
+#[test]
+fn flag_wins_over_environment_over_file_over_default() {
+    let file = Temporary::new(b"interval: 20s\nmax_retries: 7\ntimeout: 9s\n");
+    let mut sources = file.sources();
+    sources
+        .line
+        .flags
+        .push((keys::find("interval").unwrap(), "40s".into()));
+    let environment = |name: &str| match name {
+        "MOTE_INTERVAL" => Some("30s".into()),
+        "LUNASENTRI_TIMEOUT" => Some("8s".into()),
+        _ => None,
+    };
+    let loaded = load(&sources, &environment).unwrap();
+    assert_eq!(loaded.settings.interval_ms, 40_000);
+    assert_eq!(loaded.settings.timeout_ms, 8_000);
+    assert_eq!(loaded.settings.max_retries, 7);
+    assert_eq!(loaded.settings.connect_timeout_ms, 5_000);
+    let origins: Vec<String> = loaded
+        .given
+        .iter()
+        .map(|given| given.origin.to_string())
+        .collect();
+    assert_eq!(
+        origins,
+        [
+            "--interval".to_owned(),
+            "LUNASENTRI_TIMEOUT in the environment".to_owned(),
+            format!("{}:2", file.0.display()),
+        ]
+    );
+}
+
+#[test]
+fn every_key_is_read_from_file_environment_and_flag() {
+    for key in KEYS.iter().filter(|key| !key.default.is_empty()) {
+        let environment = |name: &str| {
+            (name == variables(key)[0]).then(|| OsString::from("no value that any key takes"))
+        };
+        let read = load(&Sources::default(), &environment);
+        // A path takes any words; every other kind has words that it refuses.
+        let takes_all = ["disk", "proc", "sys", "rootfs"].contains(&key.path);
+        assert_eq!(read.is_ok(), takes_all, "{} from the environment", key.path);
+        if key.in_file {
+            let text = key
+                .path
+                .split('.')
+                .enumerate()
+                .fold(String::new(), |text, (depth, part)| {
+                    format!("{text}\n{}{part}:", "  ".repeat(depth))
+                });
+            let file = Temporary::new(format!("{text} {:?}\n", key.default).as_bytes());
+            let loaded = load(&file.sources(), &nothing).unwrap();
+            assert_eq!(loaded.given.len(), 1, "{} from a file", key.path);
+            assert_eq!(loaded.warnings, [], "{}", key.path);
+        }
+    }
+}
+
+#[track_caller]
+fn refuse(text: &str, line: usize, words: &[&str]) {
+    let file = Temporary::new(text.as_bytes());
+    let error = load(&file.sources(), &nothing).unwrap_err().to_string();
+    let place = format!("{}:{line}: ", file.0.display());
+    assert!(
+        error.starts_with(&place),
+        "{error} does not begin with {place}"
+    );
+    for word in words {
+        assert!(error.contains(word), "{error} lacks {word}");
+    }
+}
+
+#[test]
+fn a_wrong_value_is_an_error_with_place_key_and_remedy() {
+    refuse(
+        "interval: 10\n",
+        1,
+        &["interval", "\"10\" has no unit", "write 10s"],
+    );
+    refuse("a: &x 1\nb: *x\n", 2, &["aliases", "write the value out"]);
+    refuse("interval: 10ms\n", 1, &["interval", "from 100ms to"]);
+    refuse(
+        "interval: soon\n",
+        1,
+        &["interval", "write it like 500ms, 10s"],
+    );
+    refuse(
+        "max_retries: -1\n",
+        1,
+        &["max_retries", "whole number from 0 to 1000"],
+    );
+    refuse("allow_http: yes\n", 1, &["allow_http", "true or false"]);
+    refuse(
+        "payload: json\n",
+        1,
+        &["payload", "both, documented or live"],
+    );
+    refuse("backfill: maybe\n", 1, &["backfill", "auto, on or off"]);
+    refuse("retry_jitter: 2\n", 1, &["retry_jitter", "from 0 to 1"]);
+    refuse(
+        "# x\ntls:\n  min_version: 1.1\n",
+        3,
+        &["tls.min_version", "1.2 or 1.3"],
+    );
+    refuse("tls:\n  pins: [abc]\n", 2, &["tls.pins", "openssl"]);
+    refuse(
+        "buffer:\n  samples: 0\n",
+        2,
+        &["buffer.samples", "from 1 to"],
+    );
+    refuse(
+        "logging:\n  level: loud\n",
+        2,
+        &["logging.level", "debug, info, warn or error"],
+    );
+    refuse(
+        "logging:\n  format: xml\n",
+        2,
+        &["logging.format", "json or text"],
+    );
+    refuse("server_url:\n", 1, &["server_url", "is empty"]);
+    refuse("server_url: ~\n", 1, &["server_url", "is empty"]);
+    refuse("interval: 10s\ninterval: 20s\n", 2, &["line 1 already"]);
+    refuse("a:\n\tmax_retries: 3\n", 2, &["not valid YAML"]);
+    refuse(
+        "\u{feff}interval: 10s\n",
+        1,
+        &["byte order mark", "save it without"],
+    );
+    refuse(&"a".repeat(1_000_000), 1, &["larger than 256 KiB"]);
+    refuse(&"[".repeat(200_000), 1, &["recursion limit"]);
+    refuse(&"{a: ".repeat(50_000), 1, &["recursion limit"]);
+    refuse(&"{a: ".repeat(10), 1, &["nested too deep"]);
+    refuse(&format!("a{}: 1\n", " ".repeat(200_000)), 1, &[]);
+}
+
+#[test]
+fn all_that_is_wrong_is_told_at_once() {
+    let file = Temporary::new(b"interval: 10\npayload: x\n");
+    let environment = |name: &str| (name == "MOTE_MAX_RETRIES").then(|| "many".into());
+    let ConfigError(lines) = load(&file.sources(), &environment).unwrap_err();
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    assert!(
+        lines[2].starts_with("MOTE_MAX_RETRIES in the environment: \"many\""),
+        "{lines:?}"
+    );
+}
+
+#[test]
+fn an_unknown_key_is_a_warning_that_offers_the_nearest() {
+    let file = Temporary::new(b"sever_url: x\nproc: /p\n");
+    let warnings = load(&file.sources(), &nothing).unwrap().warnings;
+    assert!(
+        warnings[0]
+            .words
+            .contains(":1: unknown key sever_url: did you mean server_url?")
+    );
+    assert!(
+        warnings[1].words.contains(":2: unknown key proc"),
+        "{warnings:?}"
+    );
+    assert!(warnings.iter().all(|warning| warning.strict));
+}
+
+#[test]
+fn sections_of_other_products_are_named_in_one_line() {
+    let file = Temporary::new(b"api:\n  x: 1\n  y: 2\nsensor:\n  z: [1]\ninterval: 1s\n");
+    let warnings = load(&file.sources(), &nothing).unwrap().warnings;
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(
+        warnings[0]
+            .words
+            .ends_with("without a meaning for this agent: api, sensor")
+    );
+    assert!(!warnings[0].strict);
+}
+
+#[test]
+fn a_file_with_a_key_that_others_can_read_is_warned_of() {
+    let file = Temporary::new(b"api_key: s3cret\n");
+    assert!(load(&file.sources(), &nothing).unwrap().warnings.is_empty());
+    std::fs::set_permissions(&file.0, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let warnings = load(&file.sources(), &nothing).unwrap().warnings;
+    assert!(warnings[0].words.contains("chmod 600"), "{warnings:?}");
+    assert!(!warnings[0].words.contains("s3cret"));
+}
+
+#[test]
+fn two_variables_that_disagree_are_warned_of() {
+    let environment = |name: &str| match name {
+        "MOTE_INTERVAL" => Some("30s".into()),
+        "LUNASENTRI_INTERVAL" => Some("31s".into()),
+        _ => None,
+    };
+    let loaded = load(&Sources::default(), &environment).unwrap();
+    assert_eq!(loaded.settings.interval_ms, 30_000);
+    assert!(
+        loaded.warnings[0]
+            .words
+            .contains("disagree: MOTE_INTERVAL is used")
+    );
+}
+
+#[test]
+fn a_file_that_is_not_there_or_not_text_says_so() {
+    let words = load(&at(Path::new("/nowhere/mote.yaml")), &nothing)
+        .unwrap_err()
+        .to_string();
+    assert!(words.contains("--config"), "{words}");
+
+    let file = Temporary::new(b"a: 1\nb: \xff\n");
+    let words = load(&file.sources(), &nothing).unwrap_err().to_string();
+    assert!(words.contains(":2: not UTF-8"), "{words}");
+}
+
+#[test]
+fn a_key_comes_from_its_file_without_its_line_feed_and_can_be_read_again() {
+    let key = Temporary::new(b"s3cret\n");
+    let file = Temporary::new(format!("api_key_file: {}\n", key.0.display()).as_bytes());
+    let settings = load(&file.sources(), &nothing).unwrap().settings;
+    assert_eq!(settings.api_key.unwrap().expose(), "s3cret");
+    std::fs::write(&key.0, "n3w\n").unwrap();
+    let again = read_api_key_again(&settings.api_key_origin)
+        .unwrap()
+        .unwrap();
+    assert_eq!(again.expose(), "n3w");
+    std::fs::write(&key.0, " \n").unwrap();
+    let words = load(&file.sources(), &nothing).unwrap_err().to_string();
+    assert!(
+        words.contains("api_key_file") && words.contains("is empty"),
+        "{words}"
+    );
+}
+
+#[test]
+fn a_key_in_the_configuration_can_be_read_again() {
+    let file = Temporary::new(b"api_key: s3cret\n");
+    let settings = load(&file.sources(), &nothing).unwrap().settings;
+    std::fs::write(&file.0, "api_key: n3w\n").unwrap();
+    let again = read_api_key_again(&settings.api_key_origin)
+        .unwrap()
+        .unwrap();
+    assert_eq!(again.expose(), "n3w");
+    std::fs::write(&file.0, "interval: 10s\n").unwrap();
+    assert!(
+        read_api_key_again(&settings.api_key_origin)
+            .unwrap()
+            .is_err()
+    );
+}
+
+#[test]
+fn a_credential_of_the_service_manager_serves_if_nothing_else_was_given() {
+    let folder = std::env::temp_dir().join(format!("mote-credentials-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("mote.api_key"), "from-systemd\n").unwrap();
+    let environment =
+        |name: &str| (name == "CREDENTIALS_DIRECTORY").then(|| folder.clone().into_os_string());
+    let settings = load(&Sources::default(), &environment).unwrap().settings;
+    assert_eq!(settings.api_key.unwrap().expose(), "from-systemd");
+    let mut sources = Sources::default();
+    sources
+        .line
+        .flags
+        .push((keys::find("api_key").unwrap(), "nearer".into()));
+    let settings = load(&sources, &environment).unwrap().settings;
+    assert_eq!(settings.api_key.unwrap().expose(), "nearer");
+    assert!(read_api_key_again(&settings.api_key_origin).is_none());
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_secret_that_cannot_be_used_is_not_shown() {
+    let file = Temporary::new(b"api_key: \"\"\n");
+    let words = load(&file.sources(), &nothing).unwrap_err().to_string();
+    assert!(words.ends_with("api_key: cannot be used"), "{words}");
+}

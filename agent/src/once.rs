@@ -1,0 +1,101 @@
+//! `mote once`: one sample, printed as it would be sent, or sent.
+
+use std::sync::Arc;
+
+use mote_core::log_line::Level;
+use mote_core::outbox::Cursor;
+use mote_core::wire::lunasentri::encode;
+
+use crate::agent::{Exit, Refusal, complain, key_prefix, print, seed, start_reactor};
+use crate::clock;
+use crate::config::{Settings, Sources, load, process_environment};
+use crate::log;
+use crate::reactor::{Interest, Reactor, Wake};
+use crate::service::lunasentri::{MetricsServer, PAYLOAD_BYTES};
+use crate::setup::Plan;
+use crate::state::Start;
+use crate::sysinfo::{Inventory, hostname};
+use crate::uplink::DeliveryError;
+use crate::uplink::link::Link;
+
+/// Prints one sample, or sends it and prints the answer.
+pub fn once(sources: &Sources, send: bool) -> Result<(), Refusal> {
+    let loaded =
+        load(sources, &process_environment).map_err(|error| (Exit::Config, error.to_string()))?;
+    for warning in &loaded.warnings {
+        complain(&warning.words);
+    }
+    let settings = &loaded.settings;
+    // Before the sample is waited for: a wrong configuration is told at once.
+    let plan = if send { Some(plan(settings)?) } else { None };
+    let mut reactor = start_reactor(settings)?;
+    if reactor.wait(Interest::Sample, u64::MAX) == Wake::Stop {
+        return Err((Exit::Failed, "stopped before the sample was taken".into()));
+    }
+    let cursor = reactor.device.outbox.newest();
+    let cursor = cursor.ok_or_else(|| (Exit::Failed, "no sample was taken".to_owned()))?;
+    match plan {
+        Some(plan) => deliver(settings, &plan, reactor, cursor),
+        None => show(settings, &reactor, cursor),
+    }
+}
+
+fn plan(settings: &Settings) -> Result<Plan, Refusal> {
+    Plan::of(settings).map_err(|lines| (Exit::Config, lines.join("\n")))
+}
+
+fn show(settings: &Settings, reactor: &Reactor, cursor: Cursor) -> Result<(), Refusal> {
+    let failed = |words: String| (Exit::Failed, words);
+    let sample = reactor.device.outbox.get(cursor);
+    let mut sample = sample.ok_or_else(|| failed("no sample was taken".into()))?;
+    sample.stamp(clock::boot_ms(), clock::wall_ms());
+    let hostname = hostname(settings);
+    let inventory = Inventory::read(settings, &hostname);
+    let info = inventory.as_info();
+    let mut payload = vec![0; PAYLOAD_BYTES];
+    let length = encode(
+        settings.payload,
+        &hostname,
+        &sample,
+        Some(&info),
+        &mut payload,
+    )
+    .map_err(|error| failed(format!("the sample cannot be written: {error}")))?;
+    print(&format!(
+        "{}\n",
+        String::from_utf8_lossy(&payload[..length])
+    ))
+}
+
+fn deliver(
+    settings: &Settings,
+    plan: &Plan,
+    reactor: Reactor,
+    cursor: Cursor,
+) -> Result<(), Refusal> {
+    // What happens is told once, at the end, to the person who typed the command.
+    log::set_level(Level::Error);
+    let link = Arc::new(Link::new(reactor));
+    let mut uplink = plan.uplink(settings, &link);
+    let hostname = hostname(settings);
+    // A start of its own, so that it never repeats a key of the agent that runs beside it.
+    let prefix = key_prefix(&hostname, &Start::alone());
+    let mut server = MetricsServer::new(settings, plan, hostname, prefix, seed());
+    match server.post(&link, &mut uplink, cursor) {
+        None => Err((Exit::Failed, "the sample cannot be written".into())),
+        Some(Err(DeliveryError::Stopped)) => Err((Exit::Failed, "stopped".into())),
+        Some(Err(error)) => Err((Exit::Unreached, format!("{}: {error}", error.layer()))),
+        Some(Ok(answer)) if (200..300).contains(&answer.status) => print(&format!(
+            "delivered: {} in {} ms\n",
+            answer.status, answer.took_ms
+        )),
+        Some(Ok(answer)) => {
+            let words = String::from_utf8_lossy(answer.body);
+            let words = mote_core::text::cut(&words, 200).escape_debug().to_string();
+            Err((
+                Exit::Failed,
+                format!("not delivered: {} {words}", answer.status),
+            ))
+        }
+    }
+}

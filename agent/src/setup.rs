@@ -1,0 +1,77 @@
+//! From a checked configuration to what the loop runs with, at the start and at a reload.
+
+use std::sync::Arc;
+
+use ureq::http::Uri;
+
+use crate::config::server_url::metrics_uri;
+use crate::config::{Secret, Settings};
+use crate::uplink::link::Link;
+use crate::uplink::tls::TlsSettings;
+use crate::uplink::{Uplink, UplinkSettings};
+
+/// What can only be told when everything is looked at together.
+#[derive(Debug)]
+pub struct Plan {
+    /// Where samples go.
+    pub uri: Uri,
+    /// The key.
+    pub api_key: Secret,
+    tls: TlsSettings,
+}
+
+impl Plan {
+    /// Looks at `settings` as a whole; all that is wrong comes at once.
+    pub fn of(settings: &Settings) -> Result<Self, Vec<String>> {
+        let mut errors = Vec::new();
+        let mut keep = |words: String| errors.push(words);
+        let uri = if let Some(url) = &settings.server_url {
+            metrics_uri(url, settings.allow_http)
+                .map_err(&mut keep)
+                .ok()
+        } else {
+            keep(
+                "server_url is missing: set it in the file, as MOTE_SERVER_URL, or with \
+                 --server-url"
+                    .into(),
+            );
+            None
+        };
+        let api_key = settings.api_key.clone().filter(|key| {
+            let usable = key.fits_a_header();
+            if !usable {
+                keep(
+                    "api_key has characters that an HTTP header cannot carry: is it the key \
+                      itself?"
+                        .into(),
+                );
+            }
+            usable
+        });
+        if settings.api_key.is_none() {
+            keep(
+                "api_key is missing: set api_key or api_key_file in the file, as \
+                  MOTE_API_KEY_FILE, or as the credential mote.api_key"
+                    .into(),
+            );
+        }
+        let tls = TlsSettings::new(settings.tls_ca_file.as_deref())
+            .map_err(|words| keep(words.into()))
+            .ok();
+        match (uri, api_key, tls) {
+            (Some(uri), Some(api_key), Some(tls)) => Ok(Self { uri, api_key, tls }),
+            _ => Err(errors),
+        }
+    }
+
+    /// The way to the server.
+    pub fn uplink(&self, settings: &Settings, link: &Arc<Link>) -> Uplink {
+        let times = UplinkSettings {
+            connect_timeout_ms: settings.connect_timeout_ms,
+            timeout_ms: settings.timeout_ms,
+            // Longer than any interval between requests: shaking hands is the dear part.
+            keep_ms: settings.interval_ms * 2 + 60_000,
+        };
+        Uplink::new(Arc::clone(link), self.tls.clone(), times)
+    }
+}

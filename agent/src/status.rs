@@ -1,0 +1,40 @@
+//! One line that says how the agent is doing: at SIGUSR1, and when it stops.
+
+use mote_core::delivery::Standing;
+use mote_core::log_line::Value;
+
+use crate::log;
+use crate::service::lunasentri::MetricsServer;
+use crate::uplink::link::Link;
+
+/// Writes the line.
+pub fn log(msg: &str, link: &Link, server: &MetricsServer) {
+    let standing = match server.standing() {
+        Standing::Unknown => "not asked yet",
+        Standing::Delivering => "delivering",
+        Standing::Away => "away",
+        Standing::Refusing => "refusing samples",
+        Standing::KeyRefused => "refusing the key",
+        Standing::NotThere => "not there",
+    };
+    let (counts, held) = {
+        let reactor = link.reactor();
+        (reactor.device.counts, reactor.device.outbox.len() as u64)
+    };
+    let dropped = counts.dropped_full + counts.dropped_refused + counts.dropped_late;
+    log::info(
+        msg,
+        &[
+            ("server", Value::Str(standing)),
+            ("failures", Value::Uint(server.failures().into())),
+            ("collected", Value::Uint(counts.collected)),
+            ("sent", Value::Uint(counts.sent)),
+            ("held", Value::Uint(held)),
+            ("dropped", Value::Uint(dropped)),
+            ("dropped_full", Value::Uint(counts.dropped_full)),
+            ("dropped_refused", Value::Uint(counts.dropped_refused)),
+            ("dropped_late", Value::Uint(counts.dropped_late)),
+            ("log_lines_dropped", Value::Uint(log::dropped())),
+        ],
+    );
+}

@@ -91,7 +91,10 @@ fn deliver(
         )),
         Some(Ok(answer)) => {
             let words = String::from_utf8_lossy(answer.body);
-            let words = mote_core::text::cut(&words, 200).escape_debug().to_string();
+            let words: String = mote_core::text::cut(&words, 200)
+                .chars()
+                .map(|letter| if letter.is_control() { '.' } else { letter })
+                .collect();
             Err((
                 Exit::Failed,
                 format!("not delivered: {} {words}", answer.status),

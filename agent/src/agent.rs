@@ -12,6 +12,7 @@ use crate::clock;
 use crate::config::{self, Loaded, Settings, Sources, process_environment};
 use crate::device::Device;
 use crate::log;
+use crate::notify::Notifier;
 use crate::reactor::{Interest, Reactor, Wake};
 use crate::service::lunasentri::MetricsServer;
 use crate::setup::Plan;
@@ -53,7 +54,17 @@ pub fn run(sources: &Sources) -> Result<(), Refusal> {
     let base = settings.base_dir();
     let state = State::open(&base).map_err(|error| (Exit::State, error.to_string()))?;
 
-    let link = Arc::new(Link::new(start_reactor(settings)?));
+    let mut reactor = start_reactor(settings)?;
+    if let Some(begin_ms) = state.begin_ms() {
+        if reactor.pause(begin_ms) == Wake::Stop {
+            state.stopped_well();
+            return Ok(());
+        }
+        // Its schedule begins now.
+        reactor.device = device(settings)?;
+    }
+    reactor.notifier = Notifier::from_environment();
+    let link = Arc::new(Link::new(reactor));
     let mut uplink = plan.uplink(settings, &link);
     let hostname = hostname(settings);
     let prefix = key_prefix(&hostname, &state.start);
@@ -62,6 +73,7 @@ pub fn run(sources: &Sources) -> Result<(), Refusal> {
     serve(sources, loaded.settings, &link, &mut uplink, &mut server);
 
     status::log("Stopped", &link, &server);
+    state.stopped_well();
     Ok(())
 }
 
@@ -77,6 +89,7 @@ fn serve(
         let wake = match next {
             Next::Send(cursor) => {
                 server.deliver(link, uplink, cursor);
+                status::tell(link, server);
                 // Without waiting: a stop that came meanwhile is seen, and what is due is done.
                 link.reactor().wait(Interest::Sample, 0)
             }
@@ -90,10 +103,12 @@ fn serve(
         if orders.status {
             status::log("Status", link, server);
         }
-        if orders.reload
-            && let Some(new) = reload(sources, &settings, link, server)
-        {
-            (settings, *uplink) = new;
+        if orders.reload {
+            link.reactor().notifier.reloading(clock::monotonic_us());
+            if let Some(new) = reload(sources, &settings, link, server) {
+                (settings, *uplink) = new;
+            }
+            link.reactor().notifier.ready();
         }
     }
 }
@@ -176,9 +191,13 @@ pub fn print(text: &str) -> Result<(), Refusal> {
 
 /// The reactor of a device that begins to watch now.
 pub fn start_reactor(settings: &Settings) -> Result<Reactor, Refusal> {
-    let device = Device::new(settings, clock::boot_ms())
-        .ok_or_else(|| (Exit::Config, "buffer.samples must be at least 1".to_owned()))?;
+    let device = device(settings)?;
     Reactor::new(device).map_err(|error| (Exit::Failed, format!("signals: {error}")))
+}
+
+fn device(settings: &Settings) -> Result<Device, Refusal> {
+    Device::new(settings, clock::boot_ms())
+        .ok_or_else(|| (Exit::Config, "buffer.samples must be at least 1".to_owned()))
 }
 
 /// `<device>-<start>-`, in characters that a header and a log take as they are.

@@ -7,6 +7,7 @@ use lexopt::{Arg, Parser};
 
 use crate::config::CommandLine;
 use crate::config::keys::KEYS;
+use crate::install::{Options, System};
 
 /// What to do.
 #[derive(Debug)]
@@ -27,6 +28,15 @@ pub enum Command {
         /// `--strict`.
         strict: bool,
     },
+    /// Make it a service of this device.
+    Install {
+        /// The flags.
+        line: CommandLine,
+        /// How.
+        options: Options,
+    },
+    /// Take the service away.
+    Uninstall(Options),
     /// Print the version.
     Version {
         /// `--json`.
@@ -46,12 +56,25 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, U
     let mut command = None;
     let mut line = CommandLine::default();
     let mut switches = Vec::new();
+    let mut options = Options::default();
     while let Some(argument) = parser.next().map_err(|error| usage(&error))? {
         match argument {
             Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help),
             Arg::Short('V') | Arg::Long("version") => return Ok(Command::Version { json: false }),
             Arg::Short('c') | Arg::Long("config") => {
                 line.config = Some(parser.value().map_err(|error| usage(&error))?.into());
+            }
+            Arg::Long("root") => {
+                switches.push("root".to_owned());
+                options.root = parser.value().map_err(|error| usage(&error))?.into();
+            }
+            Arg::Long("system") => {
+                switches.push("system".to_owned());
+                let name = parser.value().map_err(|error| usage(&error))?;
+                let system = name.to_str().and_then(System::named);
+                options.system = Some(system.ok_or_else(|| {
+                    UsageError("--system takes systemd or procd: see mote help".into())
+                })?);
             }
             Arg::Long(name) if SWITCHES.iter().any(|(switch, _)| *switch == name) => {
                 switches.push(name.to_owned());
@@ -87,6 +110,9 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, U
         }
     }
     let has = |switch: &str| switches.iter().any(|given| given == switch);
+    options.dry_run = has("dry-run");
+    options.start = !has("no-start");
+    options.purge = has("purge");
     match word {
         "run" => Ok(Command::Run(line)),
         "once" => Ok(Command::Once {
@@ -97,16 +123,29 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, U
             line,
             strict: has("strict"),
         }),
+        "install" => Ok(Command::Install { line, options }),
+        "uninstall" => Ok(Command::Uninstall(options)),
         "version" => Ok(Command::Version { json: has("json") }),
         "help" => Ok(Command::Help),
         other => Err(UsageError(format!(
-            "no command {other}: there are run, once, check, version and help"
+            "no command {other}: there are run, once, check, install, uninstall, version and help"
         ))),
     }
 }
 
-/// Flags without a value, and the command that each goes with.
-const SWITCHES: &[(&str, &str)] = &[("send", "once"), ("strict", "check"), ("json", "version")];
+/// Flags that are no keys, and the command that each goes with.
+const SWITCHES: &[(&str, &str)] = &[
+    ("send", "once"),
+    ("strict", "check"),
+    ("json", "version"),
+    ("dry-run", "install"),
+    ("dry-run", "uninstall"),
+    ("root", "install"),
+    ("root", "uninstall"),
+    ("system", "install"),
+    ("no-start", "install"),
+    ("purge", "uninstall"),
+];
 
 fn usage(error: &lexopt::Error) -> UsageError {
     UsageError(format!("{error}: see mote help"))
@@ -116,11 +155,16 @@ fn usage(error: &lexopt::Error) -> UsageError {
 pub fn help() -> String {
     let mut text = String::from(
         "mote: a monitoring agent for Linux devices that have little of everything\n\n\
-         usage: mote [run | once | check | version | help] [flags]\n\n\
+         usage: mote [run | once | check | install | uninstall | version | help] [flags]\n\n\
          \x20 run      watch this device and deliver to the server until stopped (default)\n\
          \x20 once     print one sample as it would be sent; with --send, send it\n\
          \x20 check    print the configuration with its sources, and what is wrong with it;\n\
          \x20          with --strict, a warning is an error\n\
+         \x20 install  make it a service of this device (systemd or procd), with the flags as its\n\
+         \x20          configuration if it has none, and wait for the first delivery;\n\
+         \x20          --dry-run, --no-start, --system NAME, --root DIR (an image)\n\
+         \x20 uninstall  take the service away; with --purge, its configuration and state too;\n\
+         \x20          --dry-run, --root DIR\n\
          \x20 version  print the version; with --json, for programs\n\
          \x20 help     print this\n\n\
          flags (also MOTE_<KEY> in the environment, or lines in the file):\n",
@@ -137,7 +181,7 @@ pub fn help() -> String {
     }
     text.push_str(
         "\nexit codes: 0 good, 1 failed while running, 64 usage, 69 server not reached,\n\
-         \x20           73 state cannot be used, 77 permission, 78 configuration\n\
+         \x20           73 state or files cannot be written, 77 permission, 78 configuration\n\
          signals: TERM and INT stop, HUP reads the configuration again, USR1 logs a status line\n",
     );
     text
@@ -180,6 +224,29 @@ mod tests {
             .collect();
         assert_eq!(flags, [("interval", "1s"), ("server_url", "https://hub")]);
         assert_eq!(line.config.unwrap(), std::path::Path::new("x.yaml"));
+    }
+
+    #[test]
+    fn installing_takes_flags_of_its_own_and_those_of_the_configuration() {
+        let words = [
+            "install",
+            "--root=/image",
+            "--system",
+            "procd",
+            "--interval",
+            "1s",
+        ];
+        let Ok(Command::Install { line, options }) = read(&words) else {
+            panic!("not understood")
+        };
+        assert_eq!(line.flags.len(), 1);
+        assert_eq!(options.root, std::path::Path::new("/image"));
+        assert_eq!(options.system, Some(System::Procd));
+        assert!(options.start && !options.dry_run && !options.purge);
+        let Ok(Command::Uninstall(options)) = read(&["uninstall", "--purge", "--dry-run"]) else {
+            panic!("not understood")
+        };
+        assert!(options.purge && options.dry_run);
     }
 
     #[test]

@@ -1,9 +1,11 @@
-//! The two clocks of the kernel that mote reads.
+//! The clocks of the kernel that mote reads.
 //!
 //! `CLOCK_BOOTTIME` orders everything: schedules, deadlines, the stamp of a sample. It never goes
 //! back and goes on while the device sleeps, see `clock_gettime(2)`. `CLOCK_REALTIME` is only what a
 //! person or a server calls the time: it jumps, and on a device without a battery it starts in
-//! 1970. Both are milliseconds here.
+//! 1970. Both are milliseconds here. `CLOCK_MONOTONIC` is only what the service manager is told.
+
+use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 
@@ -16,6 +18,14 @@ pub fn boot_ms() -> u64 {
 /// Milliseconds since 1970 as the device believes.
 pub fn wall_ms() -> u64 {
     read(ClockId::CLOCK_REALTIME)
+}
+
+/// Microseconds since the device started, without sleep, as systemd counts them.
+pub fn monotonic_us() -> u64 {
+    let time = clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from);
+    time.map_or(0, |time| {
+        u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+    })
 }
 
 fn read(clock: ClockId) -> u64 {

@@ -6,11 +6,14 @@ use mote::agent::{self, Exit};
 use mote::check::check;
 use mote::cli::{self, Command, UsageError};
 use mote::config::{CommandLine, Persona, Sources};
+use mote::install::{install, uninstall};
+use mote::log;
 use mote::once::once;
 use mote::scrub;
 use mote::version::version;
 
 fn main() -> ExitCode {
+    log::prepare();
     let mut arguments = std::env::args_os();
     let persona = Persona::of_program(arguments.next().as_deref());
     let sources = |line: CommandLine| Sources {
@@ -27,6 +30,13 @@ fn main() -> ExitCode {
         }
         Ok(Command::Once { line, send }) => once(&sources(line), send),
         Ok(Command::Check { line, strict }) => check(&sources(line), strict),
+        Ok(Command::Install { line, options }) => {
+            let mut sources = sources(line);
+            scrub::take_handed(&mut sources);
+            scrub::hide_secrets(&mut sources);
+            install(sources, &options)
+        }
+        Ok(Command::Uninstall(options)) => uninstall(&options),
         Ok(Command::Version { json }) => agent::print(&version(json)),
         Ok(Command::Help) => agent::print(&cli::help()),
         Err(UsageError(words)) => Err((Exit::Usage, words)),

@@ -8,10 +8,11 @@ use mote_core::wire::lunasentri::encode;
 
 use crate::agent::{Exit, Refusal, complain, key_prefix, print, seed, start_reactor};
 use crate::clock;
+use crate::config::settings::{LogFormat, LogOutput};
 use crate::config::{Settings, Sources, load, process_environment};
 use crate::log;
 use crate::reactor::{Interest, Reactor, Wake};
-use crate::service::lunasentri::{MetricsServer, PAYLOAD_BYTES};
+use crate::service::lunasentri::{MetricsServer, PAYLOAD_BYTES, server_words};
 use crate::setup::Plan;
 use crate::state::Start;
 use crate::sysinfo::{Inventory, hostname};
@@ -26,6 +27,14 @@ pub fn once(sources: &Sources, send: bool) -> Result<(), Refusal> {
         complain(&warning.words);
     }
     let settings = &loaded.settings;
+    // Standard output is for the sample alone.
+    log::configure(&Settings {
+        log_output: LogOutput::Stderr,
+        log_format: LogFormat::Text,
+        log_file: None,
+        log_level: if send { Level::Error } else { Level::Warn },
+        ..settings.clone()
+    });
     // Before the sample is waited for: a wrong configuration is told at once.
     let plan = if send { Some(plan(settings)?) } else { None };
     let mut reactor = start_reactor(settings)?;
@@ -73,8 +82,6 @@ fn deliver(
     reactor: Reactor,
     cursor: Cursor,
 ) -> Result<(), Refusal> {
-    // What happens is told once, at the end, to the person who typed the command.
-    log::set_level(Level::Error);
     let link = Arc::new(Link::new(reactor));
     let mut uplink = plan.uplink(settings, &link);
     let hostname = hostname(settings);
@@ -90,8 +97,8 @@ fn deliver(
             answer.status, answer.took_ms
         )),
         Some(Ok(answer)) => {
-            let words = String::from_utf8_lossy(answer.body);
-            let words: String = mote_core::text::cut(&words, 200)
+            // A terminal obeys what a server may have put into its words.
+            let words: String = server_words(&answer, &plan.api_key)
                 .chars()
                 .map(|letter| if letter.is_control() { '.' } else { letter })
                 .collect();

@@ -2,7 +2,7 @@
 //!
 //! One `poll(2)` looks at the signals, at the DNS socket while a look-up is under way, and at the
 //! uplink's socket while a request is. Before it sleeps and whenever it wakes it does what is due:
-//! takes the sample, moves a look-up on. What is due never blocks and never sends; it puts things
+//! takes the sample, moves a look-up on, compresses a piece of an old log. What is due never blocks and never sends; it puts things
 //! where the loop finds them. So the sample is on time while a handshake hangs, with one thread.
 //!
 //! The re-entrancy rule: [`Reactor::turn`] is the only place that touches the device's state
@@ -15,13 +15,14 @@ use std::os::unix::net::UnixStream;
 use mote_core::log_line::Value;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::SignalOnly;
 
 use crate::clock;
 use crate::device::Device;
 use crate::log;
+use crate::notify::Notifier;
 use crate::uplink::dns::Stub;
 
 /// What a caller of [`Reactor::wait`] waits for, besides what is always looked at.
@@ -65,14 +66,15 @@ pub struct Reactor {
     pub device: Device,
     /// Looks names up.
     pub stub: Stub,
+    /// Tells the service manager; nobody, until a caller says otherwise.
+    pub notifier: Notifier,
 }
 
 impl Reactor {
     /// Takes over the signals of the process.
     pub fn new(device: Device) -> std::io::Result<Self> {
         let (read, write) = UnixStream::pair()?;
-        // SIGXFSZ would end the process at a file size limit; caught, the write says EFBIG.
-        let wanted = [SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGXFSZ];
+        let wanted = [SIGTERM, SIGINT, SIGHUP, SIGUSR1];
         let signals = SignalDelivery::with_pipe(read, write, SignalOnly, wanted)?;
         Ok(Self {
             signals,
@@ -80,6 +82,7 @@ impl Reactor {
             orders: Orders::default(),
             device,
             stub: Stub::default(),
+            notifier: Notifier::default(),
         })
     }
 
@@ -122,9 +125,28 @@ impl Reactor {
         }
     }
 
+    /// Waits until `until_ms` and does nothing meanwhile but hear signals.
+    pub fn pause(&mut self, until_ms: u64) -> Wake {
+        while !self.stop {
+            let now_ms = clock::boot_ms();
+            if now_ms >= until_ms {
+                return Wake::TimedOut;
+            }
+            if self.sleep(Interest::Sample, until_ms - now_ms).signals {
+                self.take_signals();
+            }
+        }
+        Wake::Stop
+    }
+
     /// Does what is due at `now_ms`; returns when something is due next.
     fn turn(&mut self, now_ms: u64) -> u64 {
-        self.device.turn(now_ms).min(self.stub.turn(now_ms))
+        let sample_ms = self.device.turn(now_ms);
+        let is_on_time = self.device.counts.collected > 0 && now_ms < sample_ms;
+        let notify_ms = self.notifier.turn(now_ms, is_on_time);
+        let log_ms = log::turn(now_ms);
+        let wait_ms = sample_ms.min(self.stub.turn(now_ms));
+        wait_ms.min(notify_ms).min(log_ms)
     }
 
     fn take_signals(&mut self) {
@@ -144,6 +166,7 @@ impl Reactor {
             };
             if !self.stop {
                 log::info("Stopping", &[("signal", Value::Str(name))]);
+                self.notifier.stopping();
             }
             self.stop = true;
         }

@@ -55,7 +55,7 @@ impl Plan {
                     .into(),
             );
         }
-        let tls = TlsSettings::new(settings.tls_ca_file.as_deref())
+        let tls = TlsSettings::new(settings)
             .map_err(|words| keep(words.into()))
             .ok();
         match (uri, api_key, tls) {

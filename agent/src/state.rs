@@ -6,8 +6,12 @@
 //!
 //! `data/state/start` holds an identity, drawn when the folder is new, and how often the agent
 //! started. Both go into every `Idempotency-Key`, so that no key is ever used for two samples:
-//! neither after a restart, nor after the folder was lost. It is written once a start. If it
-//! cannot be written, the agent goes on with an identity of this start alone.
+//! neither after a restart, nor after the folder was lost. Behind them stands when this start
+//! begins to work (`pace.rs`). The file is written once a start, and once more by a good stop that
+//! comes right after it. If it cannot be written, the agent goes on with an identity of this start
+//! alone.
+
+mod pace;
 
 use std::fmt;
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -21,7 +25,9 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::Uid;
 use ring::rand::{SecureRandom, SystemRandom};
 
+use crate::clock;
 use crate::log;
+use pace::{Pace, QUICK_MS};
 
 /// Why the folder cannot be used, in words that say what to do.
 #[derive(Debug)]
@@ -71,6 +77,9 @@ impl Start {
 pub struct State {
     /// This start.
     pub start: Start,
+    pace: Option<Pace>,
+    /// Where the state is; none while it is in memory only.
+    folder: Option<PathBuf>,
     /// Released when the process ends.
     _lock: Option<Flock<File>>,
 }
@@ -92,16 +101,24 @@ impl State {
             Err(Errno::EWOULDBLOCK) => return Err(StateError::Locked(base.to_owned())),
             Err(errno) => return Ok(Self::without(&format!("{}: {errno}", folder.display()))),
         };
-        let previous = read(&folder.join("start"));
-        let start = match previous {
-            Some(previous) => Start {
-                number: previous.number + 1,
-                ..previous
-            },
-            None => Start::alone(),
+        let (start, previous) = match read(&folder.join("start")) {
+            Some((start, pace)) => {
+                let number = start.number + 1;
+                (Start { number, ..start }, pace)
+            }
+            None => (Start::alone(), None),
         };
-        match write(&folder, &start) {
-            Ok(()) => Ok(Self { start, _lock: lock }),
+        // Without its identity, moments of one boot cannot be told from those of another.
+        let pace = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
+            .ok()
+            .map(|id| Pace::after(previous.as_ref(), id.trim(), clock::boot_ms()));
+        match write(&folder, &start, pace.as_ref()) {
+            Ok(()) => Ok(Self {
+                start,
+                pace,
+                folder: Some(folder),
+                _lock: lock,
+            }),
             Err(error) => {
                 let words = format!("{}: {error}", folder.display());
                 Ok(Self {
@@ -120,7 +137,37 @@ impl State {
         );
         Self {
             start: Start::alone(),
+            pace: None,
+            folder: None,
             _lock: None,
+        }
+    }
+
+    /// When work may begin, if starts before this one ended too quickly.
+    pub fn begin_ms(&self) -> Option<u64> {
+        let pace = self.pace.as_ref().filter(|pace| pace.failures > 0)?;
+        let wait_ms = pace.begin_ms.saturating_sub(clock::boot_ms());
+        log::warn(
+            "Started again right after an end that was not asked for, waiting",
+            &[
+                ("ends", Value::Uint(pace.failures.into())),
+                ("wait_ms", Value::Uint(wait_ms)),
+            ],
+        );
+        Some(pace.begin_ms)
+    }
+
+    /// The agent stopped because it was asked to: the next start is not to wait.
+    pub fn stopped_well(&self) {
+        let (Some(folder), Some(pace)) = (&self.folder, &self.pace) else {
+            return;
+        };
+        if clock::boot_ms() >= pace.begin_ms + QUICK_MS {
+            return;
+        }
+        if let Err(error) = write(folder, &self.start, None) {
+            let error = error.to_string();
+            log::warn("State not written", &[("error", Value::Str(&error))]);
         }
     }
 }
@@ -180,7 +227,7 @@ fn lock(folder: &Path) -> Result<Flock<File>, Errno> {
 }
 
 /// What the file says; `None` if there is none, or it says nothing that we wrote.
-fn read(path: &Path) -> Option<Start> {
+fn read(path: &Path) -> Option<(Start, Option<Pace>)> {
     let mut text = String::new();
     File::open(path)
         .ok()?
@@ -197,21 +244,26 @@ fn read(path: &Path) -> Option<Start> {
     start
 }
 
-fn parse(text: &str) -> Option<Start> {
-    let (identity, number) = text.strip_suffix('\n')?.split_once(' ')?;
+fn parse(text: &str) -> Option<(Start, Option<Pace>)> {
+    let (identity, rest) = text.strip_suffix('\n')?.split_once(' ')?;
     let is_identity = identity.len() == 8
         && identity
             .bytes()
             .all(|byte| b"0123456789abcdef".contains(&byte));
+    let (number, pace) = match rest.split_once(' ') {
+        Some((number, pace)) => (number, Some(Pace::parse(pace)?)),
+        None => (rest, None),
+    };
     let number: u64 = number.parse().ok()?;
-    (is_identity && number > 0 && number < u64::MAX).then(|| Start {
+    let start = Start {
         identity: identity.to_owned(),
         number,
-    })
+    };
+    (is_identity && number > 0 && number < u64::MAX).then_some((start, pace))
 }
 
 /// Replaces the file so that a power cut leaves the old one or the new one, never half of either.
-fn write(folder: &Path, start: &Start) -> std::io::Result<()> {
+fn write(folder: &Path, start: &Start, pace: Option<&Pace>) -> std::io::Result<()> {
     let (path, next) = (folder.join("start"), folder.join("start.new"));
     let mut file = OpenOptions::new()
         .create(true)
@@ -220,7 +272,8 @@ fn write(folder: &Path, start: &Start) -> std::io::Result<()> {
         .mode(0o600)
         .custom_flags(nix::libc::O_NOFOLLOW)
         .open(&next)?;
-    file.write_all(format!("{} {}\n", start.identity, start.number).as_bytes())?;
+    let pace = pace.map(|pace| format!(" {pace}")).unwrap_or_default();
+    file.write_all(format!("{} {}{pace}\n", start.identity, start.number).as_bytes())?;
     file.sync_all()?;
     std::fs::rename(&next, &path)?;
     File::open(folder)?.sync_all()
@@ -257,6 +310,22 @@ mod tests {
     }
 
     #[test]
+    fn a_start_right_after_another_waits_unless_that_one_stopped_well() {
+        let base = folder("pace");
+        let first = State::open(&base).unwrap();
+        assert_eq!(first.begin_ms(), None);
+        drop(first);
+        let second = State::open(&base).unwrap();
+        let wait_ms = second.begin_ms().unwrap().saturating_sub(clock::boot_ms());
+        assert!((1..=1_000).contains(&wait_ms), "{wait_ms}");
+        second.stopped_well();
+        drop(second);
+        let third = State::open(&base).unwrap();
+        assert_eq!((third.begin_ms(), third.start.number), (None, 3));
+        std::fs::remove_dir_all(base).unwrap();
+    }
+
+    #[test]
     fn a_second_agent_on_one_folder_is_refused() {
         let base = folder("lock");
         let _first = State::open(&base).unwrap();
@@ -286,6 +355,8 @@ mod tests {
             "0123456 1\n",
             "01234567 0\n",
             "01234567 9",
+            "01234567 9 boot\n",
+            "01234567 9 boot 1 2 3\n",
             "\u{fffd}",
         ] {
             std::fs::write(&path, text).unwrap();

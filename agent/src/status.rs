@@ -1,4 +1,5 @@
-//! One line that says how the agent is doing: at SIGUSR1, and when it stops.
+//! One line that says how the agent is doing: for the log at SIGUSR1 and when it stops, and for the
+//! service manager after each attempt to deliver.
 
 use mote_core::delivery::Standing;
 use mote_core::log_line::Value;
@@ -7,7 +8,7 @@ use crate::log;
 use crate::service::lunasentri::MetricsServer;
 use crate::uplink::link::Link;
 
-/// Writes the line.
+/// Writes the line into the log.
 pub fn log(msg: &str, link: &Link, server: &MetricsServer) {
     let standing = match server.standing() {
         Standing::Unknown => "not asked yet",
@@ -37,4 +38,19 @@ pub fn log(msg: &str, link: &Link, server: &MetricsServer) {
             ("log_lines_dropped", Value::Uint(log::dropped())),
         ],
     );
+}
+
+/// Tells the service manager, if one listens.
+pub fn tell(link: &Link, server: &MetricsServer) {
+    let mut reactor = link.reactor();
+    if !reactor.notifier.is_heard() {
+        return;
+    }
+    let held = reactor.device.outbox.len();
+    let words = match server.standing() {
+        Standing::Unknown => return,
+        Standing::Delivering => format!("delivering to {}, {held} held", server.url()),
+        _ => format!("holding {held} samples: {}", server.trouble()),
+    };
+    reactor.notifier.status(&words);
 }

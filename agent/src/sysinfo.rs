@@ -22,12 +22,12 @@ pub struct Inventory {
     kernel_version: String,
     cpu_cores: u32,
     memory_total_mb: u64,
-    disk_total_gb: u64,
+    disk_total_gb: Option<u64>,
     last_boot_ms: Option<u64>,
 }
 
 impl Inventory {
-    /// Reads it. What the device does not tell stays empty or 0.
+    /// Reads it. What the device does not tell stays empty, 0 or `None`.
     pub fn read(settings: &Settings, hostname: &str) -> Self {
         let stat = read(&settings.proc_root.join("stat"));
         let meminfo = MemInfo::parse(&read(&settings.proc_root.join("meminfo")));
@@ -40,9 +40,9 @@ impl Inventory {
             kernel_version: line(&settings.proc_root.join("sys/kernel/osrelease")),
             cpu_cores: stat::count_cpus(&stat),
             memory_total_mb: meminfo.map_or(0, |memory| memory.total_kb / 1024),
-            disk_total_gb: disk.map_or(0, |disk| {
-                disk.blocks().saturating_mul(disk.fragment_size()) >> 30
-            }),
+            disk_total_gb: disk
+                .ok()
+                .map(|disk| disk.blocks().saturating_mul(disk.fragment_size()) >> 30),
             last_boot_ms: stat::boot_time_s(&stat).map(|seconds| seconds.saturating_mul(1000)),
         }
     }

@@ -18,12 +18,12 @@ fn table() -> String {
             default => format!("`{default}`"),
         };
         let restart = if key.restart { " *(restart)*" } else { "" };
-        writeln!(
+        // Writing to a String does not fail.
+        let _ = writeln!(
             table,
             "| `{}` | {default} | {}{restart} |",
             key.path, key.help
-        )
-        .unwrap();
+        );
     }
     table.push('\n');
     table

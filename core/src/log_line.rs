@@ -1,16 +1,20 @@
-//! One line of the log: a JSON object that ends with a newline.
+//! One line of the log, for machines or for people; it ends with a newline.
 //!
-//! The order is fixed, since people read it and pipelines cut it: `timestamp` (RFC 3339,
-//! milliseconds), `level`, `msg`, `api_key_hash` (left out while there is none), then the
-//! message's own fields. A share that is absent is left out with its name.
+//! Both forms say the same in the same order, since people read it and pipelines cut it: the time,
+//! the level, the message, `api_key_hash` (left out while there is none), then the message's own
+//! fields. A share that is absent is left out with its name. The form for machines is a JSON
+//! object with the time in milliseconds, the form for people is words with the time in seconds.
 //!
-//! [`write_line`] writes to anything; [`write_line_bounded`] fits a line into a buffer and rather
-//! shortens the longest texts than loses the line. Keys are this program's own and written as they
-//! are; every other text is escaped. Which levels are shown, and where, is the caller's business.
+//! [`write_line`] writes to anything; [`write_line_bounded`] and [`write_text_line_bounded`] fit a
+//! line into a buffer and rather shorten the longest texts than lose the line. Keys are this
+//! program's own and written as they are; every other text is escaped, in both forms. Which levels
+//! are shown, and where, is the caller's business.
+
+mod json;
+mod people;
 
 use crate::sample::Tenths;
-use crate::text::{cut, digits, percent, write_escaped, write_json_str};
-use crate::time::format_rfc3339;
+use crate::text::{cut, digits, percent, write_escaped};
 use core::convert::Infallible;
 use embedded_io::{ErrorType, Write};
 
@@ -61,7 +65,7 @@ pub enum Value<'a> {
     Bool(bool),
 }
 
-/// Writes a line, whatever its length.
+/// Writes a line of JSON, whatever its length.
 pub fn write_line<W: Write>(
     out: &mut W,
     now_ms: u64,
@@ -71,6 +75,7 @@ pub fn write_line<W: Write>(
     fields: &[(&str, Value<'_>)],
 ) -> Result<(), W::Error> {
     Line {
+        form: Form::Json,
         now_ms,
         level,
         msg,
@@ -80,9 +85,10 @@ pub fn write_line<W: Write>(
     .write(out, usize::MAX)
 }
 
-/// Fits a line into `buf` and gives its length. Texts that are too long end with `…`, the longest
-/// are shortened first; if that is not enough, fields are left out from the last one on. The line
-/// is always whole JSON; 0 when `buf` cannot even hold the time, the level and the key's hash.
+/// Fits a line of JSON into `buf` and gives its length. Texts that are too long end with `…`, the
+/// longest are shortened first; if that is not enough, fields are left out from the last one on.
+/// The line is always whole JSON; 0 when `buf` cannot even hold the time, the level and the key's
+/// hash.
 pub fn write_line_bounded(
     buf: &mut [u8],
     now_ms: u64,
@@ -91,29 +97,51 @@ pub fn write_line_bounded(
     key_hash: &str,
     fields: &[(&str, Value<'_>)],
 ) -> usize {
-    let mut line = Line {
+    Line {
+        form: Form::Json,
         now_ms,
         level,
         msg,
         key_hash,
         fields,
-    };
-    while line.len(0) > buf.len() {
-        let Some((_, fewer)) = line.fields.split_last() else {
-            return 0;
-        };
-        line.fields = fewer;
     }
-    let text_max_bytes = line.text_max_bytes(buf.len());
-    let room = buf.len();
-    let mut out = buf;
-    match line.write(&mut out, text_max_bytes) {
-        Ok(()) => room - out.len(),
-        Err(_) => 0,
-    }
+    .fit(buf)
 }
 
+/// Fits a line for people into `buf`, by the same rules, and gives its length.
+///
+/// With `colour`, the level is coloured for a terminal; nothing else ever has an escape sequence.
+pub fn write_text_line_bounded(
+    buf: &mut [u8],
+    now_ms: u64,
+    level: Level,
+    msg: &str,
+    key_hash: &str,
+    fields: &[(&str, Value<'_>)],
+    colour: bool,
+) -> usize {
+    Line {
+        form: Form::People { colour },
+        now_ms,
+        level,
+        msg,
+        key_hash,
+        fields,
+    }
+    .fit(buf)
+}
+
+#[derive(Clone, Copy)]
+enum Form {
+    Json,
+    People { colour: bool },
+}
+
+/// Key, value, and the most bytes that its text may have.
+type Field<'a> = (&'a str, Value<'a>, usize);
+
 struct Line<'a> {
+    form: Form,
     now_ms: u64,
     level: Level,
     msg: &'a str,
@@ -124,20 +152,39 @@ struct Line<'a> {
 impl Line<'_> {
     /// Writes the line with each text shortened to `text_max_bytes`.
     fn write<W: Write>(&self, out: &mut W, text_max_bytes: usize) -> Result<(), W::Error> {
-        out.write_all(b"{\"timestamp\":\"")?;
-        out.write_all(&format_rfc3339(self.now_ms))?;
-        out.write_all(b"\",\"level\":\"")?;
-        out.write_all(self.level.as_str().as_bytes())?;
-        out.write_all(b"\",\"msg\":")?;
-        write_shortened(out, self.msg, text_max_bytes)?;
-        if !self.key_hash.is_empty() {
-            write_key(out, "api_key_hash")?;
-            write_json_str(out, self.key_hash)?;
+        match self.form {
+            Form::Json => json::write(self, out, text_max_bytes),
+            Form::People { colour } => people::write(self, out, text_max_bytes, colour),
         }
-        for &(key, value) in self.fields {
-            write_field(out, key, value, text_max_bytes)?;
+    }
+
+    /// The fields that are there, each with the most bytes that its text may have.
+    fn shown_fields(&self, text_max_bytes: usize) -> impl Iterator<Item = Field<'_>> {
+        let hash = (!self.key_hash.is_empty()).then_some((
+            "api_key_hash",
+            Value::Str(self.key_hash),
+            usize::MAX,
+        ));
+        let own = self.fields.iter();
+        let own = own.map(move |&(key, value)| (key, value, text_max_bytes));
+        let is_there = |(_, value, _): &Field<'_>| !matches!(value, Value::Tenths(share) if share.get().is_none());
+        hash.into_iter().chain(own).filter(is_there)
+    }
+
+    fn fit(mut self, buf: &mut [u8]) -> usize {
+        while self.len(0) > buf.len() {
+            let Some((_, fewer)) = self.fields.split_last() else {
+                return 0;
+            };
+            self.fields = fewer;
         }
-        out.write_all(b"}\n")
+        let text_max_bytes = self.text_max_bytes(buf.len());
+        let room = buf.len();
+        let mut out = buf;
+        match self.write(&mut out, text_max_bytes) {
+            Ok(()) => room - out.len(),
+            Err(_) => 0,
+        }
     }
 
     fn len(&self, text_max_bytes: usize) -> usize {
@@ -166,60 +213,34 @@ impl Line<'_> {
     }
 }
 
-fn write_field<W: Write>(
-    out: &mut W,
-    key: &str,
-    value: Value<'_>,
-    text_max_bytes: usize,
-) -> Result<(), W::Error> {
+/// Writes a value that is no text, without quotes.
+fn write_bare<W: Write>(out: &mut W, value: Value<'_>) -> Result<(), W::Error> {
     let mut buf = [0; 20];
     match value {
-        Value::Str(text) => {
-            write_key(out, key)?;
-            write_shortened(out, text, text_max_bytes)
-        }
+        Value::Str(text) => write_escaped(out, text),
         Value::Int(number) => {
-            write_key(out, key)?;
             if number < 0 {
                 out.write_all(b"-")?;
             }
             out.write_all(digits(number.unsigned_abs(), &mut buf))
         }
-        Value::Uint(number) => {
-            write_key(out, key)?;
-            out.write_all(digits(number, &mut buf))
-        }
+        Value::Uint(number) => out.write_all(digits(number, &mut buf)),
         Value::Tenths(share) => {
             let mut buf = [0; 5];
-            let Some(text) = percent(share, &mut buf) else {
-                return Ok(());
-            };
-            write_key(out, key)?;
-            write_json_str(out, text)
+            out.write_all(percent(share, &mut buf).unwrap_or("").as_bytes())
         }
-        Value::Bool(is) => {
-            write_key(out, key)?;
-            out.write_all(if is { b"true" } else { b"false" })
-        }
+        Value::Bool(is) => out.write_all(if is { b"true" } else { b"false" }),
     }
 }
 
-fn write_key<W: Write>(out: &mut W, key: &str) -> Result<(), W::Error> {
-    out.write_all(b",\"")?;
-    out.write_all(key.as_bytes())?;
-    out.write_all(b"\":")
-}
-
-/// Writes the text, its end replaced by `…` when it has more than `max_bytes`.
+/// Writes the text escaped, its end replaced by `…` when it has more than `max_bytes`.
 fn write_shortened<W: Write>(out: &mut W, text: &str, max_bytes: usize) -> Result<(), W::Error> {
     const ELLIPSIS: &str = "…";
     if text.len() <= max_bytes.max(ELLIPSIS.len()) {
-        return write_json_str(out, text);
+        return write_escaped(out, text);
     }
-    out.write_all(b"\"")?;
     write_escaped(out, cut(text, max_bytes.saturating_sub(ELLIPSIS.len())))?;
-    out.write_all(ELLIPSIS.as_bytes())?;
-    out.write_all(b"\"")
+    out.write_all(ELLIPSIS.as_bytes())
 }
 
 /// Counts what would be written.

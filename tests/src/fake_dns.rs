@@ -33,6 +33,8 @@ pub enum DnsManner {
     Silent,
     /// No name exists.
     NxDomain,
+    /// From the table, but asked for AAAA no name exists, as some load balancers have it.
+    NxDomainAaaa,
     /// The server failed.
     ServFail,
     /// With bytes that are no DNS message, under the right id.
@@ -234,6 +236,7 @@ fn answer(state: &State, query: &Query, question: &[u8], id: [u8; 2]) -> Option<
     let found = state.table.get(&query.name);
     let (is_cut, code) = match state.manner {
         DnsManner::NxDomain => (false, 3),
+        DnsManner::NxDomainAaaa if query.kind == TYPE_AAAA => (false, 3),
         DnsManner::ServFail => (false, 2),
         DnsManner::Truncated => (true, 0),
         _ => (false, if found.is_some() { 0 } else { 3 }),
@@ -336,6 +339,11 @@ mod tests {
         let id = b"\x12\x34".to_vec();
         assert_eq!(flags_and_count(DnsManner::Normal), (id.clone(), 0, 0, 1));
         assert_eq!(flags_and_count(DnsManner::NxDomain), (id.clone(), 0, 3, 0));
+        assert_eq!(
+            flags_and_count(DnsManner::NxDomainAaaa),
+            (id.clone(), 0, 0, 1)
+        );
+        assert_eq!(ask(&dns, TYPE_AAAA, 5000).unwrap()[3] & 0x0f, 3);
         assert_eq!(flags_and_count(DnsManner::ServFail), (id.clone(), 0, 2, 0));
         assert_eq!(flags_and_count(DnsManner::Truncated), (id.clone(), 2, 0, 0));
         assert_eq!(
@@ -346,7 +354,7 @@ mod tests {
         assert!(ask(&dns, TYPE_A, 5000).unwrap().ends_with(b"garbage"));
         dns.set_manner(DnsManner::Silent);
         assert_eq!(ask(&dns, TYPE_A, 200), None);
-        assert_eq!(dns.wait_for(7, Duration::from_secs(5)).unwrap().len(), 7);
-        assert!(dns.wait_for(8, Duration::from_millis(20)).is_err());
+        assert_eq!(dns.wait_for(9, Duration::from_secs(5)).unwrap().len(), 9);
+        assert!(dns.wait_for(10, Duration::from_millis(20)).is_err());
     }
 }

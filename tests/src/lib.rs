@@ -3,6 +3,9 @@
 //! - [`hub`]: a strict LunaSentri server over TLS or plain HTTP that can misbehave on command.
 //! - [`fake_dns`]: a name server with a table, which can lie, stammer or say nothing.
 //! - [`agent`]: starts the agent as a user would, reads its log, measures it from outside.
+//! - [`namespace`]: runs a test again where the network and the mount table are its own.
+//! - [`bench`]: what the agent costs: memory, CPU, bytes, lateness, each with its budget.
+//! - [`nginx`]: a real nginx with TLS in front of a plain hub.
 //! - [`strace`]: how late the agent's ticks were, as the kernel saw them.
 //! - [`wait`]: waiting for a condition with a bound. Nothing in this crate sleeps for a fixed time.
 //!
@@ -11,8 +14,11 @@
 //! parsers than the ones that wrote them.
 
 pub mod agent;
+pub mod bench;
 pub mod fake_dns;
 pub mod hub;
+pub mod namespace;
+pub mod nginx;
 pub mod strace;
 pub mod wait;
 

@@ -7,7 +7,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 use std::{env, fs};
 
-use mote_tests::agent::{AgentBuilder, AgentUnderTest, Signal};
+use mote_tests::agent::{AgentBuilder, AgentUnderTest, Signal, left_out};
 use mote_tests::hub::{Hub, HubConfig};
 use mote_tests::strace::lateness_ms;
 use mote_tests::wait::poll_until;
@@ -28,6 +28,9 @@ fn script(text: &str) -> AgentBuilder {
 
 #[test]
 fn flags_and_environment_arrive_and_nothing_else_does() {
+    if left_out("how the key is given") {
+        return;
+    }
     let hub = Hub::start(HubConfig::default()).unwrap();
     let builder = script("echo \"$@\"; env; ls; cat mote.yaml")
         .for_hub(&hub)

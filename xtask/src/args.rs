@@ -1,7 +1,7 @@
 //! The command line, as far as these few commands need one.
 //!
-//! A command takes either one option with a value or a list of words; anything else is refused
-//! with the words that were not understood.
+//! A command takes either one option with a value, or switches and a list of words; anything else
+//! is refused with the words that were not understood.
 
 use std::env;
 
@@ -47,6 +47,12 @@ pub(crate) fn only_option<'a>(
     }
 }
 
+/// Whether the switch `name` is there, and everything else.
+pub(crate) fn switch(args: &[String], name: &str) -> (bool, Vec<String>) {
+    let rest: Vec<String> = args.iter().filter(|arg| *arg != name).cloned().collect();
+    (rest.len() < args.len(), rest)
+}
+
 /// Words that are not options.
 pub(crate) fn only_words(args: &[String]) -> Result<&[String], Failure> {
     match args.iter().find(|arg| arg.starts_with('-')) {
@@ -83,6 +89,14 @@ mod tests {
         check("--secondsy=5", Err("`--secondsy=5`"));
         check("--seconds 5 more", Err("`more`"));
         check("--seconds=5 more", Err("`more`"));
+    }
+
+    #[test]
+    fn a_switch_may_stand_anywhere() {
+        let args = ["one", "--two", "three"].map(String::from);
+        let rest = ["one", "three"].map(String::from);
+        assert_eq!(switch(&args, "--two"), (true, rest.to_vec()));
+        assert_eq!(switch(&args, "--four"), (false, args.to_vec()));
     }
 
     #[test]

@@ -5,18 +5,18 @@
 //! Builds the release binary and runs the measuring program of `tests/` on it. ARGUMENTS go to
 //! that program as they are; `cargo xtask bench -- --help` shows its own help.
 
-use crate::build::{self, DEFAULT_TRIPLE};
+use crate::build;
 use crate::cross::Cross;
 use crate::failure::Failure;
-use crate::prerequisites::{self, Needs};
+use crate::prerequisites::{Needs, TEST_TOOLS};
 use crate::shell;
 
 pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
-    prerequisites::ensure(&Needs {
-        targets: &[DEFAULT_TRIPLE],
-        tools: prerequisites::TEST_TOOLS,
-    })?;
-    let mote = build::release(&Cross::load(DEFAULT_TRIPLE)?)?;
+    let cross = Cross::native()?;
+    Needs::of_builds(std::slice::from_ref(&cross))
+        .tools(TEST_TOOLS.iter().copied())
+        .ensure()?;
+    let mote = build::release(&cross)?;
     let mut command = shell::cargo(&[
         "run",
         "--release",

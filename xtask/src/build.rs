@@ -2,40 +2,40 @@
 //!
 //! Usage: cargo xtask build [--target TRIPLE]
 //!
-//! TRIPLE is one for which there is a file in `cross/`; without it, x86_64-unknown-linux-musl.
-//! The build is always the release profile. The binary must be static and stripped, or the
+//! TRIPLE is one for which there is a file in `cross/`; without it, the one for a machine like
+//! this. The build is always the release profile. The binary must be static and stripped, or the
 //! command fails. Prints the path and the size.
+//!
+//! What a build needs (the target's C compiler, the compiler's target) is installed if that is
+//! possible without asking; else the failure is the line to type.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::args;
 use crate::cross::Cross;
 use crate::elf::Elf;
 use crate::failure::Failure;
-use crate::prerequisites::{self, Needs};
+use crate::prerequisites::Needs;
 use crate::shell;
 
-pub(crate) const DEFAULT_TRIPLE: &str = "x86_64-unknown-linux-musl";
-
 pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
-    let triple = args::only_option(args, "--target")?.unwrap_or(DEFAULT_TRIPLE);
-    let cross = Cross::load(triple)?;
-    prerequisites::ensure(&Needs {
-        targets: &[triple],
-        tools: prerequisites::BUILD_TOOLS,
-    })?;
+    let cross = match args::only_option(args, "--target")? {
+        Some(triple) => Cross::load(triple)?,
+        None => Cross::native()?,
+    };
+    Needs::of_builds(std::slice::from_ref(&cross)).ensure()?;
     release(&cross).map(drop)
 }
 
 /// Builds `mote` for the target, checks the binary and prints where it is.
 pub(crate) fn release(cross: &Cross) -> Result<PathBuf, Failure> {
-    if shell::find_program(&cross.cc).is_none() {
-        return Err(Failure::Unavailable(format!(
-            "no program `{}`, the C compiler that cross/{}.toml names; install it",
-            cross.cc, cross.triple
-        )));
-    }
+    built(&mut command(cross)).map(|(binary, _)| binary)
+}
+
+/// The `cargo build` of the release binary.
+pub(crate) fn command(cross: &Cross) -> Command {
     let mut command = shell::cargo(&[
         "build",
         "--release",
@@ -45,14 +45,19 @@ pub(crate) fn release(cross: &Cross) -> Result<PathBuf, Failure> {
         &cross.triple,
     ]);
     command.envs(cross.environment());
-    let binary = shell::build_binary(&mut command)?;
+    command
+}
+
+/// Runs such a build and gives the binary, fit to ship, with its size in bytes.
+pub(crate) fn built(command: &mut Command) -> Result<(PathBuf, u64), Failure> {
+    let binary = shell::build_binary(command)?;
     let size_bytes = check(&binary)?;
     let size = shell::megabytes(size_bytes);
     println!(
         "{} is static and stripped: {size_bytes} bytes, {size}",
         binary.display()
     );
-    Ok(binary)
+    Ok((binary, size_bytes))
 }
 
 /// The size in bytes of a binary that is fit to ship.

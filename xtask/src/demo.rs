@@ -19,12 +19,12 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 
 use crate::args;
-use crate::build::{self, DEFAULT_TRIPLE};
+use crate::build;
 use crate::children::{Child, Event, Events};
 use crate::cross::Cross;
 use crate::failure::Failure;
 use crate::memory;
-use crate::prerequisites::{self, Needs};
+use crate::prerequisites::Needs;
 use crate::shell;
 
 const API_KEY: &str = "demo-key";
@@ -42,11 +42,9 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
         })?)),
         None => None,
     };
-    prerequisites::ensure(&Needs {
-        targets: &[DEFAULT_TRIPLE],
-        tools: prerequisites::BUILD_TOOLS,
-    })?;
-    let mote = build::release(&Cross::load(DEFAULT_TRIPLE)?)?;
+    let cross = Cross::native()?;
+    Needs::of_builds(std::slice::from_ref(&cross)).ensure()?;
+    let mote = build::release(&cross)?;
     let hub = shell::build_binary(&mut shell::cargo(&[
         "build",
         "--package",

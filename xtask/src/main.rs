@@ -14,11 +14,14 @@ mod build;
 mod children;
 mod cross;
 mod demo;
+mod dist;
 mod elf;
 mod failure;
 mod memory;
 mod prerequisites;
+mod push;
 mod shell;
+mod size;
 mod test;
 
 use std::env;
@@ -33,7 +36,7 @@ struct Command {
     run: fn(&[String]) -> Result<(), Failure>,
 }
 
-const COMMANDS: [Command; 4] = [
+const COMMANDS: [Command; 7] = [
     Command {
         name: "demo",
         source: include_str!("demo.rs"),
@@ -48,6 +51,21 @@ const COMMANDS: [Command; 4] = [
         name: "build",
         source: include_str!("build.rs"),
         run: build::run,
+    },
+    Command {
+        name: "dist",
+        source: include_str!("dist.rs"),
+        run: dist::run,
+    },
+    Command {
+        name: "size",
+        source: include_str!("size.rs"),
+        run: size::run,
+    },
+    Command {
+        name: "push",
+        source: include_str!("push.rs"),
+        run: push::run,
     },
     Command {
         name: "bench",

@@ -1,8 +1,9 @@
 //! What a command needs on the machine before it can start.
 //!
-//! Compiler targets are added with rustup, which needs no rights. Programs that are missing are
-//! installed where that asks nobody for a password: as root, with apt-get. Everywhere else the
-//! one line to type is the failure's text. What is there already is left as it is.
+//! Compiler targets, and std's own source, are added with rustup, which needs no rights. Programs
+//! that are missing are installed where that asks nobody for a password: as root, with apt-get.
+//! Everywhere else the one line to type is the failure's text. What is there already is left as
+//! it is.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,22 +11,18 @@ use std::process::{Command, Stdio};
 
 use nix::unistd::Uid;
 
+use crate::cross::Cross;
 use crate::failure::Failure;
 use crate::shell;
 
 /// A program to look for, and the Debian package that brings it.
-pub(crate) type Tool = (&'static str, &'static str);
+pub(crate) type Tool<'a> = (&'a str, &'a str);
 
-pub(crate) struct Needs<'a> {
-    pub(crate) targets: &'a [&'a str],
-    pub(crate) tools: &'a [Tool],
-}
-
-pub(crate) const BUILD_TOOLS: &[Tool] = &[("cc", "build-essential")];
+/// Build scripts are linked with it, whatever the target is.
+const HOST_COMPILER: Tool<'_> = ("cc", "build-essential");
 
 /// The end-to-end tests look at the agent with these and put real programs before it.
-pub(crate) const TEST_TOOLS: &[Tool] = &[
-    ("cc", "build-essential"),
+pub(crate) const TEST_TOOLS: &[Tool<'_>] = &[
     ("strace", "strace"),
     ("nginx", "nginx-light"),
     ("ip", "iproute2"),
@@ -34,60 +31,111 @@ pub(crate) const TEST_TOOLS: &[Tool] = &[
     ("mount", "util-linux"),
 ];
 
-pub(crate) fn ensure(needs: &Needs<'_>) -> Result<(), Failure> {
-    ensure_targets(needs.targets)?;
-    let missing = || missing_packages(needs.tools, |name| shell::find_program(name).is_some());
-    let packages = missing();
-    if packages.is_empty() {
-        return Ok(());
-    }
-    let has_apt = shell::find_program("apt-get").is_some();
-    if !has_apt || !Uid::effective().is_root() {
-        return Err(Failure::Unavailable(line_to_type(&packages, has_apt)));
-    }
-    install(&packages)?;
-    let packages = missing();
-    if packages.is_empty() {
-        Ok(())
-    } else {
-        let packages = packages.join(", ");
-        Err(Failure::Unavailable(format!(
-            "installed, but their programs are not there: {packages}"
-        )))
-    }
+#[derive(Debug)]
+pub(crate) struct Needs<'a> {
+    targets: Vec<&'a str>,
+    tools: Vec<Tool<'a>>,
+    std_source: bool,
 }
 
-fn ensure_targets(targets: &[&str]) -> Result<(), Failure> {
-    let mut ask = Command::new("rustc");
-    ask.args(["--print", "sysroot"]);
-    let sysroot = PathBuf::from(shell::output_of(&mut ask)?.trim_end());
-    for target in targets {
-        // Asked of the compiler, not of rustup: a distribution's Rust has no rustup.
-        if sysroot
-            .join("lib/rustlib")
-            .join(target)
-            .join("lib")
-            .is_dir()
-        {
-            continue;
+impl<'a> Needs<'a> {
+    /// What it takes to build the agent for these targets.
+    pub(crate) fn of_builds(crosses: &'a [Cross]) -> Self {
+        let tools = crosses.iter().map(Cross::build_tool);
+        Self {
+            targets: crosses.iter().map(|cross| &*cross.triple).collect(),
+            tools: [HOST_COMPILER].into_iter().chain(tools).collect(),
+            std_source: false,
         }
-        let mut add = Command::new("rustup");
-        add.args(["target", "add", target]);
-        shell::run(&mut add).map_err(|_| {
-            Failure::Unavailable(format!(
-                "the Rust target {target} is missing; type: rustup target add {target}"
-            ))
-        })?;
     }
-    Ok(())
+
+    pub(crate) fn of_tools(tools: impl IntoIterator<Item = Tool<'a>>) -> Self {
+        Self {
+            targets: Vec::new(),
+            tools: tools.into_iter().collect(),
+            std_source: false,
+        }
+    }
+
+    /// And another target of the compiler.
+    pub(crate) fn target(mut self, triple: &'a str) -> Self {
+        self.targets.push(triple);
+        self
+    }
+
+    pub(crate) fn tools(mut self, tools: impl IntoIterator<Item = Tool<'a>>) -> Self {
+        self.tools.extend(tools);
+        self
+    }
+
+    /// And the source of std, to build it anew.
+    pub(crate) fn std_source(mut self) -> Self {
+        self.std_source = true;
+        self
+    }
+
+    pub(crate) fn ensure(&self) -> Result<(), Failure> {
+        self.ensure_compiler()?;
+        let is_there = |name: &str| shell::find_program(name).is_some();
+        let packages = missing_packages(&self.tools, is_there);
+        if packages.is_empty() {
+            return Ok(());
+        }
+        let has_apt = shell::find_program("apt-get").is_some();
+        if !has_apt || !Uid::effective().is_root() {
+            return Err(Failure::Unavailable(line_to_type(&packages, has_apt)));
+        }
+        install(&packages)?;
+        let packages = missing_packages(&self.tools, is_there);
+        if packages.is_empty() {
+            Ok(())
+        } else {
+            let packages = packages.join(", ");
+            Err(Failure::Unavailable(format!(
+                "installed, but their programs are not there: {packages}"
+            )))
+        }
+    }
+
+    /// Looks where the compiler looks and not at what rustup says: a distribution's Rust has no
+    /// rustup.
+    fn ensure_compiler(&self) -> Result<(), Failure> {
+        if self.targets.is_empty() && !self.std_source {
+            return Ok(());
+        }
+        let mut ask = Command::new("rustc");
+        ask.args(["--print", "sysroot"]);
+        let sysroot = PathBuf::from(shell::output_of(&mut ask)?.trim_end());
+        let brought = sysroot.join("lib/rustlib");
+        for target in &self.targets {
+            if !brought.join(target).join("lib").is_dir() {
+                add_with_rustup(&["target", "add", target])?;
+            }
+        }
+        if self.std_source && !brought.join("src/rust/library/Cargo.lock").is_file() {
+            add_with_rustup(&["component", "add", "rust-src"])?;
+        }
+        Ok(())
+    }
 }
 
-fn missing_packages(tools: &[Tool], is_there: impl Fn(&str) -> bool) -> Vec<&'static str> {
-    tools
-        .iter()
-        .filter(|(program, _)| !is_there(program))
-        .map(|(_, package)| *package)
-        .collect()
+fn add_with_rustup(args: &[&str]) -> Result<(), Failure> {
+    shell::run(Command::new("rustup").args(args)).map_err(|_| {
+        let args = args.join(" ");
+        Failure::Unavailable(format!(
+            "a part of the compiler is missing; type: rustup {args}"
+        ))
+    })
+}
+
+fn missing_packages<'a>(tools: &[Tool<'a>], is_there: impl Fn(&str) -> bool) -> Vec<&'a str> {
+    let mut packages = Vec::new();
+    for (program, package) in tools {
+        if !is_there(program) && !packages.contains(package) {
+            packages.push(*package);
+        }
+    }
+    packages
 }
 
 fn line_to_type(packages: &[&str], has_apt: bool) -> String {
@@ -143,7 +191,9 @@ mod tests {
 
     #[test]
     fn only_what_is_missing_is_asked_for_in_one_line() {
-        let missing = missing_packages(TEST_TOOLS, |name| name != "nginx" && name != "ip");
+        let tools = [TEST_TOOLS, &[("nginx-again", "nginx-light")]].concat();
+        let is_there = |name: &str| !name.starts_with("nginx") && name != "ip";
+        let missing = missing_packages(&tools, is_there);
         assert_eq!(missing, ["nginx-light", "iproute2"]);
         let line = line_to_type(&missing, true);
         assert!(

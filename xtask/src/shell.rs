@@ -61,7 +61,8 @@ pub(crate) fn spoken(command: &Command) -> String {
     words.join(" ")
 }
 
-fn quoted(word: &OsStr) -> String {
+/// The word as a shell takes it.
+pub(crate) fn quoted(word: &OsStr) -> String {
     let word = word.to_string_lossy();
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c);
     if !word.is_empty() && word.chars().all(plain) {

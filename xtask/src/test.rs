@@ -1,40 +1,52 @@
 //! Runs everything that CI runs.
 //!
-//! Usage: cargo xtask test [FILTER...]
+//! Usage: cargo xtask test [--native] [FILTER...]
 //!
 //! First what the machine must have (installed if that is possible without asking), then format,
-//! lints, core for a microcontroller, the release binary, unit tests and house rules, and at last
-//! the end-to-end tests against that release binary. With a FILTER only the end-to-end tests
-//! whose names contain it. Stops at the first step that fails, with the line to repeat it.
+//! lints, core for a microcontroller, the release binaries, unit tests and house rules, and at
+//! last the end-to-end tests: with the release binary of this machine, then with that of every
+//! target whose file in `cross/` names a runner, under that runner. With a FILTER only the
+//! end-to-end tests whose names contain it. With --native nothing is built or run for other
+//! machines. Stops at the first step that fails, with the line to repeat it.
+//!
+//! Under a runner the tests leave out what cannot hold there, like memory, and say so.
 
+use std::fs;
 use std::io::{self, IsTerminal};
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::args;
-use crate::build::{self, DEFAULT_TRIPLE};
+use crate::build;
 use crate::cross::Cross;
 use crate::failure::Failure;
-use crate::prerequisites::{self, Needs};
+use crate::prerequisites::{Needs, TEST_TOOLS};
 use crate::shell;
 
 const CORE_TRIPLE: &str = "thumbv7em-none-eabihf";
 
 pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
-    let filters = args::only_words(args)?;
+    let (only_native, words) = args::switch(args, "--native");
+    let filters = args::only_words(&words)?;
+    let mut targets = vec![Cross::native()?];
+    if !only_native {
+        targets.extend(Cross::all()?.into_iter().filter(|cross| !cross.is_native()));
+    }
     let mut steps = Steps { done: Vec::new() };
-    let outcome = all_steps(&mut steps, filters);
+    let outcome = all_steps(&mut steps, &targets, filters);
     steps.print_table();
     outcome
 }
 
-fn all_steps(steps: &mut Steps, filters: &[String]) -> Result<(), Failure> {
+fn all_steps(steps: &mut Steps, targets: &[Cross], filters: &[String]) -> Result<(), Failure> {
     steps.take("prerequisites", || {
-        prerequisites::ensure(&Needs {
-            targets: &[DEFAULT_TRIPLE, CORE_TRIPLE],
-            tools: prerequisites::TEST_TOOLS,
-        })
+        Needs::of_builds(targets)
+            .target(CORE_TRIPLE)
+            .tools(TEST_TOOLS.iter().copied())
+            .tools(targets.iter().filter_map(Cross::run_tool))
+            .ensure()
     })?;
     if filters.is_empty() {
         steps.cargo("format", &["fmt", "--all", "--check"])?;
@@ -54,9 +66,11 @@ fn all_steps(steps: &mut Steps, filters: &[String]) -> Result<(), Failure> {
             &["build", "--package", "mote-core", "--target", CORE_TRIPLE],
         )?;
     }
-    let mote = steps.take("release binary", || {
-        build::release(&Cross::load(DEFAULT_TRIPLE)?)
-    })?;
+    let mut binaries = Vec::new();
+    for cross in targets {
+        let step = format!("release binary {}", cross.machine);
+        binaries.push(steps.take(&step, || build::release(cross))?);
+    }
     if filters.is_empty() {
         steps.cargo(
             "unit tests and house rules",
@@ -71,12 +85,25 @@ fn all_steps(steps: &mut Steps, filters: &[String]) -> Result<(), Failure> {
             ],
         )?;
     }
-    steps.take("end to end", || end_to_end(&mote, filters))
+    for (cross, mote) in targets.iter().zip(&binaries) {
+        // A target of another kind of machine that has no runner can only be built.
+        if cross.is_native() || cross.runner().is_some() {
+            let step = format!("end to end {}", cross.machine);
+            steps.take(&step, || end_to_end(cross, mote, filters))?;
+        }
+    }
+    Ok(())
 }
 
-fn end_to_end(mote: &Path, filters: &[String]) -> Result<(), Failure> {
+fn end_to_end(cross: &Cross, mote: &Path, filters: &[String]) -> Result<(), Failure> {
+    let script = match cross.runner() {
+        Some(runner) => Some(emulated(runner, mote)?),
+        None => None,
+    };
+    let program = script.as_deref().unwrap_or(mote);
+    let tests = || end_to_end_tests(program, cross.runner(), filters);
     if !filters.is_empty() {
-        let listed = shell::output_of(end_to_end_tests(mote, filters).arg("--list"))?;
+        let listed = shell::output_of(tests().arg("--list"))?;
         if !listed.lines().any(|line| line.ends_with(": test")) {
             let filters = filters.join(" ");
             return Err(Failure::Usage(format!(
@@ -84,31 +111,48 @@ fn end_to_end(mote: &Path, filters: &[String]) -> Result<(), Failure> {
             )));
         }
     }
-    shell::run(end_to_end_tests(mote, filters).arg("--test-threads=4"))
+    shell::run(tests().arg("--test-threads=4"))
 }
 
-fn end_to_end_tests(mote: &Path, filters: &[String]) -> Command {
+/// Writes a script beside the binary that starts it under the runner, as whatever name the script
+/// itself is started. The tests then need not know how: they link it, trace it and start it from
+/// shells like a binary of this machine.
+fn emulated(runner: &str, mote: &Path) -> Result<PathBuf, Failure> {
+    let script = mote.with_file_name("mote-emulated");
+    let binary = shell::quoted(mote.as_os_str());
+    let text = format!("#!/bin/sh\nexec {runner} -0 \"$0\" {binary} \"$@\"\n");
+    fs::write(&script, text)
+        .and_then(|()| fs::set_permissions(&script, fs::Permissions::from_mode(0o755)))
+        .map_err(|error| Failure::Failed(format!("cannot write {}: {error}", script.display())))?;
+    Ok(script)
+}
+
+fn end_to_end_tests(program: &Path, runner: Option<&str>, filters: &[String]) -> Command {
     let mut command = shell::cargo(&["test", "--package", "mote-tests", "--"]);
-    command.args(filters).env("MOTE_BIN", mote);
+    command.args(filters).env("MOTE_BIN", program);
+    match runner {
+        Some(runner) => command.env("MOTE_RUNNER", runner),
+        None => command.env_remove("MOTE_RUNNER"),
+    };
     command
 }
 
 /// What was done, and how long it took.
 struct Steps {
-    done: Vec<(&'static str, Duration, bool)>,
+    done: Vec<(String, Duration, bool)>,
 }
 
 impl Steps {
     fn take<T>(
         &mut self,
-        name: &'static str,
+        name: &str,
         work: impl FnOnce() -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         headline(&format!("== {name}"));
         let start = Instant::now();
         let outcome = work();
         let took = start.elapsed();
-        self.done.push((name, took, outcome.is_ok()));
+        self.done.push((name.to_owned(), took, outcome.is_ok()));
         let how = if outcome.is_ok() { "done" } else { "failed" };
         headline(&format!(
             "== {name}: {how} after {:.1} s",
@@ -117,7 +161,7 @@ impl Steps {
         outcome.map_err(|failure| failure.at(&format!("step `{name}`")))
     }
 
-    fn cargo(&mut self, name: &'static str, args: &[&str]) -> Result<(), Failure> {
+    fn cargo(&mut self, name: &str, args: &[&str]) -> Result<(), Failure> {
         self.take(name, || shell::run(&mut shell::cargo(args)))
     }
 
@@ -179,12 +223,31 @@ mod tests {
     }
 
     #[test]
-    fn filters_reach_the_test_programs() {
-        let command = end_to_end_tests(Path::new("/x/mote"), &["outage".to_owned()]);
-        let line = shell::spoken(&command);
+    fn an_emulated_program_gets_its_name_and_its_words() {
+        let folder = std::env::temp_dir().join(format!("xtask-emulated-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        // A runner that shows its own words, for a binary whose path has a space.
+        let script = emulated("printf '%s|'", &folder.join("the mote"));
+        let output = Command::new(script.unwrap()).arg("a b").arg("").output();
+        fs::remove_dir_all(&folder).unwrap();
+        let folder = folder.display();
         assert_eq!(
-            line,
-            "MOTE_BIN=/x/mote cargo test --package mote-tests -- outage"
+            String::from_utf8(output.unwrap().stdout).unwrap(),
+            format!("-0|{folder}/mote-emulated|{folder}/the mote|a b||")
+        );
+    }
+
+    #[test]
+    fn runner_and_filters_reach_the_test_programs() {
+        let said = |runner| {
+            let command = end_to_end_tests(Path::new("/x/mote"), runner, &["outage".to_owned()]);
+            shell::spoken(&command)
+        };
+        let rest = "cargo test --package mote-tests -- outage";
+        assert_eq!(said(None), format!("MOTE_BIN=/x/mote {rest}"));
+        assert_eq!(
+            said(Some("qemu")),
+            format!("MOTE_BIN=/x/mote MOTE_RUNNER=qemu {rest}")
         );
     }
 }

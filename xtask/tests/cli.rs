@@ -26,7 +26,7 @@ fn xtask(args: &[&str], expected_code: i32) -> (String, String) {
 #[test]
 fn help_lists_every_command_with_its_line() {
     let (stdout, _) = xtask(&["--help"], 0);
-    for name in ["demo", "test", "build", "bench"] {
+    for name in ["demo", "test", "build", "dist", "size", "push", "bench"] {
         let is_listed = |line: &str| line.trim_start().starts_with(name) && line.ends_with('.');
         assert!(stdout.lines().any(is_listed), "{name}: {stdout}");
     }

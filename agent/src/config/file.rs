@@ -1,8 +1,8 @@
 //! The configuration file and the file that holds a key.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::{Given, Origin, Secret, Warning, keys, yaml};
@@ -21,7 +21,7 @@ pub(super) fn read(path: &Path, warnings: &mut Vec<Warning>) -> Result<Vec<Given
     let unreadable =
         |error: std::io::Error| format!("{place}: {error}: give the right path with --config");
     let handle = File::open(path).map_err(unreadable)?;
-    let mode = handle.metadata().map_err(unreadable)?.permissions().mode();
+    let is_exposed = is_exposed(&handle.metadata().map_err(unreadable)?);
     let mut text = Vec::new();
     handle
         .take(yaml::FILE_BYTES as u64 + 1)
@@ -40,7 +40,7 @@ pub(super) fn read(path: &Path, warnings: &mut Vec<Warning>) -> Result<Vec<Given
         let section = entry.path.split_once('.').map(|(section, _)| section);
         match keys::find(&entry.path).filter(|key| key.in_file) {
             Some(key) => {
-                if key.secret && mode & 0o044 != 0 {
+                if key.secret && is_exposed {
                     warnings.push(Warning::strict(format!(
                         "{place}: others can read this file, and {} is in it: chmod 600 {place}",
                         key.path
@@ -69,6 +69,13 @@ pub(super) fn read(path: &Path, warnings: &mut Vec<Warning>) -> Result<Vec<Given
         });
     }
     Ok(given)
+}
+
+/// Whether others can read it than its owner, or than a group that root chose: that is how an
+/// installation lets the agent read a file that it may not change.
+fn is_exposed(found: &Metadata) -> bool {
+    let others = if found.uid() == 0 { 0o004 } else { 0o044 };
+    found.mode() & others != 0
 }
 
 fn unknown(path: &Path, entry: &yaml::Entry) -> String {

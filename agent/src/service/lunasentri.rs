@@ -47,6 +47,8 @@ pub struct MetricsServer {
     info_due: bool,
     info_next_ms: u64,
     payload: Box<[u8; PAYLOAD_BYTES]>,
+    /// Why the last attempt that failed did, for people.
+    trouble: String,
 }
 
 impl MetricsServer {
@@ -73,6 +75,7 @@ impl MetricsServer {
             info_due: true,
             info_next_ms: clock::boot_ms() + settings.system_info_period_ms,
             payload: Box::new([0; PAYLOAD_BYTES]),
+            trouble: String::new(),
         }
     }
 
@@ -91,6 +94,16 @@ impl MetricsServer {
     /// Where the server stands.
     pub fn standing(&self) -> Standing {
         self.delivery.standing()
+    }
+
+    /// The server's URL, as it was configured.
+    pub fn url(&self) -> &str {
+        self.settings.server_url.as_deref().unwrap_or_default()
+    }
+
+    /// Why the last attempt that failed did.
+    pub fn trouble(&self) -> &str {
+        &self.trouble
     }
 
     /// Failures since the last delivery.
@@ -195,14 +208,13 @@ impl MetricsServer {
             },
             Err(_) => Outcome::NoAnswer,
         };
-        let words = sent
-            .as_ref()
-            .err()
-            .map(ToString::to_string)
-            .unwrap_or_default();
+        let words = said(sent, &self.api_key);
         let settled = self
             .delivery
             .settle(&mut device.outbox, cursor, outcome, now_ms);
+        if !matches!(settled, Settled::Delivered { .. }) {
+            self.trouble = trouble(sent);
+        }
         let held = Value::Uint(device.outbox.len() as u64);
         match settled {
             Settled::Delivered {
@@ -326,7 +338,10 @@ impl Inventory {
                 ("kernel_version", Value::Str(info.kernel_version)),
                 ("cpu_cores", Value::Uint(info.cpu_cores.into())),
                 ("memory_total_mb", Value::Uint(info.memory_total_mb)),
-                ("disk_total_gb", Value::Uint(info.disk_total_gb)),
+                (
+                    "disk_total_gb",
+                    Value::Uint(info.disk_total_gb.unwrap_or(0)),
+                ),
             ],
         );
     }
@@ -355,17 +370,40 @@ fn headers(api_key: &Secret, user_agent: &'static str) -> HeaderMap {
     headers
 }
 
-/// The fields of a log line that say why; `words` are the error's own.
+/// Why the sample was not delivered, in words; none if it was.
+fn trouble(sent: &Result<Answer<'_>, DeliveryError>) -> String {
+    match sent {
+        Ok(answer) if (200..300).contains(&answer.status) => String::new(),
+        Ok(answer) => format!("the server answered {}", answer.status),
+        Err(error) => error.to_string(),
+    }
+}
+
+/// What the server said, cut. One that repeats the key does not get it into a log.
+pub fn server_words(answer: &Answer<'_>, api_key: &Secret) -> String {
+    let words = str::from_utf8(answer.body).unwrap_or("(not text)");
+    let words = words.replace(api_key.expose(), "(key)");
+    text::cut(&words, WORDS_BYTES).to_owned()
+}
+
+/// What the server or the error said.
+fn said(sent: &Result<Answer<'_>, DeliveryError>, api_key: &Secret) -> String {
+    match sent {
+        Ok(answer) => server_words(answer, api_key),
+        Err(error) => error.to_string(),
+    }
+}
+
+/// The fields of a log line that say why; `words` are what was said.
 fn what_happened<'a>(
-    sent: &'a Result<Answer<'_>, DeliveryError>,
+    sent: &Result<Answer<'_>, DeliveryError>,
     words: &'a str,
 ) -> Vec<(&'static str, Value<'a>)> {
     match sent {
         Ok(answer) => {
-            let body = str::from_utf8(answer.body).unwrap_or("(not text)");
             let mut fields = vec![("status_code", Value::Uint(answer.status.into()))];
-            if !body.is_empty() {
-                fields.push(("answer", Value::Str(text::cut(body, WORDS_BYTES))));
+            if !words.is_empty() {
+                fields.push(("answer", Value::Str(words)));
             }
             fields
         }

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 
 use nix::errno::Errno;
 
+use super::tls::TlsFailure;
+
 /// How far a request got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Phase {
@@ -52,7 +54,7 @@ pub enum DeliveryError {
     /// An address refused, or cannot be reached.
     Connect(SocketAddr, Errno),
     /// The TLS handshake or the protected stream failed.
-    Tls(rustls::Error),
+    Tls(TlsFailure),
     /// The TLS settings cannot be used.
     TlsSettings(Box<str>),
     /// The connection broke.
@@ -100,7 +102,7 @@ impl fmt::Display for DeliveryError {
                 write!(f, "no name server could tell the address of {name}")
             }
             Self::Connect(address, errno) => write!(f, "connecting to {address}: {}", errno.desc()),
-            Self::Tls(error) => tls_words(error, f),
+            Self::Tls(failure) => failure.fmt(f),
             Self::TlsSettings(words) => f.write_str(words),
             Self::Broken(_, errno) => write!(f, "connection broken: {}", errno.desc()),
             Self::Closed(Phase::Tls) => {
@@ -116,37 +118,3 @@ impl fmt::Display for DeliveryError {
 }
 
 impl std::error::Error for DeliveryError {}
-
-/// The refusals that an operator meets, in words that say what to do.
-fn tls_words(error: &rustls::Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    use rustls::{AlertDescription, CertificateError, Error};
-    match error {
-        Error::InvalidCertificate(bad) => match bad {
-            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-                f.write_str("the server's certificate has expired (or this device's clock is wrong)")
-            }
-            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => f
-                .write_str(
-                    "the server's certificate is not valid yet (or this device's clock is wrong)",
-                ),
-            CertificateError::NotValidForName
-            | CertificateError::NotValidForNameContext { .. } => {
-                f.write_str("the server's certificate is for another name than server_url has")
-            }
-            CertificateError::UnknownIssuer => f.write_str(
-                "the server's certificate is from an unknown issuer: set tls.ca_file if it is yours",
-            ),
-            CertificateError::BadSignature => {
-                f.write_str("the server's certificate has a bad signature")
-            }
-            // rustls writes the rest with Debug's names; those are for us, the lead is for people.
-            other => write!(f, "the server's certificate is not accepted: {other}"),
-        },
-        Error::PeerIncompatible(_)
-        | Error::AlertReceived(
-            AlertDescription::ProtocolVersion | AlertDescription::HandshakeFailure,
-        ) => write!(f, "no common TLS version or cipher with the server: {error}"),
-        Error::InvalidMessage(_) => f.write_str("what answers there does not speak TLS"),
-        other => write!(f, "TLS: {other}"),
-    }
-}

@@ -103,10 +103,7 @@ fn a_shortened_text_keeps_to_its_limit_mark_included() {
         let mut rest = &mut buf[..];
         write_shortened(&mut rest, text, max_bytes).unwrap();
         let used = 32 - rest.len();
-        assert_eq!(
-            core::str::from_utf8(&buf[..used]),
-            Ok(format!("\"{expected}\"").as_str())
-        );
+        assert_eq!(core::str::from_utf8(&buf[..used]), Ok(expected));
     }
 }
 
@@ -141,6 +138,92 @@ fn in_every_room_the_line_is_whole_json() {
     assert_eq!(
         last_len,
         unbounded("a message of some length", "0a1b2c3d", &fields).len()
+    );
+}
+
+fn for_people(room: usize, msg: &str, fields: &[(&str, Value<'_>)], colour: bool) -> String {
+    let mut buf = vec![0xa5; room];
+    let level = Level::Warn;
+    let used = write_text_line_bounded(&mut buf, NOW_MS, level, msg, "0a1b2c3d", fields, colour);
+    String::from_utf8(buf[..used].to_vec()).unwrap()
+}
+
+#[test]
+fn a_line_for_people_has_the_same_in_the_same_order() {
+    let fields = [
+        ("status_code", Value::Uint(202)),
+        ("cpu_pct", Value::Tenths(Tenths::from_raw(123))),
+        ("disk_pct", Value::Tenths(Tenths::ABSENT)),
+        ("offset_ms", Value::Int(-5)),
+        ("repeat", Value::Bool(true)),
+        ("host", Value::Str("pi-4.local")),
+    ];
+    assert_eq!(
+        for_people(300, "Metrics sent", &fields, false),
+        "2025-10-10T16:32:42Z WARN  Metrics sent api_key_hash=0a1b2c3d status_code=202 \
+         cpu_pct=12.3 offset_ms=-5 repeat=true host=pi-4.local\n"
+    );
+}
+
+#[test]
+fn a_value_for_people_is_quoted_where_a_reader_would_stumble() {
+    let check = |text: &str, expected: &str| {
+        let line = for_people(200, "m", &[("v", Value::Str(text))], false);
+        assert_eq!(line.split_once(" v=").unwrap().1, format!("{expected}\n"));
+    };
+    check("", r#""""#);
+    check("äöü-€/x", "äöü-€/x");
+    check("two words", r#""two words""#);
+    check("a=b", r#""a=b""#);
+    check("\u{a0}", "\"\u{a0}\"");
+    check("say \"x\"\n", r#""say \"x\"\n""#);
+    check("back\\slash", r#""back\\slash""#);
+    check("\u{1b}[31m\u{9b}\u{202e}", r#""\u001b[31m\u009b\u202e""#);
+}
+
+#[test]
+fn only_the_level_is_coloured() {
+    let fields = [("v", Value::Str("\u{1b}[0m"))];
+    let plain = for_people(200, "bad \u{1b}[5m\n news", &fields, false);
+    assert!(!plain.contains('\u{1b}'), "{plain:?}");
+    let coloured = for_people(200, "bad \u{1b}[5m\n news", &fields, true);
+    let level = "\u{1b}[33mWARN \u{1b}[0m";
+    assert_eq!(coloured.replace(level, "WARN "), plain);
+    assert_eq!(coloured.matches('\u{1b}').count(), 2);
+}
+
+#[test]
+fn in_every_room_the_line_for_people_is_whole() {
+    let hostile = "\u{1b}\"\\😀€\u{2028}".repeat(40);
+    let fields = [
+        ("body", Value::Str(&hostile)),
+        ("code", Value::Uint(u64::MAX)),
+        ("words", Value::Str("short words")),
+    ];
+    let mut last = String::new();
+    for room in 0..1_300 {
+        let line = for_people(room, "a message of some length", &fields, false);
+        assert!(line.len() <= room);
+        assert!(line.is_empty() || line.ends_with('\n') && line.lines().count() == 1);
+        assert!(!line.is_empty() || room < 60, "{room} bytes hold a line");
+        // Quotes that are not escaped stand for themselves, so they come in pairs.
+        assert_eq!(
+            line.replace("\\\\", "")
+                .replace("\\\"", "")
+                .matches('"')
+                .count()
+                % 2,
+            0
+        );
+        assert!(
+            line.is_empty() || line.contains(" api_key_hash=0a1b2c3d"),
+            "{line}"
+        );
+        last = line;
+    }
+    assert!(
+        last.contains("words=\"short words\"") && !last.contains('…'),
+        "{last}"
     );
 }
 

@@ -192,7 +192,7 @@ mod tests {
         kernel_version: "6.6.31+rpt-rpi-v8",
         cpu_cores: 4,
         memory_total_mb: 3794,
-        disk_total_gb: 29,
+        disk_total_gb: Some(29),
         last_boot_time_ms: Some(1_760_000_000_000),
     };
 
@@ -276,6 +276,19 @@ mod tests {
             r#""cpu_cores":4,"memory_total_mb":3794,"disk_total_gb":29}}"#
         );
         check(Form::Live, &SAMPLE, Some(&unsure), expected);
+        let unknown = SystemInfo {
+            hostname: "pi-4",
+            platform: "",
+            platform_version: "",
+            kernel_version: "",
+            cpu_cores: 0,
+            memory_total_mb: 0,
+            disk_total_gb: None,
+            last_boot_time_ms: None,
+        };
+        let expected =
+            r#"{"timestamp":"2025-10-10T16:32:42.118Z","system_info":{"hostname":"pi-4"}}"#;
+        check(Form::Live, &SAMPLE, Some(&unknown), expected);
     }
 
     #[test]

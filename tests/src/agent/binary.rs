@@ -1,4 +1,7 @@
 //! Where the agent's binary is: where `MOTE_BIN` says, else where cargo built it.
+//!
+//! For another kind of machine `MOTE_BIN` is a script that starts it under an emulator; `cargo
+//! xtask test` writes such scripts.
 
 use std::env;
 use std::path::{Path, PathBuf};

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::hub::json;
 use crate::wait::{TimedOut, lock};
 
 /// How many lines are shown when something was awaited in vain.
@@ -16,13 +17,13 @@ const TAIL: usize = 15;
 pub struct LogLine {
     /// As it came, without its line end.
     pub text: String,
-    /// As JSON, if it is.
+    /// As JSON, if it is; an object that names a field twice is not.
     pub json: Option<Value>,
 }
 
 impl LogLine {
     fn new(text: String) -> Self {
-        let json = serde_json::from_str(&text).ok();
+        let json = json::parse(text.as_bytes()).ok();
         Self { text, json }
     }
 
@@ -189,6 +190,7 @@ mod tests {
         assert_eq!((lines[0].msg(), lines[0].level()), ("hello", ""));
         assert_eq!(lines[0].field("n"), Some(&1.into()));
         assert_eq!((lines[1].text.as_str(), lines[1].msg()), ("plain", ""));
+        assert_eq!(LogLine::new("{\"n\":1,\"n\":1}".into()).json, None);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! but `PATH` and `HOME`. Its log is read as it comes. It is killed and reaped when dropped.
 
 mod binary;
+mod emulation;
 mod log;
 mod process;
 
@@ -16,6 +17,7 @@ use std::{env, fs, io};
 use tempfile::TempDir;
 
 pub use binary::mote_binary;
+pub use emulation::{is_emulated, left_out};
 pub use log::LogLine;
 pub use nix::sys::signal::Signal;
 pub use process::{AgentUnderTest, Memory};
@@ -74,6 +76,16 @@ impl AgentBuilder {
         } else {
             agent.flag("tls-ca-file", hub.ca_pem_path())
         }
+    }
+
+    /// In the hurry that a test is in: ten samples a second, retries after a twentieth of a second
+    /// and at most a fifth, fifty held samples a second.
+    #[must_use]
+    pub fn hurried(self) -> Self {
+        self.flag("interval", "100ms")
+            .flag("retry-backoff", "50ms")
+            .flag("retry-max", "200ms")
+            .flag("backfill-rate", "50")
     }
 
     /// `--name value`. A flag that was given before is replaced.
@@ -165,7 +177,11 @@ impl AgentBuilder {
                 strace
             }
         };
-        command.arg(&self.command).args(&self.arguments);
+        let mut arguments = self.arguments.clone();
+        if is_emulated() {
+            emulation::put_key_into_file(&mut arguments, &self.dir().join("emulated-key"))?;
+        }
+        command.arg(&self.command).args(arguments);
         command.env_clear().env("HOME", self.dir());
         command.envs(env::var_os("PATH").map(|path| ("PATH", path)));
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));

@@ -13,12 +13,16 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
+use super::emulation;
 use super::log::{LogLine, Output};
 use crate::strace;
 use crate::wait::{TimedOut, poll_until};
 
 /// How long the streams of an agent that ended may stay open: a process of its own may hold them.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// How long the agent may take to end once it is asked to.
+const STOP_WITHIN: Duration = Duration::from_secs(1);
 
 /// What a process holds in memory, kB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,6 +123,13 @@ impl AgentUnderTest {
         Ok(kill(self.as_pid(), signal)?)
     }
 
+    /// Asks it to end, as it must within a second of any moment.
+    pub fn stop(&mut self, signal: Signal) -> Result<ExitStatus, TimedOut> {
+        self.signal(signal)
+            .map_err(|error| self.output.missing(&error.to_string()))?;
+        self.wait_exit(STOP_WITHIN)
+    }
+
     /// Waits for its end, and for its last words.
     pub fn wait_exit(&mut self, timeout: Duration) -> Result<ExitStatus, TimedOut> {
         let found = poll_until("the agent's end", timeout, || {
@@ -138,9 +149,11 @@ impl AgentUnderTest {
         matches!(self.look_for_exit(), Ok(None))
     }
 
-    /// How many threads it has.
+    /// How many threads it has, those of an emulator not counted.
     pub fn threads(&self) -> io::Result<u64> {
-        field(&self.proc_file("status")?, "Threads:")
+        let all = field(&self.proc_file("status")?, "Threads:")?;
+        let is_emulator = emulation::is_emulator(self.pid());
+        Ok(all - u64::from(is_emulator) * emulation::EMULATORS_THREADS)
     }
 
     /// What it holds in memory now.

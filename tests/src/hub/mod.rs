@@ -14,7 +14,7 @@ mod control;
 mod door;
 mod figures;
 mod http;
-mod json;
+pub(crate) mod json;
 mod misbehave;
 mod reception;
 mod record;

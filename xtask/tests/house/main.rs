@@ -49,6 +49,26 @@ fn rust_files(below: &str) -> Vec<PathBuf> {
     files
 }
 
+/// The Rust of a folder that goes into programs; modules of tests in files of their own are named
+/// `tests`.
+fn shipped_files(below: &str) -> Vec<PathBuf> {
+    let mut paths = rust_files(below);
+    paths.retain(|path| !is_test_file(path));
+    paths
+}
+
+fn is_test_file(path: &Path) -> bool {
+    path.strip_prefix(root())
+        .unwrap_or(path)
+        .iter()
+        .any(|part| part == "tests" || part == "tests.rs")
+}
+
+/// Code that goes into programs, without tests.
+fn shipped_code(text: &str) -> String {
+    without_test_items(&code_only(text))
+}
+
 /// Holds `is_bad` against each line of the files; `prepare` may blank out what does not count.
 #[track_caller]
 fn no_line(
@@ -104,7 +124,7 @@ fn unsafe_stays_in_the_sandbox_and_the_clock() {
     assert!(is_unsafe("    unsafe { x() }") && is_unsafe("unsafe fn a() {}"));
     assert!(!is_unsafe("#![deny(unsafe_code)]"));
     for room in ["core", "agent", "xtask"] {
-        let mut paths = rust_files(room);
+        let mut paths = shipped_files(room);
         paths.retain(|path| {
             let name = path.file_name().unwrap().to_string_lossy();
             !name.starts_with("sandbox") && !name.starts_with("clock")
@@ -123,11 +143,12 @@ fn core_needs_neither_std_nor_alloc() {
     assert!(needs_std("use std::fmt;") && needs_std("extern crate alloc;"));
     assert!(needs_std("let x: ::alloc::vec::Vec<u8>;"));
     assert!(!needs_std("#![no_std]") && !needs_std("use my_std::a; let std = 1;"));
-    let prepare = |text: &str| without_test_items(&code_only(text));
+    assert!(is_test_file(Path::new("core/src/a/tests.rs")));
+    assert!(!is_test_file(Path::new("core/src/contests.rs")));
     no_line(
-        &rust_files("core/src"),
+        &shipped_files("core/src"),
         "std or alloc in core",
-        prepare,
+        shipped_code,
         needs_std,
     );
 }
@@ -137,11 +158,10 @@ fn the_agent_has_one_thread_and_never_sleeps() {
     assert!(leaves_the_one_thread("std::thread::spawn(f)"));
     assert!(leaves_the_one_thread("async fn a() {") && leaves_the_one_thread("a().await"));
     assert!(!leaves_the_one_thread("thread_local! {"));
-    let paths = rust_files("agent/src");
     no_line(
-        &paths,
+        &shipped_files("agent/src"),
         "threads or async in the agent",
-        code_only,
+        shipped_code,
         leaves_the_one_thread,
     );
 }

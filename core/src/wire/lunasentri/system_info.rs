@@ -1,7 +1,8 @@
 //! What the device is, as the server shows it beside the figures.
 //!
 //! Texts are sent as they are found, sizes in the units that the server asks for. Whether it goes
-//! along with a sample is the caller's choice.
+//! along with a sample is the caller's choice. What is not known is left out: an empty text, no
+//! processor, no memory.
 
 use super::known;
 use crate::time::{Rfc3339, UnixMs};
@@ -22,8 +23,8 @@ pub struct SystemInfo<'a> {
     pub cpu_cores: u32,
     /// Memory, in units of 2^20 bytes.
     pub memory_total_mb: u64,
-    /// The watched file system, in units of 2^30 bytes.
-    pub disk_total_gb: u64,
+    /// The watched file system, in units of 2^30 bytes; many a router's is less than one.
+    pub disk_total_gb: Option<u64>,
     /// When the kernel started, if the clock is known to be right.
     pub last_boot_time_ms: Option<UnixMs>,
 }
@@ -31,13 +32,22 @@ pub struct SystemInfo<'a> {
 impl Serialize for SystemInfo<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut info = serializer.serialize_struct("SystemInfo", 8)?;
-        info.serialize_field("hostname", self.hostname)?;
-        info.serialize_field("platform", self.platform)?;
-        info.serialize_field("platform_version", self.platform_version)?;
-        info.serialize_field("kernel_version", self.kernel_version)?;
-        info.serialize_field("cpu_cores", &self.cpu_cores)?;
-        info.serialize_field("memory_total_mb", &self.memory_total_mb)?;
-        info.serialize_field("disk_total_gb", &self.disk_total_gb)?;
+        for (key, text) in [
+            ("hostname", self.hostname),
+            ("platform", self.platform),
+            ("platform_version", self.platform_version),
+            ("kernel_version", self.kernel_version),
+        ] {
+            known(&mut info, key, Some(text).filter(|text| !text.is_empty()))?;
+        }
+        let memory_total_mb = Some(self.memory_total_mb).filter(|mb| *mb > 0);
+        known(
+            &mut info,
+            "cpu_cores",
+            Some(self.cpu_cores).filter(|cores| *cores > 0),
+        )?;
+        known(&mut info, "memory_total_mb", memory_total_mb)?;
+        known(&mut info, "disk_total_gb", self.disk_total_gb)?;
         known(
             &mut info,
             "last_boot_time",

@@ -1,10 +1,14 @@
-//! What an ELF file says about itself: whether it asks for a dynamic loader, and whether it still
-//! carries its symbol table.
+//! What an ELF file says about itself: whether it asks for a dynamic loader, whether it still
+//! carries its symbol table, and (in [`contents`]) what its bytes are spent on.
 //!
 //! Reads both word sizes and both byte orders. Takes the bytes as they come: a cut or odd file is
-//! an error, never a panic. Looks at no section names and no symbols.
+//! an error, never a panic.
+
+mod contents;
 
 use std::fmt;
+
+pub(crate) use contents::{Part, sections, symbols};
 
 const PROGRAM_INTERPRETER: u32 = 3;
 const SECTION_SYMBOLS: u32 = 2;
@@ -33,22 +37,7 @@ impl fmt::Display for ElfError {
 
 impl Elf {
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, ElfError> {
-        let &[0x7f, b'E', b'L', b'F', class, order, ..] = bytes else {
-            return Err(ElfError::NotElf);
-        };
-        let file = File {
-            bytes,
-            wide: match class {
-                1 => false,
-                2 => true,
-                _ => return Err(ElfError::NotElf),
-            },
-            little: match order {
-                1 => true,
-                2 => false,
-                _ => return Err(ElfError::NotElf),
-            },
-        };
+        let file = File::open(bytes)?;
         // Where the header keeps each table's start, entry size and count, and where an entry of
         // that table keeps its kind.
         let (programs, sections) = if file.wide {
@@ -69,7 +58,26 @@ struct File<'a> {
     little: bool,
 }
 
-impl File<'_> {
+impl<'a> File<'a> {
+    fn open(bytes: &'a [u8]) -> Result<Self, ElfError> {
+        let &[0x7f, b'E', b'L', b'F', class, order, ..] = bytes else {
+            return Err(ElfError::NotElf);
+        };
+        Ok(Self {
+            bytes,
+            wide: match class {
+                1 => false,
+                2 => true,
+                _ => return Err(ElfError::NotElf),
+            },
+            little: match order {
+                1 => true,
+                2 => false,
+                _ => return Err(ElfError::NotElf),
+            },
+        })
+    }
+
     fn table_has(&self, places: [usize; 4], wanted: u32) -> Result<bool, ElfError> {
         let [start_at, size_at, count_at, kind_at] = places;
         let start = if self.wide {

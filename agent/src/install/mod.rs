@@ -1,0 +1,180 @@
+//! `mote install` and `mote uninstall`: this binary becomes a service of the device, and goes again.
+//!
+//! Installed are `/usr/bin/mote`, a system user `mote`, `/etc/mote/mote.yaml` from what flags and
+//! environment say (never over one that is there) and the service's file, which this binary
+//! carries. Then the service is started and the first delivery waited for. Every step is a line on
+//! standard output; a dry run prints the same lines and changes nothing.
+//!
+//! With another root it prepares a file system that is no running device, say an image: nothing is
+//! started and nothing of this device is touched or looked at.
+//!
+//! Files are replaced by rename, so a power cut leaves the old one or the new one. Installing again
+//! changes only what differs. Nothing is downloaded, and no file of somebody else's is edited but
+//! the lists of users and groups.
+
+mod account;
+mod delivery;
+mod place;
+mod settings_file;
+mod system;
+
+use std::path::PathBuf;
+
+use crate::agent::{Exit, Refusal};
+use crate::config::{Sources, load, process_environment};
+use crate::setup::Plan;
+use account::USER;
+use nix::unistd::Uid;
+use place::{Place, say};
+pub use system::System;
+
+const PROGRAM: &str = "/usr/bin/mote";
+const CONFIG_FOLDER: &str = "/etc/mote";
+const CONFIG: &str = "/etc/mote/mote.yaml";
+/// The service manager makes these.
+const STATE_FOLDERS: [&str; 2] = ["/var/lib/mote", "/var/log/mote"];
+
+/// How to install, or to uninstall.
+#[derive(Debug)]
+pub struct Options {
+    /// Print what would be done, and do nothing.
+    pub dry_run: bool,
+    /// The file system to work on; `/` is this device.
+    pub root: PathBuf,
+    /// The service manager, if it is not to be looked for.
+    pub system: Option<System>,
+    /// Start the service and wait for its first delivery.
+    pub start: bool,
+    /// Remove configuration, state and user too.
+    pub purge: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            dry_run: false,
+            root: "/".into(),
+            system: None,
+            start: true,
+            purge: false,
+        }
+    }
+}
+
+/// Makes the service, and starts it.
+pub fn install(sources: Sources, options: &Options) -> Result<(), Refusal> {
+    let place = Place::new(&options.root, options.dry_run)?;
+    must_be_root(options)?;
+    let system = match options.system {
+        Some(system) => system,
+        None => System::find(&place)?,
+    };
+    let starts = options.start && place.is_this_device();
+    if starts {
+        system.must_run()?;
+    }
+    let config = configuration(sources, &place, starts)?;
+    let program = std::fs::read("/proc/self/exe")
+        .map_err(|error| (Exit::Failed, format!("cannot read this program: {error}")))?;
+
+    place.write(PROGRAM, &program, 0o755, None)?;
+    let group = account::ensure(&place)?;
+    place.folder(CONFIG_FOLDER, 0o750, group)?;
+    match config {
+        Configuration::There => say(format!("keep {CONFIG}, it is there"))?,
+        Configuration::Missing => say(format!(
+            "write no {CONFIG}: neither flags nor environment say what would be in it"
+        ))?,
+        Configuration::New(text) => {
+            // It may hold the key: for root and the agent's group alone.
+            place.write(CONFIG, text.as_bytes(), 0o640, Some(group))?;
+        }
+    }
+    system.add(&place)?;
+    if starts {
+        system.start(&place)?;
+    }
+    Ok(())
+}
+
+/// Stops the service and removes what installing made.
+pub fn uninstall(options: &Options) -> Result<(), Refusal> {
+    let place = Place::new(&options.root, options.dry_run)?;
+    must_be_root(options)?;
+    for system in [System::Systemd, System::Procd] {
+        system.remove(&place)?;
+    }
+    place.remove(PROGRAM)?;
+    let left = STATE_FOLDERS.iter().chain([&CONFIG_FOLDER]);
+    if options.purge {
+        for folder in left {
+            place.remove(folder)?;
+        }
+        return account::remove(&place);
+    }
+    let mut kept = Vec::new();
+    for folder in left {
+        if place.has(folder)? {
+            kept.push(*folder);
+        }
+    }
+    if kept.is_empty() {
+        return Ok(());
+    }
+    say(format!(
+        "keep {} and user {USER}: --purge removes them",
+        kept.join(", ")
+    ))
+}
+
+enum Configuration {
+    There,
+    Missing,
+    New(String),
+}
+
+/// What the file is to hold; everything that would keep the service from starting is an error.
+fn configuration(
+    mut sources: Sources,
+    place: &Place,
+    starts: bool,
+) -> Result<Configuration, Refusal> {
+    let there = place.has(CONFIG)?;
+    // The usual places are those of this device and user, which the service does not look at.
+    let nothing = || PathBuf::from("/dev/null");
+    if there {
+        sources.line.config = Some(place.at(CONFIG)?);
+        sources.line.flags.clear();
+        sources.handed.clear();
+    } else {
+        sources.line.config.get_or_insert_with(nothing);
+    }
+    let environment = |name: &str| {
+        if there {
+            None
+        } else {
+            process_environment(name)
+        }
+    };
+    let refuse = |lines: &[String]| (Exit::Config, lines.join("\n"));
+    let loaded = load(&sources, &environment).map_err(|error| refuse(&error.0))?;
+    if starts {
+        Plan::of(&loaded.settings).map_err(|errors| refuse(&errors))?;
+    }
+    if there {
+        return Ok(Configuration::There);
+    }
+    let folder = std::env::current_dir().unwrap_or_default();
+    Ok(match settings_file::text(&loaded.given, &folder) {
+        Some(text) => Configuration::New(text),
+        None => Configuration::Missing,
+    })
+}
+
+fn must_be_root(options: &Options) -> Result<(), Refusal> {
+    if options.dry_run || Uid::effective().is_root() {
+        return Ok(());
+    }
+    let words = "only root can do that: run it with sudo, or see what it would do with --dry-run";
+    Err((Exit::Permission, words.into()))
+}

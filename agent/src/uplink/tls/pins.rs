@@ -1,0 +1,322 @@
+//! Public keys that a server must have, besides a certificate that is good (RFC 7469).
+//!
+//! A pin is the SHA-256 of a `SubjectPublicKeyInfo`. It is held against the server's own key and
+//! against the keys of the authorities above it, once the whole chain was verified; one match is
+//! enough. What a server merely sends along proves nothing, so an authority counts only if the
+//! server's certificate leads up to it by good signatures.
+//!
+//! A pin never makes a certificate good that is not.
+
+use std::fmt;
+use std::sync::Arc;
+
+use ring::digest::{Context, SHA256};
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{
+    CertificateError, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme,
+};
+
+/// SHA-256 of a public key.
+pub(super) type Pin = [u8; 32];
+
+/// None of the pins is a key of the server, which has this one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct NotPinned(Pin);
+
+impl fmt::Display for NotPinned {
+    /// In the form of `tls.pins`, base64 by RFC 4648, section 4.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const LETTERS: &[u8; 64] =
+            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        f.write_str("sha256/")?;
+        for group in self.0.chunks(3) {
+            let bytes = [0, 1, 2].map(|at| u32::from(group.get(at).copied().unwrap_or(0)));
+            let bits = bytes[0] << 16 | bytes[1] << 8 | bytes[2];
+            for at in 0..4 {
+                let letter = LETTERS[(bits >> (18 - 6 * at) & 63) as usize];
+                // A byte more than there are makes one letter less.
+                let letter = if at <= group.len() { letter } else { b'=' };
+                write!(f, "{}", char::from(letter))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for NotPinned {}
+
+/// Verifies as always, and then looks at the pins.
+#[derive(Debug)]
+pub(super) struct PinnedVerifier {
+    usual: Arc<WebPkiServerVerifier>,
+    /// The trusted authorities whose keys are pinned.
+    pinned_roots: RootCertStore,
+    pins: Box<[Pin]>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl PinnedVerifier {
+    /// What `usual` accepts by `roots`, if a key of it is among `pins`.
+    pub(super) fn new(
+        usual: Arc<WebPkiServerVerifier>,
+        roots: &RootCertStore,
+        pins: &[Pin],
+        provider: Arc<CryptoProvider>,
+    ) -> Self {
+        let is_pinned =
+            |root: &&TrustAnchor<'_>| pin_of_anchor(root).is_some_and(|pin| pins.contains(&pin));
+        Self {
+            usual,
+            pinned_roots: RootCertStore {
+                roots: roots.roots.iter().filter(is_pinned).cloned().collect(),
+            },
+            pins: pins.into(),
+            provider,
+        }
+    }
+
+    /// Whether `leaf` leads up to a pinned authority.
+    fn is_below_a_pin(
+        &self,
+        leaf: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        now: UnixTime,
+    ) -> bool {
+        let mut anchors = self.pinned_roots.clone();
+        for other in others {
+            let is_pinned = pin_of(other).is_ok_and(|pin| self.pins.contains(&pin));
+            if is_pinned && anchors.add(other.clone().into_owned()).is_err() {
+                return false;
+            }
+        }
+        let provider = Arc::clone(&self.provider);
+        let anchors = Arc::new(anchors);
+        // Without an anchor there is no verifier, and no pinned authority either.
+        WebPkiServerVerifier::builder_with_provider(anchors, provider)
+            .build()
+            .is_ok_and(|verifier| {
+                let verified = verifier.verify_server_cert(leaf, others, name, &[], now);
+                verified.is_ok()
+            })
+    }
+}
+
+impl ServerCertVerifier for PinnedVerifier {
+    fn verify_server_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let verified = self
+            .usual
+            .verify_server_cert(leaf, others, name, ocsp, now)?;
+        let pin = pin_of(leaf)?;
+        if self.pins.contains(&pin) || self.is_below_a_pin(leaf, others, name, now) {
+            return Ok(verified);
+        }
+        let error = OtherError(Arc::new(NotPinned(pin)));
+        Err(CertificateError::Other(error).into())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.usual
+            .verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.usual
+            .verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.usual.supported_verify_schemes()
+    }
+}
+
+fn pin_of(certificate: &CertificateDer<'_>) -> Result<Pin, Error> {
+    let key = ParsedCertificate::try_from(certificate)?.subject_public_key_info();
+    Ok(sha256(&[key.as_ref()]))
+}
+
+/// An anchor keeps the content of its key's SEQUENCE without the head, which is put back here.
+/// `None` for keys of more than 64 KiB, which nobody has.
+fn pin_of_anchor(anchor: &TrustAnchor<'_>) -> Option<Pin> {
+    const SEQUENCE: u8 = 0x30;
+    let content = &anchor.subject_public_key_info[..];
+    let [high, low] = u16::try_from(content.len()).ok()?.to_be_bytes();
+    // The length as DER wants it: as short as it gets.
+    Some(match (high, low) {
+        (0, 0..0x80) => sha256(&[&[SEQUENCE, low], content]),
+        (0, _) => sha256(&[&[SEQUENCE, 0x81, low], content]),
+        _ => sha256(&[&[SEQUENCE, 0x82, high, low], content]),
+    })
+}
+
+fn sha256(pieces: &[&[u8]]) -> Pin {
+    let mut context = Context::new(&SHA256);
+    for piece in pieces {
+        context.update(piece);
+    }
+    let mut hash = Pin::default();
+    hash.copy_from_slice(context.finish().as_ref());
+    hash
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::KeyPair;
+
+    use super::super::tests::{Authority, authority, leaf, provider};
+    use super::*;
+    use crate::config::value;
+
+    #[test]
+    fn a_pin_is_written_as_the_configuration_reads_it() {
+        let pins: [Pin; 3] = [[0; 32], [0xff; 32], sha256(&[b"x"])];
+        for pin in pins {
+            let text = NotPinned(pin).to_string();
+            assert_eq!(value::pins(&text), Ok(vec![pin]), "{text}");
+        }
+        // SHA-256 of nothing.
+        let nothing = "sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
+        assert_eq!(NotPinned(sha256(&[])).to_string(), nothing);
+    }
+
+    #[test]
+    fn an_anchor_has_the_pin_of_its_certificate() {
+        // Ed25519, P-256 and the length of a large RSA key: one form of length each.
+        for algorithm in [&rcgen::PKCS_ED25519, &rcgen::PKCS_ECDSA_P256_SHA256] {
+            let key = KeyPair::generate_for(algorithm).unwrap();
+            let authority = Authority::new("a", key, None);
+            let mut roots = RootCertStore::empty();
+            roots.add(authority.der().clone()).unwrap();
+            assert_eq!(
+                pin_of_anchor(&roots.roots[0]),
+                pin_of(authority.der()).ok(),
+                "{algorithm:?}"
+            );
+        }
+        for (bytes, head) in [
+            (127, &[0x30, 127][..]),
+            (128, &[0x30, 0x81, 128]),
+            (550, &[0x30, 0x82, 2, 38]),
+        ] {
+            let content = vec![7; bytes];
+            let anchor = TrustAnchor {
+                subject: Vec::new().into(),
+                subject_public_key_info: content.clone().into(),
+                name_constraints: None,
+            };
+            assert_eq!(pin_of_anchor(&anchor), Some(sha256(&[head, &content])));
+        }
+    }
+
+    /// A server below an authority below a root, and what is sent along.
+    struct Chain {
+        root: Authority,
+        middle: Authority,
+        leaf: CertificateDer<'static>,
+    }
+
+    impl Chain {
+        fn new() -> Self {
+            let root = authority("root");
+            let key = KeyPair::generate().unwrap();
+            let middle = Authority::new("middle", key, Some(&root));
+            let leaf = leaf(&middle, "hub.test").0.der().clone();
+            Self { root, middle, leaf }
+        }
+
+        fn verify(&self, pins: &[Pin], others: &[&Authority]) -> Result<(), Error> {
+            self.verify_for("hub.test", pins, others)
+        }
+
+        fn verify_for(&self, name: &str, pins: &[Pin], others: &[&Authority]) -> Result<(), Error> {
+            let mut roots = RootCertStore::empty();
+            roots.add(self.root.der().clone()).unwrap();
+            let anchors = Arc::new(roots.clone());
+            let usual = WebPkiServerVerifier::builder_with_provider(anchors, provider());
+            let verifier = PinnedVerifier::new(usual.build().unwrap(), &roots, pins, provider());
+            let others: Vec<_> = others.iter().map(|other| other.der().clone()).collect();
+            let name = ServerName::try_from(name.to_owned()).unwrap();
+            verifier
+                .verify_server_cert(&self.leaf, &others, &name, &[], UnixTime::now())
+                .map(drop)
+        }
+    }
+
+    fn refused_with(result: Result<(), Error>) -> Option<NotPinned> {
+        match result.unwrap_err() {
+            Error::InvalidCertificate(CertificateError::Other(other)) => {
+                other.0.downcast_ref::<NotPinned>().copied()
+            }
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn any_key_from_the_server_up_to_the_root_may_be_pinned() {
+        let chain = Chain::new();
+        for pinned in [&chain.leaf, chain.middle.der(), chain.root.der()] {
+            let pin = pin_of(pinned).unwrap();
+            assert_eq!(chain.verify(&[[0; 32], pin], &[&chain.middle]), Ok(()));
+        }
+    }
+
+    #[test]
+    fn without_a_pinned_key_the_servers_own_is_named() {
+        let chain = Chain::new();
+        let own = NotPinned(pin_of(&chain.leaf).unwrap());
+        let refused = chain.verify(&[[0; 32]], &[&chain.middle]);
+        assert_eq!(refused_with(refused), Some(own));
+    }
+
+    #[test]
+    fn a_pinned_certificate_that_is_only_sent_along_does_not_count() {
+        let chain = Chain::new();
+        let stranger = authority("stranger");
+        // Even one of the right name: it must have signed.
+        let double = authority("middle");
+        for other in [&stranger, &double] {
+            let pin = pin_of(other.der()).unwrap();
+            let refused = chain.verify(&[pin], &[&chain.middle, other]);
+            assert!(refused_with(refused).is_some());
+        }
+    }
+
+    #[test]
+    fn a_pin_does_not_make_a_bad_certificate_good() {
+        let chain = Chain::new();
+        let pins = [
+            pin_of(&chain.leaf).unwrap(),
+            pin_of(chain.middle.der()).unwrap(),
+        ];
+        assert_eq!(
+            chain.verify(&pins, &[]).unwrap_err(),
+            Error::InvalidCertificate(CertificateError::UnknownIssuer)
+        );
+        let other_name = chain.verify_for("other.test", &pins, &[&chain.middle]);
+        assert!(matches!(
+            other_name.unwrap_err(),
+            Error::InvalidCertificate(CertificateError::NotValidForNameContext { .. })
+        ));
+    }
+}

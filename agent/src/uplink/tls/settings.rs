@@ -1,0 +1,423 @@
+//! What protects a connection, from the settings and the files that they name.
+//!
+//! The files are looked at before each new connection and read again if one of them changed, so a
+//! renewed certificate needs no restart; connections that are open stay as they are. New files that
+//! cannot be used (half written, or a key whose certificate is still the old one) leave the former
+//! ones in use, which one line of the log says. Whatever is read anew starts with no sessions to
+//! resume: what was verified by other rules does not count.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use mote_core::log_line::Value;
+use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::ServerName;
+use rustls::sign::CertifiedKey;
+use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, Error, InconsistentKeys, RootCertStore, SupportedProtocolVersion};
+
+use super::failure::TlsFailure;
+use super::files::{Stamp, authorities, chain, private_key, stamp};
+use super::identity::Identity;
+use super::pins::{Pin, PinnedVerifier};
+use crate::config::Settings;
+use crate::config::settings::TlsVersion;
+use crate::log;
+use crate::uplink::error::DeliveryError;
+
+/// How connections are protected. Clones share what was read.
+#[derive(Debug, Clone)]
+pub struct TlsSettings(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    rules: Rules,
+    /// Stands for the URL's host.
+    server_name: Option<ServerName<'static>>,
+    read: Mutex<Read>,
+}
+
+/// What the configuration says.
+#[derive(Debug)]
+struct Rules {
+    ca_file: Option<PathBuf>,
+    /// The certificate's file and the key's.
+    identity_files: Option<(PathBuf, PathBuf)>,
+    min_version: TlsVersion,
+    pins: Vec<Pin>,
+}
+
+/// What the files said when they were last good.
+#[derive(Debug)]
+struct Read {
+    /// How the files were when they were last looked at, good or not.
+    stamps: Stamps,
+    protection: Protection,
+    /// Not told to anybody yet.
+    warnings: Vec<String>,
+}
+
+type Stamps = [Option<Stamp>; 3];
+
+/// All that a new connection needs.
+#[derive(Debug, Clone)]
+pub(super) struct Protection {
+    pub(super) config: Arc<ClientConfig>,
+    identity: Arc<Identity>,
+    min_version: TlsVersion,
+    has_ca_file: bool,
+}
+
+impl TlsSettings {
+    /// Reads the files that `settings` name; what cannot be used is an error.
+    pub fn new(settings: &Settings) -> Result<Self, Box<str>> {
+        let rules = Rules::new(settings)?;
+        let server_name = match &settings.tls_server_name {
+            Some(name) => Some(ServerName::try_from(name.clone()).map_err(|_| {
+                format!("tls.server_name: {name:?} is neither a host name nor an address")
+            })?),
+            None => None,
+        };
+        let read = rules.read(rules.stamps())?;
+        Ok(Self(Arc::new(Shared {
+            rules,
+            server_name,
+            read: Mutex::new(read),
+        })))
+    }
+
+    /// What a person should be told of the files; each is told once, at the latest in the log when
+    /// they are used.
+    pub fn take_warnings(&self) -> Vec<String> {
+        std::mem::take(&mut self.read().warnings)
+    }
+
+    /// What protects a connection that begins now.
+    pub(super) fn current(&self) -> Protection {
+        let stamps = self.0.rules.stamps();
+        if stamps != self.read().stamps {
+            match self.0.rules.read(stamps) {
+                Ok(read) => {
+                    *self.read() = read;
+                    log::info("TLS files read again", &[]);
+                }
+                Err(error) => {
+                    self.read().stamps = stamps;
+                    log::warn(
+                        "TLS files cannot be used, the former ones stay in use",
+                        &[("error", Value::Str(&error))],
+                    );
+                }
+            }
+        }
+        for warning in self.take_warnings() {
+            log::warn("Configuration", &[("warning", Value::Str(&warning))]);
+        }
+        let protection = self.read().protection.clone();
+        protection.identity.forget_asking();
+        protection
+    }
+
+    /// The name that the certificate of the server must have, whose URL has `host`.
+    pub(super) fn name_for(&self, host: &str) -> Result<ServerName<'static>, DeliveryError> {
+        if let Some(name) = &self.0.server_name {
+            return Ok(name.clone());
+        }
+        // An IPv6 literal stands in brackets in a URL, and without them in a certificate.
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        ServerName::try_from(bare.to_owned()).map_err(|_| {
+            let words = format!("{host} cannot be the name of a TLS server: set tls.server_name");
+            DeliveryError::TlsSettings(words.into())
+        })
+    }
+
+    fn read(&self) -> MutexGuard<'_, Read> {
+        self.0.read.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Protection {
+    /// Why a connection failed that this protects.
+    pub(super) fn failure(&self, error: Error) -> TlsFailure {
+        let shown = self.identity.shown();
+        TlsFailure::new(error, self.min_version, self.has_ca_file, shown)
+    }
+}
+
+impl Rules {
+    fn new(settings: &Settings) -> Result<Self, Box<str>> {
+        let identity_files = match (&settings.tls_cert_file, &settings.tls_key_file) {
+            (Some(certificate), Some(key)) => Some((certificate.clone(), key.clone())),
+            (None, None) => None,
+            (Some(_), None) => {
+                return Err(
+                    "tls.cert_file is set without tls.key_file: set both, or neither".into(),
+                );
+            }
+            (None, Some(_)) => {
+                return Err(
+                    "tls.key_file is set without tls.cert_file: set both, or neither".into(),
+                );
+            }
+        };
+        Ok(Self {
+            ca_file: settings.tls_ca_file.clone(),
+            identity_files,
+            min_version: settings.tls_min_version,
+            pins: settings.tls_pins.clone(),
+        })
+    }
+
+    fn stamps(&self) -> Stamps {
+        let identity = self.identity_files.as_ref();
+        let certificate = identity.map(|(certificate, _)| certificate);
+        let key = identity.map(|(_, key)| key);
+        [self.ca_file.as_ref(), certificate, key].map(|path| path.and_then(|path| stamp(path)))
+    }
+
+    /// Reads everything. `stamps` were taken before: a file that changes meanwhile is read again.
+    fn read(&self, stamps: Stamps) -> Result<Read, Box<str>> {
+        let mut warnings = Vec::new();
+        let provider = Arc::new(ring::default_provider());
+        let roots = self.roots(&mut warnings)?;
+        let key = self.certified_key(&provider, &mut warnings)?;
+        let config = self
+            .client_config(provider, roots, key)
+            .map_err(|error| format!("TLS cannot be set up: {error}"))?;
+        let (config, identity) = config;
+        Ok(Read {
+            stamps,
+            protection: Protection {
+                config: Arc::new(config),
+                identity,
+                min_version: self.min_version,
+                has_ca_file: self.ca_file.is_some(),
+            },
+            warnings,
+        })
+    }
+
+    fn roots(&self, warnings: &mut Vec<String>) -> Result<RootCertStore, Box<str>> {
+        let Some(path) = &self.ca_file else {
+            return Ok(RootCertStore {
+                roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+            });
+        };
+        let (roots, warning) = authorities(path)?;
+        warnings.extend(warning);
+        Ok(roots)
+    }
+
+    fn certified_key(
+        &self,
+        provider: &CryptoProvider,
+        warnings: &mut Vec<String>,
+    ) -> Result<Option<CertifiedKey>, Box<str>> {
+        let Some((certificate_file, key_file)) = &self.identity_files else {
+            return Ok(None);
+        };
+        let chain = chain(certificate_file)?;
+        let (key, warning) = private_key(key_file)?;
+        warnings.extend(warning);
+        let certified = CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
+            Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => format!(
+                "tls.key_file {}: this is not the key of the first certificate in tls.cert_file {}",
+                key_file.display(),
+                certificate_file.display()
+            ),
+            Error::InvalidCertificate(bad) => format!(
+                "tls.cert_file {}: the first certificate cannot be used: {bad}",
+                certificate_file.display()
+            ),
+            _ => format!(
+                "tls.key_file {}: not a key that can be used: it must be EC P-256 or P-384, RSA of \
+                 2048 to 8192 bits, or Ed25519",
+                key_file.display()
+            ),
+        })?;
+        Ok(Some(certified))
+    }
+
+    fn client_config(
+        &self,
+        provider: Arc<CryptoProvider>,
+        roots: RootCertStore,
+        key: Option<CertifiedKey>,
+    ) -> Result<(ClientConfig, Arc<Identity>), Box<dyn std::error::Error>> {
+        let roots = Arc::new(roots);
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(self.versions())?;
+        let builder = if self.pins.is_empty() {
+            builder.with_root_certificates(roots)
+        } else {
+            let usual = WebPkiServerVerifier::builder_with_provider(
+                Arc::clone(&roots),
+                Arc::clone(&provider),
+            );
+            let verifier = PinnedVerifier::new(usual.build()?, &roots, &self.pins, provider);
+            // It does what the usual one does, and then some.
+            builder
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(verifier))
+        };
+        let identity = Arc::new(Identity::new(key));
+        let resolver = Arc::clone(&identity);
+        let mut config = builder.with_client_cert_resolver(resolver);
+        // One or two servers: a ticket or two for each is enough to resume with.
+        config.resumption = Resumption::in_memory_sessions(4);
+        Ok((config, identity))
+    }
+
+    fn versions(&self) -> &'static [&'static SupportedProtocolVersion] {
+        static NEWEST_FIRST: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
+        match self.min_version {
+            TlsVersion::V1_2 => &NEWEST_FIRST,
+            TlsVersion::V1_3 => &NEWEST_FIRST[..1],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{Folder, authority, leaf};
+    use super::*;
+
+    /// A folder with an authority, a certificate and its key, and settings that name them.
+    fn good() -> (Folder, Settings) {
+        let folder = Folder::new();
+        let file = |name| Some(folder.path().join(name));
+        let settings = Settings {
+            tls_ca_file: file("ca.pem"),
+            tls_cert_file: file("cert.pem"),
+            tls_key_file: file("key.pem"),
+            ..Settings::default()
+        };
+        renew(&folder, &["ca.pem", "cert.pem", "key.pem"]);
+        (folder, settings)
+    }
+
+    /// Writes new ones in place of these files.
+    fn renew(folder: &Folder, names: &[&str]) {
+        let ours = authority("ours");
+        let (certificate, key) = leaf(&ours, "device.test");
+        let (certificate, key) = (certificate.pem(), key.serialize_pem());
+        for (name, text) in [
+            ("ca.pem", ours.pem()),
+            ("cert.pem", certificate),
+            ("key.pem", key),
+        ] {
+            if names.contains(&name) {
+                // As renewals do it: the file is never there in part.
+                let fresh = folder.write("fresh.pem", &text);
+                folder.permit(&fresh, 0o600);
+                std::fs::rename(fresh, folder.path().join(name)).unwrap();
+            }
+        }
+    }
+
+    fn error(settings: &Settings) -> Box<str> {
+        TlsSettings::new(settings).unwrap_err()
+    }
+
+    #[test]
+    fn nothing_need_be_set() {
+        let tls = TlsSettings::new(&Settings::default()).unwrap();
+        assert!(!tls.current().has_ca_file);
+        assert_eq!(tls.take_warnings(), Vec::<String>::new());
+        let name = tls.name_for("[2001:db8::7]").unwrap();
+        assert_eq!(name, ServerName::try_from("2001:db8::7").unwrap());
+        assert!(tls.name_for("a b").is_err());
+    }
+
+    #[test]
+    fn a_certificate_without_its_key_or_a_key_without_it_is_refused() {
+        let (_folder, good) = good();
+        let mut settings = good.clone();
+        settings.tls_key_file = None;
+        assert!(error(&settings).starts_with("tls.cert_file is set without tls.key_file"));
+        let mut settings = good;
+        settings.tls_cert_file = None;
+        assert!(error(&settings).starts_with("tls.key_file is set without tls.cert_file"));
+    }
+
+    #[test]
+    fn a_key_must_be_that_of_the_certificate_and_of_a_known_kind() {
+        let (folder, settings) = good();
+        assert!(TlsSettings::new(&settings).is_ok());
+        renew(&folder, &["key.pem"]);
+        let words = error(&settings);
+        assert!(
+            words.contains("not the key of the first certificate"),
+            "{words}"
+        );
+        let junk = "-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n";
+        folder.write("key.pem", junk);
+        let words = error(&settings);
+        assert!(words.contains("EC P-256 or P-384, RSA of"), "{words}");
+    }
+
+    #[test]
+    fn the_server_name_stands_for_the_hosts() {
+        let mut settings = Settings {
+            tls_server_name: Some("hub.test".into()),
+            ..Settings::default()
+        };
+        let tls = TlsSettings::new(&settings).unwrap();
+        let expected = ServerName::try_from("hub.test").unwrap();
+        assert_eq!(tls.name_for("127.0.0.1").unwrap(), expected);
+        settings.tls_server_name = Some("no name".into());
+        assert!(error(&settings).starts_with("tls.server_name: \"no name\""));
+    }
+
+    #[test]
+    fn the_oldest_version_is_kept_to() {
+        let settings = Settings {
+            tls_min_version: TlsVersion::V1_3,
+            ..Settings::default()
+        };
+        let rules = Rules::new(&settings).unwrap();
+        assert_eq!(rules.versions(), [&TLS13]);
+    }
+
+    #[test]
+    fn files_are_read_again_when_they_changed_and_only_then() {
+        let (folder, settings) = good();
+        let tls = TlsSettings::new(&settings).unwrap();
+        let first = tls.current().config;
+        assert!(Arc::ptr_eq(&first, &tls.current().config));
+        for name in ["ca.pem", "cert.pem and key.pem"] {
+            let before = tls.current().config;
+            renew(&folder, &name.split(" and ").collect::<Vec<_>>());
+            let after = tls.clone().current().config;
+            assert!(!Arc::ptr_eq(&before, &after), "{name}");
+            assert!(Arc::ptr_eq(&after, &tls.current().config), "{name}");
+        }
+    }
+
+    #[test]
+    fn files_that_cannot_be_used_leave_the_former_ones_in_use() {
+        let (folder, settings) = good();
+        let tls = TlsSettings::new(&settings).unwrap();
+        let first = tls.current().config;
+        // Half of a renewal: the key is still the old one.
+        renew(&folder, &["cert.pem"]);
+        assert!(Arc::ptr_eq(&first, &tls.current().config));
+        let seen = tls.read().stamps;
+        std::fs::remove_file(folder.path().join("ca.pem")).unwrap();
+        assert!(Arc::ptr_eq(&first, &tls.current().config));
+        assert_ne!(seen, tls.read().stamps);
+        renew(&folder, &["ca.pem", "cert.pem", "key.pem"]);
+        assert!(!Arc::ptr_eq(&first, &tls.current().config));
+    }
+
+    #[test]
+    fn a_warning_is_told_once_for_each_reading() {
+        let (folder, settings) = good();
+        let key = folder.path().join("key.pem");
+        folder.permit(&key, 0o644);
+        let tls = TlsSettings::new(&settings).unwrap();
+        assert_eq!(tls.take_warnings().len(), 1);
+        assert_eq!(tls.take_warnings().len(), 0);
+    }
+}

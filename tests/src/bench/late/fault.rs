@@ -1,0 +1,147 @@
+//! The faults, and how each is set up around an agent.
+
+use super::black_hole::BlackHole;
+use super::name_server::NameServer;
+use super::{Failure, LONG, Skipped};
+use crate::agent::{AgentBuilder, AgentUnderTest};
+use crate::bench::is_failure;
+use crate::hub::{Hub, HubConfig, Misbehaviour};
+
+/// One way in which the world fails the agent.
+#[derive(Debug)]
+pub(super) struct Fault {
+    pub(super) key: &'static str,
+    cause: Cause,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    /// None: everything works.
+    Nothing,
+    /// The hub, as named on its command line.
+    Hub(&'static str),
+    /// Nobody answers at the server's address, not even to refuse.
+    BlackHole,
+    /// No name server answers, from the start.
+    SilentDns,
+    /// The name server falls silent after the first deliveries, and what it said grows old.
+    SilentDnsLater,
+}
+
+const fn fault(key: &'static str, cause: Cause) -> Fault {
+    Fault { key, cause }
+}
+
+pub(super) const FAULTS: [Fault; 8] = [
+    fault("none", Cause::Nothing),
+    fault("silent", Cause::Hub("silent")),
+    fault("silent_tls", Cause::Hub("silent-tls")),
+    fault("slow_body", Cause::Hub("slow-body")),
+    fault("reset_mid_body", Cause::Hub("reset-mid-body")),
+    fault("black_hole", Cause::BlackHole),
+    fault("silent_dns", Cause::SilentDns),
+    fault("silent_dns_kept", Cause::SilentDnsLater),
+];
+
+/// A name that only our name server knows.
+const HOST: &str = "hub.mote.test";
+/// Deliveries before the name server falls silent.
+const BEFORE_SILENCE: u64 = 3;
+
+/// Everything that a fault needs, as long as it lasts.
+#[derive(Debug)]
+pub(super) struct Stage {
+    pub(super) builder: AgentBuilder,
+    cause: Cause,
+    hub: Hub,
+    names: Option<NameServer>,
+    _black_hole: Option<BlackHole>,
+}
+
+impl Stage {
+    /// Sets a fault up. `Skipped` if it cannot be made without more rights.
+    pub(super) fn set(fault: &Fault) -> Result<Result<Self, Skipped>, Failure> {
+        let cause = fault.cause;
+        let misbehaviour = match cause {
+            Cause::Hub(name) => Misbehaviour::parse(name)?,
+            _ => Misbehaviour::Normal,
+        };
+        let hub = Hub::start(HubConfig {
+            extra_names: vec![HOST.into()],
+            misbehaviour,
+            ..HubConfig::default()
+        })?;
+        let mut builder = AgentBuilder::new()?
+            .for_hub(&hub)
+            .flag("interval", "100ms")
+            .flag("connect-timeout", "1500ms")
+            .flag("timeout", "3s")
+            .flag("retry-backoff", "100ms")
+            .flag("retry-max", "500ms")
+            .trace_reads_of("/proc/stat");
+        let (mut names, mut black_hole) = (None, None);
+        match cause {
+            Cause::Nothing | Cause::Hub(_) => {}
+            Cause::BlackHole => {
+                let hole = BlackHole::dig()?;
+                builder = builder.flag("server-url", format!("https://{}", hole.address()));
+                black_hole = Some(hole);
+            }
+            Cause::SilentDns | Cause::SilentDnsLater => {
+                let server = match NameServer::start(HOST, hub.address().ip()) {
+                    Ok(server) => server,
+                    Err(why) => return Ok(Err(Skipped(why))),
+                };
+                if cause == Cause::SilentDns {
+                    server.fall_silent();
+                }
+                let url = format!("https://{HOST}:{}", hub.address().port());
+                builder = server.surround(builder.flag("server-url", url))?;
+                names = Some(server);
+            }
+        }
+        Ok(Ok(Self {
+            builder,
+            cause,
+            hub,
+            names,
+            _black_hole: black_hole,
+        }))
+    }
+
+    /// Makes a fault happen that comes after the start.
+    pub(super) fn begin(&self, agent: &AgentUnderTest) -> Result<(), Failure> {
+        if let (Cause::SilentDnsLater, Some(names)) = (self.cause, &self.names) {
+            let delivered = self.hub.wait_for(BEFORE_SILENCE, LONG);
+            delivered.map_err(|words| format!("{words}; {:?}", agent.log().last()))?;
+            names.fall_silent();
+        }
+        Ok(())
+    }
+
+    /// Refuses a stage on which the fault did not happen.
+    pub(super) fn was_felt(&self, agent: &AgentUnderTest) -> Result<(), Failure> {
+        let failures = agent.log().iter().filter(|line| is_failure(line)).count();
+        let stats = self.hub.stats();
+        let felt = match self.cause {
+            Cause::Nothing => failures == 0 && stats.delivered > BEFORE_SILENCE,
+            Cause::Hub(_) => failures > 0 && stats.connections > 0,
+            Cause::BlackHole => failures > 0 && stats.connections == 0,
+            Cause::SilentDns => failures > 0 && self.unanswered() > 0,
+            Cause::SilentDnsLater => stats.delivered > BEFORE_SILENCE && self.unanswered() > 0,
+        };
+        if felt {
+            return Ok(());
+        }
+        let (hub, unanswered) = (self.hub.summary(), self.unanswered());
+        Err(format!(
+            "the agent did not meet the fault: {failures} failures, {unanswered} unanswered \
+             look-ups, hub: {hub}"
+        )
+        .into())
+    }
+
+    fn unanswered(&self) -> usize {
+        self.names.as_ref().map_or(0, NameServer::unanswered)
+    }
+}

@@ -1,0 +1,127 @@
+//! Where, when and of what revision something was measured.
+
+use std::fmt;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread::available_parallelism;
+
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// Words that make figures comparable. What could not be found out is empty.
+#[derive(Debug, Default)]
+pub(super) struct Machine {
+    /// Like uname: system, release, build, architecture.
+    system: String,
+    cpu: String,
+    cores: usize,
+    /// RFC 3339, UTC.
+    date: String,
+    /// With `-dirty` if files differ from it.
+    commit: String,
+}
+
+/// Looks around.
+pub(super) fn look() -> Machine {
+    let kernel = |name: &str| {
+        let text = fs::read_to_string(format!("/proc/sys/kernel/{name}"));
+        text.unwrap_or_default().trim_end().to_owned()
+    };
+    let names = ["ostype", "osrelease", "version"].map(kernel).join(" ");
+    let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let now = OffsetDateTime::now_utc().replace_nanosecond(0);
+    Machine {
+        system: format!("{names} {}", std::env::consts::ARCH),
+        cpu: cpu_model(&cpus).to_owned(),
+        cores: available_parallelism().map_or(0, usize::from),
+        date: now
+            .ok()
+            .and_then(|now| now.format(&Rfc3339).ok())
+            .unwrap_or_default(),
+        commit: commit().unwrap_or_default(),
+    }
+}
+
+/// x86 says `model name` for each core; ARM boards say `Model` or `Hardware` once, at the end.
+fn cpu_model(cpuinfo: &str) -> &str {
+    let value = |name: &str| {
+        let lines = cpuinfo.lines().filter_map(|line| line.split_once(':'));
+        let mut values = lines.filter(|(key, _)| key.trim_end() == name);
+        Some(values.next()?.1.trim())
+    };
+    let names = ["model name", "Model", "Hardware"];
+    names.into_iter().find_map(value).unwrap_or_default()
+}
+
+fn commit() -> Option<String> {
+    // Without git, or outside of a checkout, there is nothing to say.
+    let output = Command::new("git")
+        .args([
+            "describe",
+            "--always",
+            "--dirty",
+            "--exclude=*",
+            "--abbrev=12",
+        ])
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")))
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output()
+        .ok()
+        .filter(|output| output.status.success())?;
+    Some(String::from_utf8(output.stdout).ok()?.trim_end().to_owned())
+}
+
+impl Machine {
+    pub(super) fn to_json(&self) -> Value {
+        json!({
+            "system": self.system,
+            "cpu": self.cpu,
+            "cores": self.cores,
+            "date": self.date,
+            "commit": self.commit,
+        })
+    }
+}
+
+impl fmt::Display for Machine {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let known = |text: &'static str, value: &str| match value {
+            "" => format!("{text}unknown"),
+            value => format!("{text}{value}"),
+        };
+        writeln!(out, "{}", known("system  ", &self.system))?;
+        writeln!(
+            out,
+            "{}, cores: {}",
+            known("cpu     ", &self.cpu),
+            self.cores
+        )?;
+        writeln!(out, "{}", known("date    ", &self.date))?;
+        write!(out, "{}", known("commit  ", &self.commit))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cpu_is_named_on_servers_and_on_boards() {
+        let server = "processor\t: 0\nmodel\t\t: 143\nmodel name\t: Some CPU @ 2 GHz\n";
+        assert_eq!(cpu_model(server), "Some CPU @ 2 GHz");
+        let board = "processor\t: 0\nBogoMIPS\t: 108.00\n\nHardware\t: BCM2835\nModel\t: A Pi\n";
+        assert_eq!(cpu_model(board), "A Pi");
+        assert_eq!(cpu_model(""), "");
+    }
+
+    #[test]
+    fn this_machine_is_known() {
+        let machine = look();
+        assert!(machine.cores > 0);
+        assert!(machine.system.starts_with("Linux "), "{machine}");
+        assert!(machine.date.ends_with('Z'), "{machine}");
+    }
+}

@@ -1,0 +1,245 @@
+//! What the agent costs, measured from outside on the real binary.
+//!
+//! Each measurement starts agents of its own against a hub in this process and gives figures, each
+//! with its unit and its budget. kB and MB are of 1000 bytes, times are wall or CPU time as the
+//! name says. A budget that is kept on a busy machine is kept; one that is missed there says
+//! little: nothing else should run beside this.
+//!
+//! These are measurements and no tests: nothing here decides what is right, only what is over.
+
+mod binary;
+mod figure;
+mod idle;
+mod kernel;
+mod late;
+mod machine;
+mod peak;
+mod report;
+mod sending;
+mod start;
+mod wakeups;
+
+use std::error::Error;
+use std::thread;
+use std::time::{Duration, Instant};
+
+pub use figure::Figure;
+pub use report::Report;
+
+use crate::agent::{AgentBuilder, AgentUnderTest, LogLine};
+use crate::hub::{Hub, HubConfig, Misbehaviour};
+
+/// More than an agent needs to start, or to answer to anything, on a busy machine.
+const LONG: Duration = Duration::from_secs(20);
+/// The interval of every measurement that counts ticks.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Why something could not be measured.
+pub type Failure = Box<dyn Error + Send + Sync>;
+
+/// What a measurement found.
+#[derive(Debug, Default)]
+pub struct Findings {
+    pub figures: Vec<Figure>,
+    /// What was left out, and why.
+    pub notes: Vec<String>,
+    /// What could not be measured, and why.
+    pub failures: Vec<String>,
+}
+
+impl From<Vec<Figure>> for Findings {
+    fn from(figures: Vec<Figure>) -> Self {
+        Self {
+            figures,
+            ..Self::default()
+        }
+    }
+}
+
+/// How to measure.
+#[derive(Debug)]
+pub struct Plan {
+    quick: bool,
+    begun: Instant,
+}
+
+impl Plan {
+    /// `quick` takes a tenth of the ticks, and leaves out what cannot be shortened.
+    pub fn new(quick: bool) -> Self {
+        let begun = Instant::now();
+        Self { quick, begun }
+    }
+
+    /// How many ticks, deliveries or intervals are enough.
+    fn enough(&self, full: u32) -> u32 {
+        if self.quick { full / 10 } else { full }
+    }
+
+    /// Tells the person who waits what is being done.
+    fn say(&self, words: &str) {
+        eprintln!("bench: {:4} s  {words}", self.begun.elapsed().as_secs());
+    }
+}
+
+/// Something that can be measured by itself.
+#[derive(Debug)]
+pub struct Measurement {
+    pub name: &'static str,
+    /// The figures that it gives; those of several kinds go on with a dot.
+    pub keys: &'static [&'static str],
+    pub about: &'static str,
+    /// It takes long and next to no CPU, so the others run beside it.
+    beside: bool,
+    run: fn(&Plan) -> Result<Findings, Failure>,
+}
+
+impl Measurement {
+    /// Whether `name` is its own or that of one of its figures.
+    pub fn is_called(&self, name: &str) -> bool {
+        let key = name.split('.').next().unwrap_or_default();
+        name == self.name || self.keys.contains(&key)
+    }
+}
+
+/// All there are, in the order in which they run.
+pub const MEASUREMENTS: [Measurement; 7] = [
+    Measurement {
+        name: "binary",
+        keys: &["binary_bytes"],
+        about: "size of the file",
+        beside: false,
+        run: binary::measure,
+    },
+    Measurement {
+        name: "peak",
+        keys: &["peak_kb"],
+        about: "memory after a lap of the full outbox; 15 minutes, beside the others; not quick",
+        beside: true,
+        run: peak::measure,
+    },
+    Measurement {
+        name: "start",
+        keys: &["first_delivery_ms"],
+        about: "from exec to the first sample at the hub, median of five",
+        beside: false,
+        run: start::measure,
+    },
+    Measurement {
+        name: "sending",
+        keys: &[
+            "rss_kb",
+            "anon_kb",
+            "wire_bytes_per_sample",
+            "deliver_cpu_us",
+        ],
+        about: "a delivery every 100 ms over one TLS connection",
+        beside: false,
+        run: sending::measure,
+    },
+    Measurement {
+        name: "idle",
+        keys: &["tick_cpu_us", "bare_reads_us", "paced_reads_us"],
+        about: "a sample every 100 ms while the server is away",
+        beside: false,
+        run: idle::measure,
+    },
+    Measurement {
+        name: "wakeups",
+        keys: &["wakeups_idle", "wakeups_sending"],
+        about: "how often it wakes in an interval of a second",
+        beside: false,
+        run: wakeups::measure,
+    },
+    Measurement {
+        name: "late",
+        keys: &["late_ms", "late_ms_max", "stop_ms_max", "threads"],
+        about: "how late samples are under faults, two faults at a time",
+        beside: false,
+        run: late::measure,
+    },
+];
+
+/// Measures what is `wanted`.
+pub fn run(plan: &Plan, wanted: impl Fn(&Measurement) -> bool) -> Report {
+    let mut report = Report::new(machine::look());
+    let measure = |one: &Measurement| {
+        plan.say(&format!("{}: {}", one.name, one.about));
+        let findings = (one.run)(plan);
+        plan.say(&format!("{}: done", one.name));
+        findings
+    };
+    let (beside, in_turn): (Vec<_>, Vec<_>) = MEASUREMENTS
+        .iter()
+        .filter(|one| wanted(one))
+        .partition(|one| one.beside);
+    thread::scope(|scope| {
+        let start = |one| (one, scope.spawn(move || measure(one)));
+        let started: Vec<_> = beside.into_iter().map(start).collect();
+        for one in in_turn {
+            report.take(one.name, measure(one));
+        }
+        for (one, thread) in started {
+            let panicked = |_| Err(Failure::from("it panicked"));
+            report.take(one.name, thread.join().unwrap_or_else(panicked));
+        }
+    });
+    report
+}
+
+/// A hub that nobody can connect to.
+fn hub_that_is_away() -> Result<Hub, Failure> {
+    Ok(Hub::start(HubConfig {
+        misbehaviour: Misbehaviour::RefuseConnections,
+        ..HubConfig::default()
+    })?)
+}
+
+/// An agent that samples at each tick and, if it cannot deliver, does not try again.
+fn patient_agent(hub: &Hub, interval: &str) -> Result<AgentBuilder, Failure> {
+    let agent = AgentBuilder::new()?.for_hub(hub).flag("interval", interval);
+    Ok(agent.flag("retry-backoff", "1h").flag("retry-max", "1h"))
+}
+
+/// Whether a line says that a sample could not be delivered.
+fn is_failure(line: &LogLine) -> bool {
+    line.msg().starts_with("Metrics send failed")
+}
+
+/// Lets an agent run for a while. An error if it ends.
+fn let_run(agent: &mut AgentUnderTest, time: Duration) -> Result<(), Failure> {
+    // Waits for a line that never comes, and so for the end of the time or of the agent.
+    match agent.wait_for_log_from(agent.log().len(), |_| false, time) {
+        Err(words) if !agent.is_running() => Err(words.into()),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_figure_is_given_by_two_measurements() {
+        let names = |one: &'static Measurement| one.keys.iter().copied().chain([one.name]);
+        for name in MEASUREMENTS.iter().flat_map(names) {
+            let called = MEASUREMENTS.iter().filter(|one| one.is_called(name));
+            assert_eq!(called.count(), 1, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_measurement_is_called_by_its_name_and_by_its_figures() {
+        let called = |name: &str| {
+            let one = MEASUREMENTS.iter().find(|one| one.is_called(name));
+            one.map(|one| one.name)
+        };
+        assert_eq!(called("late"), Some("late"));
+        assert_eq!(called("late_ms.silent"), Some("late"));
+        assert_eq!(
+            called("binary_bytes.x86_64-unknown-linux-musl"),
+            Some("binary")
+        );
+        assert_eq!(called("late.silent"), None);
+        assert_eq!(called(""), None);
+    }
+}

@@ -1,0 +1,52 @@
+//! What delivering costs: memory, CPU and bytes, with a sample every 100 ms over TLS.
+//!
+//! Memory is looked at after a hundred deliveries. CPU and bytes are counted over those that
+//! follow, on a connection that is kept throughout, and divided by their number.
+
+use super::figure::count;
+use super::{Failure, Figure, Findings, LONG, Plan, TICK, kernel};
+use crate::agent::AgentBuilder;
+use crate::hub::{Hub, HubConfig};
+
+const WARM: u64 = 100;
+const COUNTED: u32 = 1000;
+
+const BUDGET_RSS_KB: f64 = 2000.0;
+const BUDGET_ANON_KB: f64 = 400.0;
+const BUDGET_BYTES: f64 = 1000.0;
+const BUDGET_US: f64 = 300.0;
+
+pub(super) fn measure(plan: &Plan) -> Result<Findings, Failure> {
+    let hub = Hub::start(HubConfig::default())?;
+    let agent = AgentBuilder::new()?
+        .for_hub(&hub)
+        .flag("interval", "100ms")
+        .start()?;
+    let process = agent.pid().to_string();
+    hub.wait_for(WARM, TICK * 100 + LONG)?;
+    let memory = agent.memory()?;
+
+    let (cpu_before_us, before) = (kernel::cpu_us(&process)?, hub.stats());
+    let enough = plan.enough(COUNTED);
+    hub.wait_for(before.delivered + u64::from(enough), TICK * enough + LONG)?;
+    let (cpu_us, after) = (kernel::cpu_us(&process)?, hub.stats());
+    if after.connections != before.connections {
+        return Err("the connection was not kept, so the bytes are not those of samples".into());
+    }
+    let samples = count(after.delivered - before.delivered);
+    let bytes = after.bytes_in + after.bytes_out - before.bytes_in - before.bytes_out;
+    let figures = vec![
+        Figure::memory("rss_kb", memory.rss_kb).within(BUDGET_RSS_KB),
+        Figure::memory("anon_kb", memory.anonymous_kb).within(BUDGET_ANON_KB),
+        Figure::new("wire_bytes_per_sample", count(bytes) / samples, "bytes", 0)
+            .within(BUDGET_BYTES),
+        Figure::new(
+            "deliver_cpu_us",
+            (cpu_us - cpu_before_us) / samples,
+            "us",
+            1,
+        )
+        .within(BUDGET_US),
+    ];
+    Ok(figures.into())
+}

@@ -1,0 +1,323 @@
+//! Names: looked up over UDP without ever stopping anything, from servers that answer, lie or say
+//! nothing.
+//!
+//! Each test has a network and an /etc/resolv.conf of its own, and a name server at port 53, so it
+//! runs as root only (see `mote_tests::namespace`). An address is believed for 5 s at least, however
+//! short its time to live.
+
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use mote_tests::agent::{AgentBuilder, AgentUnderTest, LogLine, Signal};
+use mote_tests::fake_dns::{DnsManner, FakeDns};
+use mote_tests::hub::{Hub, HubConfig, Received};
+use mote_tests::namespace::{self, Own};
+
+/// More than anything here takes on a busy machine.
+const LONG: Duration = Duration::from_secs(20);
+
+/// The hub's name.
+const NAME: &str = "hub.mote.test";
+const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+/// Nobody is there.
+const NOWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 77));
+
+/// A network with a name server and a hub, and an agent that is yet to start.
+struct Net {
+    dns: FakeDns,
+    hub: Hub,
+    builder: AgentBuilder,
+}
+
+impl Net {
+    /// The hub is known to itself as `host`; the agent is told to call it so.
+    fn with(host: &str, resolv_conf: &str) -> Self {
+        let hub = Hub::start(HubConfig {
+            extra_names: vec![host.into()],
+            ..HubConfig::default()
+        })
+        .unwrap();
+        let url = format!("https://{host}:{}", hub.address().port());
+        let builder = AgentBuilder::new().unwrap().for_hub(&hub).hurried();
+        namespace::replace_file("/etc/resolv.conf", resolv_conf, builder.dir());
+        namespace::replace_file("/etc/hosts", "127.0.0.1 localhost\n", builder.dir());
+        Self {
+            dns: FakeDns::start_at(SocketAddr::from(([127, 0, 0, 1], 53))).unwrap(),
+            hub,
+            builder: builder.flag("server-url", url),
+        }
+    }
+
+    fn new() -> Self {
+        Self::with(NAME, "nameserver 127.0.0.1\n")
+    }
+
+    fn start(&self) -> AgentUnderTest {
+        self.builder.start().unwrap()
+    }
+}
+
+/// Runs the rest of a test in namespaces of its own, or not at all.
+macro_rules! inside {
+    ($name:literal) => {
+        if !namespace::enter(Own::MountsAndNetwork, $name) {
+            return;
+        }
+    };
+}
+
+/// Waits until all samples up to this one were delivered.
+fn wait_for_each(hub: &Hub, last: u64) -> Vec<Received> {
+    hub.wait_until(&format!("samples up to {last}"), LONG, |_, attempts| {
+        let delivered = attempts.iter().filter(|attempt| attempt.delivered);
+        let got: BTreeSet<u64> = delivered.filter_map(Received::sample_number).collect();
+        (1..=last).all(|number| got.contains(&number))
+    })
+    .unwrap()
+}
+
+/// Waits for the next failure after this many lines, which is to be of this layer.
+fn wait_for_failure(agent: &AgentUnderTest, from: usize, layer: &str) -> LogLine {
+    let fails = |line: &LogLine| line.msg().starts_with("Metrics send failed");
+    let line = agent.wait_for_log_from(from, fails, LONG).unwrap();
+    assert_eq!(line.str("layer"), layer, "{}", line.text);
+    line
+}
+
+fn check_no_errors(agent: &AgentUnderTest) {
+    let mut lines = agent.log();
+    lines.retain(|line| line.level() == "error");
+    assert!(lines.is_empty(), "{lines:?}");
+}
+
+#[test]
+fn a_name_is_asked_for_once_in_both_families() {
+    inside!("a_name_is_asked_for_once_in_both_families");
+    let net = Net::new();
+    net.dns.set(NAME, &[HERE], 60);
+    let agent = net.start();
+    net.hub.wait_for(15, LONG).unwrap();
+    let mut kinds: Vec<u16> = net.dns.queries().iter().map(|query| query.kind).collect();
+    kinds.sort_unstable();
+    assert_eq!(kinds, [1, 28]);
+    assert_eq!(net.dns.count(NAME), 2);
+    assert_eq!(net.hub.connections(), 1);
+    check_no_errors(&agent);
+}
+
+#[test]
+fn a_silent_name_server_is_named_and_stops_nothing() {
+    inside!("a_silent_name_server_is_named_and_stops_nothing");
+    let net = Net::new();
+    net.dns.set_manner(DnsManner::Silent);
+    net.dns.set(NAME, &[HERE], 60);
+    let builder = net.builder.clone().flag("connect-timeout", "500ms");
+    let agent = builder.start().unwrap();
+    let mut from = 0;
+    for _ in 0..3 {
+        let failed = wait_for_failure(&agent, from, "dns");
+        let words = failed.str("error");
+        assert!(words.contains("no name server"), "{}", failed.text);
+        from = agent.log().len();
+        assert_eq!(agent.threads().unwrap(), 1);
+    }
+    assert_eq!(net.hub.connections(), 0);
+    net.dns.set_manner(DnsManner::Normal);
+    let first = net.hub.wait_for(1, LONG).unwrap()[0]
+        .sample_number()
+        .unwrap();
+    // Sampling went on meanwhile: 1.5 s of it, and nothing is missing.
+    assert!(first >= 10, "{first}");
+    wait_for_each(&net.hub, first + 3);
+}
+
+#[test]
+fn a_signal_ends_it_within_a_second_amid_a_look_up() {
+    inside!("a_signal_ends_it_within_a_second_amid_a_look_up");
+    let net = Net::new();
+    net.dns.set_manner(DnsManner::Silent);
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let asked = net.dns.queries().len();
+        let mut agent = net.start();
+        net.dns.wait_for(asked + 2, LONG).unwrap();
+        assert_eq!(agent.stop(signal).unwrap().code(), Some(0));
+    }
+}
+
+#[test]
+fn a_name_server_that_falls_silent_does_not_disturb_a_kept_connection() {
+    inside!("a_name_server_that_falls_silent_does_not_disturb_a_kept_connection");
+    let net = Net::new();
+    // Believed for 5 s all the same.
+    net.dns.set(NAME, &[HERE], 1);
+    let agent = net.start();
+    net.hub.wait_for(3, LONG).unwrap();
+    net.dns.set_manner(DnsManner::Silent);
+    // The third query is the one that is made when the address has become old.
+    net.dns.wait_for(3, LONG).unwrap();
+    let asked_at = net.hub.received().len() as u64;
+    assert!(asked_at >= 30, "asked again after {asked_at} samples");
+    wait_for_each(&net.hub, asked_at + 15);
+    assert_eq!(net.hub.connections(), 1);
+    check_no_errors(&agent);
+}
+
+#[test]
+fn the_last_good_address_serves_while_the_name_server_is_silent() {
+    inside!("the_last_good_address_serves_while_the_name_server_is_silent");
+    let net = Net::new();
+    net.dns.set(NAME, &[HERE], 1);
+    let agent = net.start();
+    net.hub.wait_for(3, LONG).unwrap();
+    net.dns.set_manner(DnsManner::Silent);
+    net.dns.wait_for(3, LONG).unwrap();
+    // A new connection is needed now, and only the old answer tells where to.
+    net.hub.drop_connections();
+    let last = net.hub.received().len() as u64;
+    wait_for_each(&net.hub, last + 5);
+    assert!(net.hub.connections() >= 2);
+    check_no_errors(&agent);
+}
+
+#[test]
+fn a_name_that_does_not_exist_in_one_family_is_found_in_the_other() {
+    inside!("a_name_that_does_not_exist_in_one_family_is_found_in_the_other");
+    let net = Net::new();
+    net.dns.set_manner(DnsManner::NxDomainAaaa);
+    net.dns.set(NAME, &[HERE], 60);
+    let agent = net.start();
+    wait_for_each(&net.hub, 3);
+    check_no_errors(&agent);
+}
+
+#[test]
+fn a_dead_address_is_passed_over_for_the_next_one() {
+    inside!("a_dead_address_is_passed_over_for_the_next_one");
+    let net = Net::new();
+    let six = "::1".parse().unwrap();
+    net.dns.set(NAME, &[NOWHERE, six, HERE], 60);
+    let agent = net.start();
+    wait_for_each(&net.hub, 3);
+    check_no_errors(&agent);
+}
+
+#[test]
+fn a_name_that_does_not_exist_is_said_and_asked_for_again() {
+    inside!("a_name_that_does_not_exist_is_said_and_asked_for_again");
+    let net = Net::new();
+    let agent = net.start();
+    let failed = wait_for_failure(&agent, 0, "dns");
+    let words = format!("{NAME} has no address: check server_url and the name server");
+    assert_eq!(failed.str("error"), words);
+    net.dns.set(NAME, &[HERE], 60);
+    wait_for_each(&net.hub, 4);
+}
+
+#[test]
+fn a_server_that_moved_is_found_at_its_new_address() {
+    inside!("a_server_that_moved_is_found_at_its_new_address");
+    let net = Net::new();
+    // An hour to live: it is the failure that makes the agent ask again.
+    net.dns.set(NAME, &[HERE], 3600);
+    let there = SocketAddr::from(([127, 0, 0, 2], net.hub.address().port()));
+    let moved = Hub::start(HubConfig {
+        listen: there,
+        extra_names: vec![NAME.into()],
+        ..HubConfig::default()
+    })
+    .unwrap();
+    let mut trusted = fs::read_to_string(net.hub.ca_pem_path()).unwrap();
+    trusted += &fs::read_to_string(moved.ca_pem_path()).unwrap();
+    let file = net.builder.write_file("both.pem", &trusted).unwrap();
+    let builder = net.builder.clone().flag("tls-ca-file", file);
+    let agent = builder.start().unwrap();
+    net.hub.wait_for(3, LONG).unwrap();
+    let Net { dns, hub, .. } = net;
+    dns.set(NAME, &[there.ip()], 3600);
+    let last = hub
+        .received()
+        .last()
+        .and_then(Received::sample_number)
+        .unwrap();
+    drop(hub);
+    moved.wait_for(5, LONG).unwrap();
+    // What the old one had not got by then, the new one gets.
+    let what = "the samples that follow";
+    moved
+        .wait_until(what, LONG, |_, attempts| {
+            let got: BTreeSet<_> = attempts
+                .iter()
+                .filter_map(Received::sample_number)
+                .collect();
+            (last + 2..last + 6).all(|number| got.contains(&number))
+        })
+        .unwrap();
+    assert_eq!(dns.count(NAME), 4, "{:?}", dns.queries());
+    let failed = wait_for_failure(&agent, 0, "tcp");
+    assert!(failed.str("error").contains("127.0.0.1"), "{}", failed.text);
+}
+
+#[test]
+fn a_short_name_is_looked_for_in_the_searched_domains() {
+    inside!("a_short_name_is_looked_for_in_the_searched_domains");
+    let net = Net::with("hub", "search one.test two.test\nnameserver 127.0.0.1\n");
+    net.dns.set("hub.two.test", &[HERE], 60);
+    let agent = net.start();
+    wait_for_each(&net.hub, 3);
+    let mut names: Vec<String> = net
+        .dns
+        .queries()
+        .into_iter()
+        .map(|query| query.name)
+        .collect();
+    names.dedup();
+    assert_eq!(names, ["hub.one.test", "hub.two.test"]);
+    check_no_errors(&agent);
+}
+
+#[test]
+fn the_hosts_file_comes_first() {
+    inside!("the_hosts_file_comes_first");
+    let net = Net::new();
+    net.dns.set(NAME, &[NOWHERE], 60);
+    let text = format!("127.0.0.1 localhost\n127.0.0.1 other {NAME} # here\n");
+    namespace::replace_file("/etc/hosts", &text, net.builder.dir());
+    let agent = net.start();
+    wait_for_each(&net.hub, 3);
+    assert_eq!(net.dns.queries(), []);
+    check_no_errors(&agent);
+}
+
+#[test]
+fn the_second_name_server_is_asked_when_the_first_is_dead() {
+    inside!("the_second_name_server_is_asked_when_the_first_is_dead");
+    // The first refuses at once (nobody listens), the second is behind it.
+    let net = Net::with(NAME, "nameserver 127.0.0.77\nnameserver 127.0.0.1\n");
+    net.dns.set(NAME, &[HERE], 60);
+    let agent = net.start();
+    wait_for_each(&net.hub, 3);
+    check_no_errors(&agent);
+}
+
+#[test]
+fn garbage_and_answers_to_other_questions_are_not_believed() {
+    inside!("garbage_and_answers_to_other_questions_are_not_believed");
+    let net = Net::new();
+    net.dns.set(NAME, &[HERE], 60);
+    let builder = net.builder.clone().flag("connect-timeout", "500ms");
+    for manner in [DnsManner::Garbage, DnsManner::WrongId, DnsManner::ServFail] {
+        net.dns.set_manner(manner);
+        let before = net.hub.stats();
+        let agent = builder.start().unwrap();
+        wait_for_failure(&agent, 0, "dns");
+        wait_for_failure(&agent, agent.log().len(), "dns");
+        // Nobody was called on its account.
+        assert_eq!(net.hub.connections(), before.connections, "{manner:?}");
+        net.dns.set_manner(DnsManner::Normal);
+        net.hub.wait_for(before.delivered + 4, LONG).unwrap();
+    }
+}

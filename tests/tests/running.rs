@@ -1,0 +1,319 @@
+//! What an operator does to an agent that runs: changes its configuration, asks how it is doing,
+//! looks at it in /proc, calls it by the name of the agent that it replaced.
+
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::time::Duration;
+
+use mote_tests::agent::{AgentBuilder, AgentUnderTest, LogLine, Signal, mote_binary};
+use mote_tests::hub::{Hub, HubConfig, Misbehaviour, Received};
+
+/// More than anything here takes on a busy machine.
+const LONG: Duration = Duration::from_secs(20);
+const CANARY: &str = "canary-41c7d0b2aa";
+
+fn good_hub() -> Hub {
+    Hub::start(HubConfig::default()).unwrap()
+}
+
+fn config_for(hub: &Hub, more: &str) -> String {
+    format!(
+        "server_url: {}\napi_key: {}\ntls:\n  ca_file: {}\nretry_backoff: 50ms\nretry_max: 200ms\n\
+         backfill_rate: 50\n{more}",
+        hub.url(),
+        hub.api_key(),
+        hub.ca_pem_path().display()
+    )
+}
+
+/// An agent that has everything from a file, which it can be told to read again.
+fn from_file(hub: &Hub, more: &str) -> AgentUnderTest {
+    let builder = AgentBuilder::new()
+        .unwrap()
+        .config(&config_for(hub, more))
+        .unwrap();
+    builder.start().unwrap()
+}
+
+/// Puts another configuration in place and says so; gives the first line said about it.
+fn reload(agent: &mut AgentUnderTest, text: &str) -> LogLine {
+    let file = fs::read_dir(agent.dir())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.extension().is_some_and(|ending| ending == "yaml"))
+        .unwrap();
+    fs::write(file, text).unwrap();
+    let before = agent.log().len();
+    agent.signal(Signal::SIGHUP).unwrap();
+    let about = |line: &LogLine| line.msg().starts_with("Configuration ");
+    agent.wait_for_log_from(before, about, LONG).unwrap()
+}
+
+fn numbers(samples: &[Received]) -> Vec<u64> {
+    let mut numbers: Vec<u64> = samples.iter().filter_map(Received::sample_number).collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+#[test]
+fn a_reload_changes_what_can_change_and_names_what_cannot() {
+    let hub = good_hub();
+    let mut agent = from_file(&hub, "interval: 1h\n");
+    hub.wait_for(1, LONG).unwrap();
+    let text = config_for(
+        &hub,
+        "interval: 100ms\nhostname: other\nbuffer: {samples: 5}\n",
+    );
+    let line = reload(&mut agent, &text);
+    assert_eq!(line.msg(), "Configuration reloaded");
+    assert_eq!(line.field("interval_ms").unwrap(), 100);
+    let samples = hub.wait_for(5, LONG).unwrap();
+    let keys: Vec<String> = agent
+        .log()
+        .iter()
+        .filter(|line| line.msg() == "Changed by a restart only")
+        .map(|line| line.str("key").to_owned())
+        .collect();
+    assert_eq!(keys, ["hostname", "buffer.samples"]);
+    assert_eq!(samples[0].body["hostname"], samples[4].body["hostname"]);
+    assert_eq!(hub.violations(), Vec::<String>::new());
+}
+
+#[test]
+fn a_reload_keeps_what_is_held_and_can_send_it_elsewhere() {
+    let (away, back) = (good_hub(), good_hub());
+    away.misbehave(Misbehaviour::RefuseConnections);
+    let mut agent = from_file(&away, "interval: 100ms\n");
+    let holding = |line: &LogLine| {
+        line.field("held")
+            .is_some_and(|held| held.as_u64() > Some(5))
+    };
+    agent.wait_for_log(holding, LONG).unwrap();
+    let line = reload(&mut agent, &config_for(&back, "interval: 100ms\n"));
+    assert_eq!(line.msg(), "Configuration reloaded");
+    back.wait_until("the samples of the outage", LONG, |_, attempts| {
+        let delivered: Vec<Received> = attempts
+            .iter()
+            .filter(|sample| sample.delivered)
+            .cloned()
+            .collect();
+        numbers(&delivered).starts_with(&[1, 2, 3, 4, 5, 6])
+    })
+    .unwrap();
+    assert_eq!(away.received().len(), 0);
+    assert_eq!(back.violations(), Vec::<String>::new());
+}
+
+#[test]
+fn a_wrong_configuration_changes_nothing() {
+    let hub = good_hub();
+    let mut agent = from_file(&hub, "interval: 100ms\n");
+    hub.wait_for(2, LONG).unwrap();
+    for (text, words) in [
+        (
+            config_for(&hub, "interval: soon\n"),
+            "interval: \"soon\" is not a duration",
+        ),
+        ("interval: 1s\n".to_owned(), "server_url is missing"),
+        ("a: [\n".to_owned(), "not valid YAML"),
+    ] {
+        let line = reload(&mut agent, &text);
+        assert_eq!(
+            (line.msg(), line.level()),
+            ("Configuration not reloaded", "error")
+        );
+        assert!(line.str("error").contains(words), "{}", line.text);
+        let before = hub.received().len() as u64;
+        hub.wait_for(before + 2, LONG).unwrap();
+    }
+    assert_eq!(agent.stop(Signal::SIGTERM).unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_status_line_says_how_it_is_doing() {
+    let hub = good_hub();
+    let mut agent = AgentBuilder::new()
+        .unwrap()
+        .for_hub(&hub)
+        .hurried()
+        .start()
+        .unwrap();
+    hub.wait_for(3, LONG).unwrap();
+    agent.signal(Signal::SIGUSR1).unwrap();
+    let line = agent
+        .wait_for_log(|line| line.msg() == "Status", LONG)
+        .unwrap();
+    assert_eq!(line.str("server"), "delivering");
+    assert!(
+        line.field("sent").unwrap().as_u64() >= Some(3),
+        "{}",
+        line.text
+    );
+    for count in ["failures", "held", "dropped", "log_lines_dropped"] {
+        assert_eq!(line.field(count).unwrap(), 0, "{count}: {}", line.text);
+    }
+}
+
+#[test]
+fn the_key_is_not_in_proc_wherever_it_came_from() {
+    let hub = Hub::start(HubConfig {
+        api_key: CANARY.into(),
+        ..HubConfig::default()
+    })
+    .unwrap();
+    for source in [
+        "flag",
+        "joined flag",
+        "environment",
+        "other prefix",
+        "credential",
+    ] {
+        let builder = AgentBuilder::new()
+            .unwrap()
+            .for_hub(&hub)
+            .hurried()
+            .without_flag("api-key");
+        let builder = match source {
+            "flag" => builder.flag("api-key", CANARY),
+            "joined flag" => builder.argument(format!("--api-key={CANARY}")),
+            "environment" => builder.env("MOTE_API_KEY", CANARY),
+            "other prefix" => builder.env("LUNASENTRI_API_KEY", CANARY),
+            _ => {
+                let file = builder.write_file("mote.api_key", CANARY).unwrap();
+                builder.env("CREDENTIALS_DIRECTORY", file.parent().unwrap())
+            }
+        };
+        let before = hub.received().len() as u64;
+        let mut agent = builder.start().unwrap();
+        hub.wait_for(before + 1, LONG).unwrap();
+        for name in ["cmdline", "environ"] {
+            let path = format!("/proc/{}/{name}", agent.pid());
+            let text = String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned();
+            assert!(!text.is_empty(), "{source}: {path} is empty");
+            assert!(!text.contains(CANARY), "{source}: {path}: {text}");
+        }
+        assert_eq!(agent.stop(Signal::SIGTERM).unwrap().code(), Some(0));
+    }
+}
+
+#[test]
+fn the_name_of_the_old_agent_brings_its_ways() {
+    let hub = good_hub();
+    let builder = AgentBuilder::new().unwrap().for_hub(&hub).hurried();
+    let link = builder.dir().join("lunasentri-agent");
+    symlink(mote_binary().unwrap(), &link).unwrap();
+    let _agent = builder.binary(link).start().unwrap();
+    let sample = &hub.wait_for(1, LONG).unwrap()[0];
+    let expected = concat!("lunasentri-agent/", env!("CARGO_PKG_VERSION"));
+    assert_eq!(sample.user_agent, expected);
+}
+
+/// Runs a command to its end: exit code, standard output, standard error.
+fn run(builder: &AgentBuilder) -> (Option<i32>, String, String) {
+    let mut agent = builder.start().unwrap();
+    let code = agent.wait_exit(LONG).unwrap().code();
+    let out: Vec<String> = agent.log().into_iter().map(|line| line.text).collect();
+    (code, out.join("\n"), agent.stderr().join("\n"))
+}
+
+#[test]
+fn check_shows_values_with_their_sources_and_no_key() {
+    let hub = good_hub();
+    let text = format!("server_url: {}\ninterval: 30s\nintervall: 5s\n", hub.url());
+    let builder = AgentBuilder::new()
+        .unwrap()
+        .command("check")
+        .config(&text)
+        .unwrap();
+    let builder = builder.flag("api-key", CANARY).env("MOTE_TIMEOUT", "9s");
+    let (code, out, err) = run(&builder);
+    assert_eq!((code, err.as_str()), (Some(0), ""), "{out}");
+    assert!(!out.contains(CANARY), "{out}");
+    let line = |key: &str| {
+        out.lines()
+            .find(|line| line.starts_with(key))
+            .unwrap()
+            .to_owned()
+    };
+    assert!(line("interval ").ends_with(".yaml:2"), "{out}");
+    assert!(
+        line("timeout ").ends_with("MOTE_TIMEOUT in the environment"),
+        "{out}"
+    );
+    assert!(line("api_key ").contains("(set, ") && line("api_key ").ends_with("--api-key"));
+    assert!(line("disk ").ends_with("default"), "{out}");
+    assert!(
+        out.contains("backfill: auto: held samples are sent"),
+        "{out}"
+    );
+    assert!(
+        out.contains("unknown key intervall: did you mean interval?"),
+        "{out}"
+    );
+
+    let (code, _, err) = run(&builder.argument("--strict"));
+    assert_eq!(code, Some(78), "{err}");
+    assert!(err.contains(":3: unknown key intervall"), "{err}");
+}
+
+#[test]
+fn once_send_says_what_the_server_answered() {
+    let hub = good_hub();
+    let builder = AgentBuilder::new()
+        .unwrap()
+        .command("once")
+        .for_hub(&hub)
+        .argument("--send");
+    let (code, out, _) = run(&builder);
+    assert_eq!(code, Some(0));
+    assert!(out.starts_with("delivered: 202"), "{out}");
+    assert_eq!(hub.received().len(), 1);
+
+    let (code, _, err) = run(&builder.clone().flag("api-key", "wrong"));
+    assert_eq!(code, Some(1));
+    assert!(err.contains("not delivered: 401"), "{err}");
+
+    hub.misbehave(Misbehaviour::RefuseConnections);
+    let (code, _, err) = run(&builder);
+    assert_eq!(code, Some(69));
+    assert!(err.starts_with("mote: tcp: "), "{err}");
+}
+
+#[test]
+fn a_hostile_file_is_refused_at_once_and_in_little_memory() {
+    let builder = AgentBuilder::new().unwrap().command("check");
+    let mut bomb = String::from("a: &a [x,x,x,x,x,x,x,x,x]\n");
+    for (name, last) in "bcdefghi".chars().zip("abcdefgh".chars()) {
+        let line = format!("{name}: &{name} [*{last},*{last},*{last},*{last},*{last}]\n");
+        bomb.push_str(&line);
+    }
+    for (what, text) in [
+        ("bomb", bomb),
+        ("long line", "x".repeat(1_000_000)),
+        ("deep nesting", "{a: ".repeat(60_000)),
+        ("byte order mark", "\u{feff}interval: 10s\n".to_owned()),
+    ] {
+        let builder = builder.clone().config(&text).unwrap();
+        // Half as much again as a good file takes: a bomb that goes off needs gigabytes.
+        let limited = limited_to(builder.dir(), 8_192);
+        let (code, _, err) = run(&builder.binary(limited));
+        assert_eq!(code, Some(78), "{what}: {err}");
+        assert!(err.contains(".yaml:"), "{what}: {err}");
+    }
+}
+
+/// A script that runs the agent with so much memory and no more.
+fn limited_to(dir: &Path, kib: u64) -> std::path::PathBuf {
+    let script = dir.join("limited");
+    let program = mote_binary().unwrap();
+    let text = format!(
+        "#!/bin/sh\nulimit -v {kib}\nexec {} \"$@\"\n",
+        program.display()
+    );
+    fs::write(&script, text).unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    script
+}

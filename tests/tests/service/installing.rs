@@ -1,0 +1,248 @@
+//! Installing into a prepared root file system, and taking it away again.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
+
+use mote_tests::agent::mote_binary;
+
+use super::{Root, is_root, mote, printed, said};
+
+const FLAGS: [&str; 4] = ["--server-url", "https://hub.example", "--interval", "30s"];
+
+fn uninstall(root: &Root, purge: bool) -> String {
+    let mut uninstall = mote(&["uninstall", "--root", root.name()]);
+    if purge {
+        uninstall.arg("--purge");
+    }
+    printed(&mut uninstall)
+}
+
+#[test]
+fn what_installing_makes_uninstalling_takes_away() {
+    if !is_root("what_installing_makes_uninstalling_takes_away") {
+        return;
+    }
+    for manager in ["systemd", "procd"] {
+        let root = Root::new(manager);
+        let before = root.listing();
+        printed(root.install(&FLAGS).env("MOTE_API_KEY", "s3cret"));
+        assert!(
+            root.listing().len() > before.len() + 5,
+            "{:#?}",
+            root.listing()
+        );
+        // What a run of the agent would leave.
+        fs::create_dir_all(root.at("var/lib/mote/data/state")).unwrap();
+        fs::write(root.at("var/lib/mote/data/state/start"), "x").unwrap();
+        uninstall(&root, true);
+        assert_eq!(root.listing(), before, "{manager}");
+        assert_eq!(uninstall(&root, true), "", "nothing is left to remove");
+    }
+}
+
+#[test]
+fn without_purge_configuration_and_state_stay() {
+    if !is_root("without_purge_configuration_and_state_stay") {
+        return;
+    }
+    let root = Root::new("systemd");
+    printed(&mut root.install(&FLAGS));
+    fs::create_dir(root.at("var/lib/mote")).unwrap();
+    let said = uninstall(&root, false);
+    assert!(
+        said.contains("keep /var/lib/mote, /etc/mote and user mote: --purge"),
+        "{said}"
+    );
+    assert!(root.text("etc/mote/mote.yaml").contains("hub.example"));
+    assert!(root.text("etc/passwd").contains("mote:"));
+    assert!(!root.at("usr/bin/mote").exists());
+    assert!(!root.at("etc/systemd/system/mote.service").exists());
+}
+
+#[test]
+fn installing_again_changes_nothing_and_keeps_the_configuration() {
+    if !is_root("installing_again_changes_nothing_and_keeps_the_configuration") {
+        return;
+    }
+    for manager in ["systemd", "procd"] {
+        let root = Root::new(manager);
+        printed(&mut root.install(&FLAGS));
+        let before = root.listing();
+        let said = printed(&mut root.install(&["--server-url", "https://other.example"]));
+        assert_eq!(root.listing(), before);
+        assert!(
+            said.contains("keep /etc/mote/mote.yaml, it is there"),
+            "{said}"
+        );
+        assert!(said.lines().all(|line| line.starts_with("keep ")), "{said}");
+    }
+}
+
+#[test]
+fn a_newer_binary_replaces_an_older_one() {
+    if !is_root("a_newer_binary_replaces_an_older_one") {
+        return;
+    }
+    let root = Root::new("systemd");
+    fs::write(root.at("usr/bin/mote"), "older").unwrap();
+    printed(&mut root.install(&[]));
+    let (installed, own) = (root.at("usr/bin/mote"), mote_binary().unwrap());
+    assert!(fs::read(&installed).unwrap() == fs::read(own).unwrap());
+    let found = fs::metadata(installed).unwrap();
+    assert_eq!((found.mode() & 0o7777, found.uid()), (0o755, 0));
+    assert_eq!(fs::read_dir(root.at("usr/bin")).unwrap().count(), 1);
+}
+
+#[test]
+fn the_configuration_is_for_root_and_the_agent_alone() {
+    if !is_root("the_configuration_is_for_root_and_the_agent_alone") {
+        return;
+    }
+    let root = Root::new("procd");
+    let flags = ["--api-key", "s3cret", "--tls-ca-file", "ca.pem"];
+    let said = printed(root.install(&FLAGS).args(flags).current_dir("/usr"));
+    assert!(!said.contains("s3cret"), "{said}");
+    let text = root.text("etc/mote/mote.yaml");
+    for line in [
+        "api_key: \"s3cret\"",
+        "interval: \"30s\"",
+        "server_url: \"https://hub.example\"",
+        "tls:",
+        "  ca_file: \"/usr/ca.pem\"",
+    ] {
+        assert!(
+            text.lines().any(|found| found == line),
+            "no {line} in {text}"
+        );
+    }
+    let passwd = root.text("etc/passwd");
+    // 999 is a group's number already.
+    assert!(passwd.contains("\nmote:*:998:998:"), "{passwd}");
+    assert!(root.text("etc/group").contains("\nmote:x:998:\n"));
+    for (path, mode) in [("etc/mote", 0o750), ("etc/mote/mote.yaml", 0o640)] {
+        let found = fs::metadata(root.at(path)).unwrap();
+        let found = (found.mode() & 0o7777, found.uid(), found.gid());
+        assert_eq!(found, (mode, 0, 998), "{path}");
+    }
+}
+
+#[test]
+fn a_dry_run_says_the_same_and_does_nothing() {
+    if !is_root("a_dry_run_says_the_same_and_does_nothing") {
+        return;
+    }
+    for manager in ["systemd", "procd"] {
+        let root = Root::new(manager);
+        let before = root.listing();
+        let dry = printed(root.install(&FLAGS).arg("--dry-run"));
+        assert_eq!(root.listing(), before);
+        assert_eq!(dry, printed(&mut root.install(&FLAGS)), "{manager}");
+        let installed = root.listing();
+        let purge = ["uninstall", "--purge", "--root", root.name()];
+        let dry = printed(mote(&purge).arg("--dry-run"));
+        assert_eq!(root.listing(), installed);
+        // Only a folder that becomes empty on the way cannot be foreseen.
+        let done = uninstall(&root, true);
+        let foreseen: Vec<&str> = done
+            .lines()
+            .filter(|line| !line.ends_with("empty"))
+            .collect();
+        assert_eq!(dry.lines().collect::<Vec<_>>(), foreseen, "{manager}");
+    }
+}
+
+#[test]
+fn somebody_who_is_called_mote_stays() {
+    if !is_root("somebody_who_is_called_mote_stays") {
+        return;
+    }
+    let root = Root::new("systemd");
+    let passwd = "root:x:0:0::/root:/bin/sh\nmote:x:1000:999:Mote:/home/mote:/bin/sh\n";
+    fs::write(root.at("etc/passwd"), passwd).unwrap();
+    let before = root.listing();
+    printed(&mut root.install(&FLAGS));
+    assert_eq!(
+        fs::metadata(root.at("etc/mote/mote.yaml")).unwrap().gid(),
+        999
+    );
+    uninstall(&root, true);
+    assert_eq!(root.listing(), before);
+}
+
+#[test]
+fn what_cannot_be_done_is_refused_with_its_code_before_anything_is_changed() {
+    let (systemd, bare) = (Root::new("systemd"), Root::new("procd"));
+    fs::remove_file(bare.at("sbin/procd")).unwrap();
+    let before = systemd.listing();
+    let refused = |arguments: &[&str], code: i32, words: &str| {
+        let output = mote(arguments).output().unwrap();
+        let said = said(&output);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+        assert!(said.contains(words), "{arguments:?}: {said}");
+    };
+    let dry = ["install", "--dry-run", "--root"];
+    let with = |root: &'static str| [&dry[..], &[root]].concat();
+    refused(&with("/no/such/folder"), 64, "there is no such folder");
+    refused(
+        &["install", "--dry-run", "--system", "upstart"],
+        64,
+        "systemd or procd",
+    );
+    refused(
+        &["uninstall", "--no-start"],
+        64,
+        "does not go with uninstall",
+    );
+    refused(&["run", "--dry-run"], 64, "does not go with run");
+    refused(
+        &[&dry[..], &[bare.name()]].concat(),
+        64,
+        "neither systemd nor procd",
+    );
+    let wrong = ["--interval", "10"];
+    refused(
+        &[&dry[..], &[systemd.name()], &wrong].concat(),
+        78,
+        "write 10s",
+    );
+    assert_eq!(systemd.listing(), before);
+}
+
+#[test]
+fn others_than_root_are_told_so() {
+    if !is_root("others_than_root_are_told_so") {
+        return;
+    }
+    let root = Root::new("systemd");
+    for command in ["install", "uninstall"] {
+        let mut other = mote(&[command, "--root", root.name()]);
+        let output = other.uid(65_534).gid(65_534).output().unwrap();
+        assert_eq!(output.status.code(), Some(77), "{}", said(&output));
+        assert!(said(&output).contains("sudo"), "{}", said(&output));
+    }
+}
+
+#[test]
+fn a_root_that_is_none_is_refused_with_the_file_that_could_not_be_written() {
+    if !is_root("a_root_that_is_none_is_refused_with_the_file_that_could_not_be_written") {
+        return;
+    }
+    let root = Root::new("systemd");
+    fs::remove_dir(root.at("usr/bin")).unwrap();
+    let output = root.install(&FLAGS).output().unwrap();
+    assert_eq!(output.status.code(), Some(73), "{}", said(&output));
+    assert!(
+        said(&output).contains("cannot write /usr/bin/mote"),
+        "{}",
+        said(&output)
+    );
+    // A folder of somebody else may not hold what root trusts; here it leads out of the root.
+    let root = Root::new("systemd");
+    fs::remove_dir(root.at("usr/bin")).unwrap();
+    std::os::unix::fs::symlink("/tmp", root.at("usr/bin")).unwrap();
+    fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let output = root.install(&FLAGS).output().unwrap();
+    assert_eq!(output.status.code(), Some(73), "{}", said(&output));
+    assert!(said(&output).contains("out of --root"), "{}", said(&output));
+}

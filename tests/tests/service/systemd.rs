@@ -1,0 +1,188 @@
+//! The life of the service under a real systemd: installed, started, watched, reloaded, stopped,
+//! removed.
+
+use std::fs;
+use std::process::Command;
+
+use mote_tests::agent::mote_binary;
+use mote_tests::hub::{Hub, HubConfig};
+
+use super::manager::Systemd;
+use super::{LONG, is_root, printed, said};
+
+/// Runs it with what the test needs of it, say its log in a file.
+const DROP_IN: &str = "[Service]
+WatchdogSec=2s
+RestartSec=100ms
+StandardOutput=append:/run/mote.log
+StandardError=append:/run/mote.log
+";
+
+fn write(systemd: &Systemd, path: &str, text: &str) {
+    let path = systemd.path(path);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+/// A field of `/proc/PID/status`, as the service's own namespace numbers processes.
+fn status(systemd: &Systemd, pid: &str, field: &str) -> String {
+    let text = fs::read_to_string(systemd.path(&format!("/proc/{pid}/status"))).unwrap();
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    line.unwrap().split_whitespace().next().unwrap().to_owned()
+}
+
+fn install(systemd: &Systemd, flags: &[&str]) -> Command {
+    let binary = mote_binary().unwrap();
+    let mut install = systemd.run(binary, &["install"]);
+    install.args(flags);
+    install
+}
+
+#[test]
+fn the_service_is_installed_started_watched_reloaded_stopped_and_removed() {
+    if !is_root("the_service_is_installed_started_watched_reloaded_stopped_and_removed") {
+        return;
+    }
+    let hub = Hub::start(HubConfig::default()).unwrap();
+    let systemd = Systemd::start(hub.ca_pem_path());
+    let users = fs::read_to_string(systemd.path("/etc/passwd")).unwrap();
+
+    // A configuration that is wrong is refused before anything is changed.
+    let output = install(&systemd, &["--interval", "1h"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(78), "{}", said(&output));
+    assert!(
+        said(&output).contains("server_url is missing"),
+        "{}",
+        said(&output)
+    );
+    assert!(!systemd.path("/usr/bin/mote").exists());
+
+    // An hour between samples: the loop's own progress has to keep the watchdog quiet.
+    write(
+        &systemd,
+        "/run/systemd/system/mote.service.d/test.conf",
+        DROP_IN,
+    );
+    let url = hub.url();
+    let flags = [
+        "--server-url",
+        &url,
+        "--tls-ca-file",
+        "/etc/hub-ca.pem",
+        "--interval",
+        "1h",
+    ];
+    let mut command = install(&systemd, &flags);
+    let said = printed(command.env("MOTE_API_KEY", hub.api_key()));
+    assert!(
+        said.ends_with("delivered: mote is installed and works\n"),
+        "{said}"
+    );
+    assert!(said.contains("make user mote"), "{said}");
+    assert_eq!(hub.received().len(), 1);
+    let delivering = format!("delivering to {url}, 0 held");
+    systemd.wait_for("StatusText", |text| text == delivering);
+    assert_eq!(systemd.property("ActiveState"), "active");
+    assert_eq!(systemd.property("UnitFileState"), "enabled");
+
+    // The walls of the unit stand.
+    let pid = systemd.property("MainPID");
+    assert_ne!(status(&systemd, &pid, "Uid"), "0");
+    assert_eq!(status(&systemd, &pid, "NoNewPrivs"), "1");
+    assert_eq!(status(&systemd, &pid, "Seccomp"), "2");
+    assert_eq!(status(&systemd, &pid, "CapBnd"), "0000000000000000");
+    assert_eq!(status(&systemd, &pid, "Threads"), "1");
+
+    // A loop that stands still is started anew; one that goes on never was.
+    let alive_us = "WatchdogTimestampMonotonic";
+    let first_us: u64 = systemd.property(alive_us).parse().unwrap();
+    let later = |text: &str| text.parse::<u64>().unwrap() > first_us + 3_000_000;
+    systemd.wait_for(alive_us, later);
+    assert_eq!(systemd.property("NRestarts"), "0");
+    let before = hub.received().len();
+    printed(&mut systemd.run("kill", &["-STOP", &pid]));
+    systemd.wait_for("NRestarts", |text| text == "1");
+    let new_pid = systemd.wait_for("MainPID", |text| text != pid && text != "0");
+    systemd.wait_for("ActiveState", |text| text == "active");
+    hub.wait_for(before as u64 + 1, LONG).unwrap();
+
+    // A reload takes the new interval, in the same process.
+    let config = fs::read_to_string(systemd.path("/etc/mote/mote.yaml")).unwrap();
+    let config = config.replace("interval: \"1h\"", "interval: 100ms");
+    assert!(config.contains("100ms"), "{config}");
+    write(&systemd, "/etc/mote/mote.yaml", &config);
+    let before = hub.received().len();
+    printed(&mut systemd.run("systemctl", &["reload", "mote.service"]));
+    hub.wait_for(before as u64 + 5, LONG).unwrap();
+    assert_eq!(systemd.property("MainPID"), new_pid);
+    systemd.wait_for("ActiveState", |text| text == "active");
+
+    // Installing again is an update: the configuration stays, the service is started anew.
+    let said = printed(&mut install(&systemd, &[]));
+    assert!(
+        said.contains("keep /etc/mote/mote.yaml, it is there"),
+        "{said}"
+    );
+    assert_ne!(systemd.property("MainPID"), new_pid);
+
+    printed(&mut systemd.run("systemctl", &["stop", "mote.service"]));
+    assert_eq!(systemd.property("ActiveState"), "inactive");
+    assert_eq!(systemd.property("Result"), "success");
+    assert_eq!(systemd.property("ExecMainStatus"), "0");
+    let log = fs::read_to_string(systemd.path("/run/mote.log")).unwrap();
+    assert!(!log.contains(hub.api_key()), "{log}");
+    // A configuration file of ours is nothing to warn of.
+    assert!(!log.contains("others can read"), "{log}");
+
+    printed(&mut systemd.run("/usr/bin/mote", &["uninstall", "--purge"]));
+    for path in [
+        "/usr/bin/mote",
+        "/etc/mote",
+        "/var/lib/mote",
+        "/var/log/mote",
+        "/etc/systemd/system/mote.service",
+        "/etc/systemd/system/multi-user.target.wants/mote.service",
+    ] {
+        let found = systemd.path(path).symlink_metadata();
+        assert!(found.is_err(), "{path} is still there");
+    }
+    assert_eq!(
+        fs::read_to_string(systemd.path("/etc/passwd")).unwrap(),
+        users
+    );
+    assert_eq!(hub.violations(), [""; 0]);
+}
+
+#[test]
+fn an_installation_that_cannot_start_says_so() {
+    if !is_root("an_installation_that_cannot_start_says_so") {
+        return;
+    }
+    let hub = Hub::start(HubConfig::default()).unwrap();
+    let systemd = Systemd::start(hub.ca_pem_path());
+    let flags = [
+        "--server-url",
+        &hub.url(),
+        "--api-key",
+        "wrong",
+        "--no-start",
+    ];
+    printed(&mut install(&systemd, &flags));
+    assert_eq!(
+        systemd.property("ActiveState"),
+        "inactive",
+        "it was not to be started"
+    );
+    // Where its state folder should be is something else, so it cannot be started.
+    fs::write(systemd.path("/var/lib/mote"), "no folder").unwrap();
+    let output = install(&systemd, &[]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    let said = said(&output);
+    assert!(
+        said.contains("systemctl restart") && said.contains("journalctl"),
+        "{said}"
+    );
+    assert_eq!(hub.received().len(), 0);
+}

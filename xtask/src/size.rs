@@ -27,6 +27,8 @@ use saved::{Figure, Saved};
 
 /// Crates that are shown; the others are one line.
 const CRATES_SHOWN: usize = 15;
+/// Everything that is not Rust.
+const C: &str = "(C of ring and musl)";
 
 pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
     let save = match args {
@@ -114,16 +116,10 @@ fn by_crate(symbols: &[Part], total_bytes: u64) -> Vec<Part> {
     crates
 }
 
-/// The crate of a symbol. ring's C and assembler carry its name; all else without a path is the C
-/// library.
+/// The crate of a symbol. What has no path is C or assembler: ring's share of it and the C library
+/// cannot be told apart by name.
 fn crate_of(symbol: &str) -> String {
     let path = format!("{:#}", rustc_demangle::demangle(symbol));
-    if path.contains("ring_core_") {
-        return "ring (C and assembler)".to_owned();
-    }
-    if !path.contains("::") {
-        return "(C library)".to_owned();
-    }
     // An implementation is written `<Type as Trait>::function` and belongs to the crate of the
     // type; that of a built-in type (`<&str as ...>`) to the trait's.
     let places = path.split(" as ");
@@ -133,7 +129,7 @@ fn crate_of(symbol: &str) -> String {
         let first = first.rsplit(|c: char| !is_name(c)).next()?;
         (!first.is_empty()).then(|| first.to_owned())
     });
-    crates.next().unwrap_or_else(|| "(C library)".to_owned())
+    crates.next().unwrap_or_else(|| C.to_owned())
 }
 
 fn is_name(c: char) -> bool {
@@ -146,7 +142,8 @@ fn table(triple: &str, figures: &[Figure], saved: &Saved) -> String {
             .bytes(figure)
             .map_or_else(String::new, |before| change(before, figure.bytes));
         let (kind, name, bytes) = (&figure.kind, &figure.name, figure.bytes);
-        format!("  {kind:<8} {name:<26} {bytes:>9} {change:>9}\n")
+        let line = format!("  {kind:<8} {name:<26} {bytes:>9} {change:>9}");
+        format!("{}\n", line.trim_end())
     });
     [format!("{triple}\n")].into_iter().chain(lines).collect()
 }
@@ -184,11 +181,8 @@ mod tests {
             "core",
         );
         check("_RNvCs4fqI2P2rA04_4mote4main", "mote");
-        check(
-            "ring_core_0_17_14__ChaCha20_ctr32",
-            "ring (C and assembler)",
-        );
-        check("memcpy", "(C library)");
+        check("ring_core_0_17_14__ChaCha20_ctr32", C);
+        check("memcpy", C);
     }
 
     #[test]

@@ -11,9 +11,44 @@ fn is_error(agent: &AgentUnderTest, msg: &str) -> Vec<LogLine> {
     lines
 }
 
+/// The longest delay of an agent in a hurry, 200 ms, spread by a fifth either way.
+fn check_slowest_pace(line: &LogLine) {
+    let in_ms = count(line, "retry_in_ms").unwrap();
+    assert!((160..=240).contains(&in_ms), "{}", line.text);
+}
+
+#[test]
+fn any_good_status_delivers() {
+    for status in [200, 201, 204, 206, 299] {
+        let (hub, agent) = met_by([status; 3].map(Misbehaviour::status));
+        let samples = wait_for_each(&hub, 1..=4);
+        assert_eq!(samples.len(), 4, "{status}");
+        let sent = lines(&agent, "Metrics sent successfully");
+        assert_eq!(count(&sent[0], "status_code"), Some(status.into()));
+        assert_eq!(complaints(&agent).len(), 0, "{status}");
+        assert_eq!(close_books(&hub, agent).dropped, 0, "{status}");
+    }
+}
+
+#[test]
+fn retry_after_may_be_a_date() {
+    let soon = std::time::SystemTime::now() + std::time::Duration::from_secs(3);
+    let unix_s = soon
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_secs();
+    let date = mote_core::time::format_http_date(unix_s);
+    let date = std::str::from_utf8(&date).unwrap();
+    let (hub, agent) = met_by([Misbehaviour::status_with(503, &[("Retry-After", date)], "")]);
+    wait_for_each(&hub, 1..=2);
+    let failed = is_error(&agent, "Metrics send failed");
+    let in_ms = count(&failed[0], "retry_in_ms").unwrap();
+    assert!((1_000..=3_600).contains(&in_ms), "{}", failed[0].text);
+}
+
 #[test]
 fn a_server_in_trouble_is_tried_again_until_it_is_well() {
-    for status in [500, 502, 503, 504, 408, 429] {
+    for status in [500, 502, 503, 504, 599, 408, 429] {
         let (hub, agent) = met_by([status; 5].map(Misbehaviour::status));
         wait_for_each(&hub, 1..=6);
         let failed = is_error(&agent, "Metrics send failed");
@@ -150,12 +185,13 @@ const NOT_THERE: &str = "What answers is not the metrics server, holding samples
 
 #[test]
 fn what_is_not_the_server_is_said_once_and_samples_are_held() {
-    for status in [404, 405, 410, 418, 421, 426, 511] {
+    for status in [404, 405, 410, 421, 426, 511, 418, 451, 499, 300, 304, 399] {
         let (hub, agent) = met_by([status; 3].map(Misbehaviour::status));
         wait_for_each(&hub, 1..=6);
         let said = is_error(&agent, NOT_THERE);
         assert_eq!(said.len(), 1, "{status}");
         assert_eq!(count(&said[0], "status_code"), Some(status.into()));
+        check_slowest_pace(&said[0]);
         assert_eq!(close_books(&hub, agent).dropped, 0, "{status}");
     }
 }

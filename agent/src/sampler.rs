@@ -28,6 +28,9 @@ use crate::log;
 const BUFFER_BYTES: usize = 8 * 1024;
 /// The first line of /proc/stat is all that a sample needs of it.
 const STAT_BYTES: usize = 512;
+/// A read of /proc that gives less than this has come to the end: pages have at least 4 KiB, and no
+/// line has 1 KiB.
+const LAST_READ_BYTES: usize = 3 * 1024;
 /// No device has this many bytes of interfaces; a file that goes on is not what it says it is.
 const NET_DEV_BYTES: u64 = 1024 * 1024;
 /// Interfaces that are remembered one by one.
@@ -45,8 +48,9 @@ pub struct Sampler {
     disk: CString,
     disk_said: bool,
     cpu: CpuMeter,
-    network: Network,
-    buffer: Box<[u8; BUFFER_BYTES]>,
+    /// In a place of its own: it is most of a sampler, and samplers are moved when they are made.
+    network: Box<Network>,
+    buffer: Vec<u8>,
 }
 
 impl Sampler {
@@ -61,8 +65,9 @@ impl Sampler {
             disk: disk_path(settings),
             disk_said: false,
             cpu: CpuMeter::default(),
-            network: Network::new(settings),
-            buffer: Box::new([0; BUFFER_BYTES]),
+            network: Box::new(Network::new(settings)),
+            // Zeros from the allocator are pages that are not there until used.
+            buffer: vec![0; BUFFER_BYTES],
         }
     }
 
@@ -71,7 +76,7 @@ impl Sampler {
         self.disk = disk_path(settings);
         self.disk_said = false;
         if self.network.named != settings.interfaces {
-            self.network = Network::new(settings);
+            *self.network = Network::new(settings);
         }
     }
 
@@ -183,7 +188,8 @@ impl Sampler {
             let rest = text.len() - whole;
             self.buffer.copy_within(whole..whole + rest, 0);
             held = rest;
-            if bytes == 0 {
+            // The kernel fills a page with whole lines; one that leaves this much room was the last.
+            if bytes < LAST_READ_BYTES {
                 break;
             }
             if held == BUFFER_BYTES || offset > NET_DEV_BYTES {

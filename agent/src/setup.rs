@@ -41,7 +41,7 @@ impl Plan {
             let usable = key.fits_a_header();
             if !usable {
                 keep(
-                    "api_key has characters that an HTTP header cannot carry: is it the key \
+                    "api_key has characters that an HTTP header cannot carry, or is longer than 3 KiB: is it the key \
                       itself?"
                         .into(),
                 );

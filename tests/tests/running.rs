@@ -8,7 +8,9 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::time::Duration;
 
-use mote_tests::agent::{AgentBuilder, AgentUnderTest, LogLine, Signal, mote_binary};
+use mote_tests::agent::{
+    AgentBuilder, AgentUnderTest, LogLine, Signal, left_out, mote_binary,
+};
 use mote_tests::hub::{Hub, HubConfig, Misbehaviour, Received};
 
 /// More than anything here takes on a busy machine.
@@ -159,6 +161,9 @@ fn a_status_line_says_how_it_is_doing() {
 
 #[test]
 fn the_key_is_not_in_proc_wherever_it_came_from() {
+    if left_out("that the key is not in /proc") {
+        return;
+    }
     let hub = Hub::start(HubConfig {
         api_key: CANARY.into(),
         ..HubConfig::default()
@@ -243,7 +248,10 @@ fn check_shows_values_with_their_sources_and_no_key() {
         line("timeout ").ends_with("MOTE_TIMEOUT in the environment"),
         "{out}"
     );
-    assert!(line("api_key ").contains("(set, ") && line("api_key ").ends_with("--api-key"));
+    assert!(line("api_key ").contains("(set, "), "{out}");
+    if !left_out("how the key is given") {
+        assert!(line("api_key ").ends_with("--api-key"), "{out}");
+    }
     assert!(line("disk ").ends_with("default"), "{out}");
     assert!(
         out.contains("backfill: auto: held samples are sent"),
@@ -284,6 +292,9 @@ fn once_send_says_what_the_server_answered() {
 
 #[test]
 fn a_hostile_file_is_refused_at_once_and_in_little_memory() {
+    if left_out("what the agent holds in memory") {
+        return;
+    }
     let builder = AgentBuilder::new().unwrap().command("check");
     let mut bomb = String::from("a: &a [x,x,x,x,x,x,x,x,x]\n");
     for (name, last) in "bcdefghi".chars().zip("abcdefgh".chars()) {

@@ -25,9 +25,9 @@ impl Secret {
         &self.0
     }
 
-    /// Whether an HTTP header can carry it.
+    /// Whether an HTTP header can carry it: it is plain, and fits into one line with room to spare.
     pub fn fits_a_header(&self) -> bool {
-        self.0.bytes().all(|byte| (0x20..0x7f).contains(&byte))
+        self.0.len() <= 3 * 1024 && self.0.bytes().all(|byte| (0x20..0x7f).contains(&byte))
     }
 
     /// The first eight hex digits of its SHA-256, by which people tell keys apart in a log.

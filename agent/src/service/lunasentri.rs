@@ -46,7 +46,7 @@ pub struct MetricsServer {
     /// The information is to go with what is sent next.
     info_due: bool,
     info_next_ms: u64,
-    payload: Box<[u8; PAYLOAD_BYTES]>,
+    payload: Vec<u8>,
     /// Why the last attempt that failed did, for people.
     trouble: String,
 }
@@ -74,7 +74,7 @@ impl MetricsServer {
             inventory,
             info_due: true,
             info_next_ms: clock::boot_ms() + settings.system_info_period_ms,
-            payload: Box::new([0; PAYLOAD_BYTES]),
+            payload: vec![0; PAYLOAD_BYTES],
             trouble: String::new(),
         }
     }

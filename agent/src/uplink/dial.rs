@@ -5,7 +5,7 @@
 //! blocking: when the kernel is not ready, it waits in the reactor.
 
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
@@ -13,19 +13,13 @@ use std::sync::Arc;
 use nix::errno::Errno;
 use nix::poll::PollFlags;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, connect, socket};
-use ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport,
-};
+use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
 
+use super::buffers::ConnectionBuffers;
 use super::error::{DeliveryError, Phase};
 use super::link::Link;
 use super::tls::{TlsSettings, TlsTransport};
 use crate::clock;
-
-/// Read at once: the largest head of an answer, and then some of its body.
-pub const INPUT_BYTES: usize = 16 * 1024;
-/// Written at once: the head of a request, or a piece of its body.
-const OUTPUT_BYTES: usize = 4 * 1024;
 
 /// Opens connections for `ureq`.
 pub struct Dial {
@@ -103,7 +97,7 @@ impl Connector for Dial {
             self.link.reactor().stub.expire();
             self.link.fail(error)
         })?;
-        let buffers = LazyBuffers::new(INPUT_BYTES, OUTPUT_BYTES);
+        let buffers = ConnectionBuffers::default();
         let transport: Self::Out = if details.needs_tls() {
             let host = details.uri.host().unwrap_or_default();
             Box::new(TlsTransport::connect(socket, &self.tls, host, buffers)?)
@@ -171,12 +165,14 @@ impl Socket {
     }
 }
 
-// Each read and write first looks at the deadline: a peer that always has a byte ready would
-// otherwise never meet it.
+// Each read and write meets the deadline before it touches the socket: a peer that always has a
+// byte ready would otherwise never be cut off.
 impl Read for Socket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        // What is read is an answer, which is hardly ever there already: asking the kernel for it
+        // before waiting would be a system call for nothing.
         self.link
-            .check()
+            .ready(self.stream.as_fd(), PollFlags::POLLIN, u64::MAX)
             .map_err(|error| io::Error::other(self.link.fail(error)))?;
         self.run(PollFlags::POLLIN, |stream| stream.read(buffer))
     }
@@ -184,10 +180,14 @@ impl Read for Socket {
 
 impl Write for Socket {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[IoSlice::new(buffer)])
+    }
+
+    fn write_vectored(&mut self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
         self.link
             .check()
             .map_err(|error| io::Error::other(self.link.fail(error)))?;
-        self.run(PollFlags::POLLOUT, |stream| stream.write(buffer))
+        self.run(PollFlags::POLLOUT, |stream| stream.write_vectored(buffers))
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -209,7 +209,10 @@ pub fn note_answer(link: &Link, bytes: usize) {
 }
 
 /// Where the next bytes of an answer go; fails if its head fills the whole buffer.
-pub fn room<'b>(link: &Link, buffers: &'b mut LazyBuffers) -> Result<&'b mut [u8], ureq::Error> {
+pub fn room<'b>(
+    link: &Link,
+    buffers: &'b mut ConnectionBuffers,
+) -> Result<&'b mut [u8], ureq::Error> {
     let room = buffers.input_append_buf();
     if room.is_empty() {
         return Err(link.fail(DeliveryError::HeadTooLarge));
@@ -220,7 +223,7 @@ pub fn room<'b>(link: &Link, buffers: &'b mut LazyBuffers) -> Result<&'b mut [u8
 /// HTTP in the clear.
 struct PlainTransport {
     socket: Socket,
-    buffers: LazyBuffers,
+    buffers: ConnectionBuffers,
 }
 
 impl Transport for PlainTransport {

@@ -4,6 +4,7 @@
 //! them; `resolver` and `dns` find addresses. Each request has one absolute deadline; none of
 //! these blocks anywhere but in the reactor's wait.
 
+pub mod buffers;
 pub mod dial;
 pub mod dns;
 pub mod error;

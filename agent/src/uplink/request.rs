@@ -6,7 +6,8 @@ use std::time::Duration;
 use ureq::http::header::{HeaderMap, RETRY_AFTER};
 use ureq::http::{HeaderValue, Method, Request as HttpRequest, Uri};
 
-use super::dial::{Dial, INPUT_BYTES};
+use super::buffers::INPUT_MAX_BYTES;
+use super::dial::Dial;
 use super::error::{DeliveryError, Phase};
 use super::link::Link;
 use super::resolver::Names;
@@ -74,7 +75,7 @@ impl Uplink {
             .accept("")
             .accept_encoding("")
             .user_agent("")
-            .max_response_header_size(INPUT_BYTES - 1)
+            .max_response_header_size(INPUT_MAX_BYTES - 1)
             // One connection for each of two servers at most.
             .max_idle_connections(2)
             .max_idle_connections_per_host(1)

@@ -22,11 +22,12 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use rustls::{ClientConnection, Stream};
-use ureq::unversioned::transport::{Buffers, LazyBuffers, NextTimeout, Transport};
+use ureq::unversioned::transport::{Buffers, NextTimeout, Transport};
 
 pub use self::failure::TlsFailure;
 use self::settings::Protection;
 pub use self::settings::TlsSettings;
+use super::buffers::ConnectionBuffers;
 use super::dial::{Socket, note_answer, room};
 use super::error::{DeliveryError, Phase};
 
@@ -35,8 +36,13 @@ pub struct TlsTransport {
     socket: Socket,
     tls: ClientConnection,
     protection: Protection,
-    buffers: LazyBuffers,
+    buffers: ConnectionBuffers,
+    /// Given to rustls since it was last made to send.
+    unsent_bytes: usize,
 }
+
+/// More than this does not wait for company: rustls holds 64 KiB at most.
+const UNSENT_MAX_BYTES: usize = 16 * 1024;
 
 impl TlsTransport {
     /// Shakes hands with `host` over `socket`.
@@ -44,7 +50,7 @@ impl TlsTransport {
         socket: Socket,
         settings: &TlsSettings,
         host: &str,
-        buffers: LazyBuffers,
+        buffers: ConnectionBuffers,
     ) -> Result<Self, ureq::Error> {
         socket.link().enter(Phase::Tls);
         let protection = settings.current();
@@ -58,6 +64,7 @@ impl TlsTransport {
             tls,
             protection,
             buffers,
+            unsent_bytes: 0,
         };
         while transport.tls.is_handshaking() {
             if let Err(error) = transport.tls.complete_io(&mut transport.socket) {
@@ -110,14 +117,25 @@ impl Transport for TlsTransport {
     }
 
     fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), ureq::Error> {
+        // The head and the body of a request come one after the other. They wait here until an
+        // answer is asked for, and leave in one segment.
         let output = &self.buffers.output()[..amount];
-        let mut stream = Stream::new(&mut self.tls, &mut self.socket);
-        let written = stream.write_all(output).and_then(|()| stream.flush());
+        let taken = self.tls.writer().write_all(output);
+        self.unsent_bytes += amount;
+        let written = taken.and_then(|()| {
+            if self.unsent_bytes < UNSENT_MAX_BYTES {
+                return Ok(());
+            }
+            self.unsent_bytes = 0;
+            Stream::new(&mut self.tls, &mut self.socket).flush()
+        });
         written.map_err(|error| self.refused(error))
     }
 
     fn await_input(&mut self, _: NextTimeout) -> Result<bool, ureq::Error> {
         let room = room(self.socket.link(), &mut self.buffers)?;
+        // Reading sends first what waits to be sent.
+        self.unsent_bytes = 0;
         let read = Stream::new(&mut self.tls, &mut self.socket).read(room);
         let bytes = read.map_err(|error| self.refused(error))?;
         note_answer(self.socket.link(), bytes);

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 
-use mote_tests::agent::mote_binary;
+use mote_tests::agent::{left_out, mote_binary};
 
 use super::{Root, is_root, mote, printed, said};
 
@@ -81,7 +81,9 @@ fn installing_again_changes_nothing_and_keeps_the_configuration() {
 
 #[test]
 fn a_newer_binary_replaces_an_older_one() {
-    if !is_root("a_newer_binary_replaces_an_older_one") {
+    if left_out("that what was started is what is installed")
+        || !is_root("a_newer_binary_replaces_an_older_one")
+    {
         return;
     }
     let root = Root::new("systemd");

@@ -4,7 +4,7 @@
 use std::fs;
 use std::process::Command;
 
-use mote_tests::agent::mote_binary;
+use mote_tests::agent::{left_out, mote_binary};
 use mote_tests::hub::{Hub, HubConfig};
 
 use super::manager::Systemd;
@@ -42,6 +42,9 @@ fn install(systemd: &Systemd, flags: &[&str]) -> Command {
 
 #[test]
 fn the_service_is_installed_started_watched_reloaded_stopped_and_removed() {
+    if left_out("a service under systemd") {
+        return;
+    }
     if !is_root("the_service_is_installed_started_watched_reloaded_stopped_and_removed") {
         return;
     }

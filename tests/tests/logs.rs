@@ -134,7 +134,8 @@ fn on_a_terminal(hub: &Hub, no_color: &str) -> String {
     let path = builder.write_file("inner", &inner).unwrap();
     let builder = builder.binary("/bin/sh").command(path.to_str().unwrap());
     let mut agent = builder.start().unwrap();
-    wait_for_more(hub, 1);
+    // Once the second came, the line about the first is written.
+    wait_for_more(hub, 2);
     fs::write(agent.dir().join("go"), "\n").unwrap();
     agent.wait_exit(LONG).unwrap();
     fs::read_to_string(agent.dir().join("typescript")).unwrap()

@@ -8,9 +8,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::time::Duration;
 
-use mote_tests::agent::{
-    AgentBuilder, AgentUnderTest, LogLine, Signal, left_out, mote_binary,
-};
+use mote_tests::agent::{AgentBuilder, AgentUnderTest, LogLine, Signal, left_out, mote_binary};
 use mote_tests::hub::{Hub, HubConfig, Misbehaviour, Received};
 
 /// More than anything here takes on a busy machine.

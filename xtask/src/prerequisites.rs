@@ -29,6 +29,14 @@ pub(crate) const TEST_TOOLS: &[Tool<'_>] = &[
     ("free", "procps"),
     ("df", "coreutils"),
     ("mount", "util-linux"),
+    ("unshare", "util-linux"),
+    ("nsenter", "util-linux"),
+    ("script", "bsdutils"),
+    ("gzip", "gzip"),
+    ("openssl", "openssl"),
+    ("shellcheck", "shellcheck"),
+    ("busybox", "busybox"),
+    ("systemd-analyze", "systemd"),
 ];
 
 #[derive(Debug)]

@@ -79,11 +79,10 @@ impl AgentBuilder {
     }
 
     /// In the hurry that a test is in: ten samples a second, retries after a twentieth of a second
-    /// and at most a fifth, fifty held samples a second. Emulated it cannot hurry so much.
+    /// and at most a fifth, fifty held samples a second.
     #[must_use]
     pub fn hurried(self) -> Self {
-        let interval = if is_emulated() { "200ms" } else { "100ms" };
-        self.flag("interval", interval)
+        self.flag("interval", "100ms")
             .flag("retry-backoff", "50ms")
             .flag("retry-max", "200ms")
             .flag("backfill-rate", "50")

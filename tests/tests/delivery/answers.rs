@@ -32,7 +32,7 @@ fn any_good_status_delivers() {
 
 #[test]
 fn retry_after_may_be_a_date() {
-    let soon = std::time::SystemTime::now() + std::time::Duration::from_secs(3);
+    let soon = std::time::SystemTime::now() + Duration::from_secs(3);
     let unix_s = soon
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap()

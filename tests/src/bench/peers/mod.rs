@@ -1,0 +1,251 @@
+//! What others take for the same: resident memory and CPU time a sample.
+//!
+//! All run side by side, each with one sample a second over plain HTTP on loopback:
+//!
+//! - `mote`, at its defaults but for the interval;
+//! - `busybox`, a shell loop that reads the same files and posts the same names (`busybox.sh`);
+//! - `node_exporter`, at its defaults, scraped as Prometheus does it;
+//! - `collectd` with the plugins cpu, memory, df and interface, and with `write_http`, which posts
+//!   several values at a time, whenever it has four kilobytes.
+//!
+//! Both figures are of a process and its children; pages that they share count for each. The CPU
+//! time of children is counted by the kernel in hundredths of a second, once they have ended, so
+//! for the shell loop the figure is good to some hundred microseconds. Those that are not
+//! installed are left out.
+
+mod http;
+mod program;
+mod scraper;
+mod sink;
+
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::{Failure, Figure, Findings, LONG, Plan, kernel};
+use crate::agent::mote_binary;
+use program::{Program, find};
+use scraper::{Scraper, free_address};
+use sink::Sink;
+
+const INTERVAL: Duration = Duration::from_secs(1);
+/// Samples before those that count.
+const WARM: u32 = 5;
+const COUNTED: u32 = 30;
+const COUNTED_QUICK: u32 = 10;
+
+const BUSYBOX_LOOP: &str = include_str!("busybox.sh");
+
+/// One that is measured.
+#[derive(Debug)]
+struct Peer {
+    key: &'static str,
+    /// What brings it on Debian.
+    package: &'static str,
+    /// Starts it with that folder for its files; None if it is not installed.
+    start: fn(TempDir) -> Result<Option<Begun>, Failure>,
+}
+
+const PEERS: [Peer; 4] = [
+    Peer {
+        key: "mote",
+        package: "mote",
+        start: start_mote,
+    },
+    Peer {
+        key: "busybox",
+        package: "busybox",
+        start: start_busybox,
+    },
+    Peer {
+        key: "node_exporter",
+        package: "prometheus-node-exporter",
+        start: start_node_exporter,
+    },
+    Peer {
+        key: "collectd",
+        package: "collectd-core",
+        start: start_collectd,
+    },
+];
+
+/// One that runs.
+#[derive(Debug)]
+struct Begun {
+    program: Program,
+    work: Work,
+}
+
+/// How its samples come about.
+#[derive(Debug)]
+enum Work {
+    /// Each is a request of its own.
+    Posts(Sink),
+    /// They are gathered in requests.
+    Batches(Sink),
+    /// They are taken, and that is all.
+    Unsent,
+    /// Each is asked for.
+    Scrapes(Scraper),
+}
+
+pub(super) fn measure(plan: &Plan) -> Result<Findings, Failure> {
+    let counted = if plan.quick { COUNTED_QUICK } else { COUNTED };
+    let mut findings = Findings::default();
+    thread::scope(|scope| {
+        let threads = PEERS.map(|peer| {
+            let thread = scope.spawn(move || watch(&peer, counted));
+            (peer.key, thread)
+        });
+        for (key, thread) in threads {
+            match thread.join() {
+                Ok(Ok(found)) => {
+                    findings.figures.extend(found.figures);
+                    findings.notes.extend(found.notes);
+                }
+                Ok(Err(error)) => findings.failures.push(format!("peers.{key}: {error}")),
+                Err(_) => findings.failures.push(format!("peers.{key}: it panicked")),
+            }
+        }
+    });
+    Ok(findings)
+}
+
+/// Runs one for as long as it takes.
+fn watch(peer: &Peer, counted: u32) -> Result<Findings, Failure> {
+    let Peer { key, package, .. } = peer;
+    let Some(mut begun) = (peer.start)(TempDir::with_prefix("mote-peer-")?)? else {
+        let note = format!("peers.{key} is left out: it comes with Debian's {package}");
+        return Ok(Findings {
+            notes: vec![note],
+            ..Findings::default()
+        });
+    };
+    begun.pass(WARM)?;
+    let pid = begun.program.pid();
+    let before_us = kernel::cpu_us_of_family(pid)?;
+    begun.pass(counted)?;
+    let cpu_us = (kernel::cpu_us_of_family(pid)? - before_us) / f64::from(counted);
+    let rss_kib = kernel::rss_kib_of_family(pid)?;
+    let note = format!("collectd posts nothing: its write_http does not load, see `{key} -t`");
+    Ok(Findings {
+        figures: vec![
+            Figure::memory(&format!("peers.{key}.rss_kb"), rss_kib),
+            Figure::new(format!("peers.{key}.cpu_us_per_sample"), cpu_us, "us", 0),
+        ],
+        notes: matches!(begun.work, Work::Unsent)
+            .then_some(note)
+            .into_iter()
+            .collect(),
+        ..Findings::default()
+    })
+}
+
+impl Begun {
+    /// Lets so many samples pass, and then half an interval, in which nobody works.
+    fn pass(&mut self, samples: u32) -> Result<(), Failure> {
+        let time = INTERVAL * samples;
+        match &mut self.work {
+            Work::Posts(sink) => {
+                let enough = sink.posts() + u64::from(samples);
+                let came = sink.wait_for(enough, time + LONG);
+                self.program.check()?;
+                came?;
+            }
+            Work::Batches(sink) => {
+                let before = sink.posts();
+                self.program.let_run(time)?;
+                if sink.posts() == before {
+                    return Err(format!("nothing was posted in {time:?}").into());
+                }
+            }
+            Work::Unsent => self.program.let_run(time)?,
+            Work::Scrapes(scraper) => {
+                for _ in 0..samples {
+                    self.program.let_run(INTERVAL)?;
+                    scraper.scrape()?;
+                }
+            }
+        }
+        self.program.let_run(INTERVAL / 2)
+    }
+}
+
+fn start_mote(folder: TempDir) -> Result<Option<Begun>, Failure> {
+    let sink = Sink::start()?;
+    let mut command = Command::new(mote_binary()?);
+    command.args(["run", "--interval", "1s", "--api-key", "bench"]);
+    command.args(["--server-url", &sink.url()]);
+    command.arg("--base-dir").arg(folder.path());
+    let program = Program::start(command, folder)?;
+    let work = Work::Posts(sink);
+    Ok(Some(Begun { program, work }))
+}
+
+fn start_busybox(folder: TempDir) -> Result<Option<Begun>, Failure> {
+    let Some(busybox) = find(&["busybox"]) else {
+        return Ok(None);
+    };
+    let sink = Sink::start()?;
+    let mut command = Command::new(busybox);
+    command.args(["sh", "-c", BUSYBOX_LOOP, "sh", &sink.url()]);
+    let program = Program::start(command, folder)?;
+    let work = Work::Posts(sink);
+    Ok(Some(Begun { program, work }))
+}
+
+fn start_node_exporter(folder: TempDir) -> Result<Option<Begun>, Failure> {
+    let Some(exporter) = find(&["prometheus-node-exporter", "node_exporter"]) else {
+        return Ok(None);
+    };
+    let address = free_address()?;
+    let mut command = Command::new(exporter);
+    command.arg(format!("--web.listen-address={address}"));
+    let mut program = Program::start(command, folder)?;
+    let connected = Scraper::connect(address);
+    program.check()?;
+    let work = Work::Scrapes(connected?);
+    Ok(Some(Begun { program, work }))
+}
+
+fn start_collectd(folder: TempDir) -> Result<Option<Begun>, Failure> {
+    let Some(collectd) = find(&["collectd"]) else {
+        return Ok(None);
+    };
+    let sink = Sink::start()?;
+    let file = folder.path().join("collectd.conf");
+    let said = |text: String| std::fs::write(&file, text);
+    said(collectd_conf(folder.path(), Some(&sink.url())))?;
+    // The plugin needs libraries that its package only recommends.
+    let tried = Command::new(&collectd).arg("-t").arg("-C").arg(&file).output()?;
+    let work = if tried.status.success() {
+        Work::Batches(sink)
+    } else {
+        said(collectd_conf(folder.path(), None))?;
+        Work::Unsent
+    };
+    let mut command = Command::new(collectd);
+    command.arg("-f").arg("-C").arg(file);
+    let program = Program::start(command, folder)?;
+    Ok(Some(Begun { program, work }))
+}
+
+fn collectd_conf(folder: &Path, url: Option<&str>) -> String {
+    let folder = folder.display();
+    let mut conf = format!(
+        "Interval 1\nHostname \"bench\"\nFQDNLookup false\n\
+         BaseDir \"{folder}\"\nPIDFile \"{folder}/pid\"\n\
+         LoadPlugin cpu\nLoadPlugin memory\nLoadPlugin df\nLoadPlugin interface\n\
+         <Plugin df>\nMountPoint \"/\"\n</Plugin>\n"
+    );
+    if let Some(url) = url {
+        conf += &format!(
+            "LoadPlugin write_http\n<Plugin write_http>\n<Node \"sink\">\n\
+             URL \"{url}/\"\nFormat \"JSON\"\n</Node>\n</Plugin>\n"
+        );
+    }
+    conf
+}

@@ -1,0 +1,45 @@
+//! What Prometheus does to an exporter: asks for everything, over a kept connection, in gzip.
+
+use std::io::{self, BufReader, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+
+use super::super::LONG;
+use super::http;
+use crate::wait::{TimedOut, poll_until};
+
+/// A connection to an exporter.
+#[derive(Debug)]
+pub(super) struct Scraper {
+    address: SocketAddr,
+    stream: BufReader<TcpStream>,
+}
+
+impl Scraper {
+    /// Connects as soon as the exporter listens.
+    pub(super) fn connect(address: SocketAddr) -> Result<Self, TimedOut> {
+        let stream = poll_until("the exporter to listen", LONG, || {
+            let stream = TcpStream::connect(address).ok()?;
+            stream.set_read_timeout(Some(LONG)).ok()?;
+            Some(BufReader::new(stream))
+        })?;
+        Ok(Self { address, stream })
+    }
+
+    pub(super) fn scrape(&mut self) -> io::Result<()> {
+        let address = self.address;
+        let request =
+            format!("GET /metrics HTTP/1.1\r\nHost: {address}\r\nAccept-Encoding: gzip\r\n\r\n");
+        self.stream.get_mut().write_all(request.as_bytes())?;
+        match http::read_message(&mut self.stream)? {
+            Some(status) if status.contains(" 200 ") => Ok(()),
+            status => Err(io::Error::other(format!(
+                "the exporter answered {status:?}"
+            ))),
+        }
+    }
+}
+
+/// An address on loopback at which nobody listens.
+pub(super) fn free_address() -> io::Result<SocketAddr> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+}

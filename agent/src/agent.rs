@@ -55,15 +55,15 @@ pub fn run(sources: &Sources) -> Result<(), Refusal> {
     let state = State::open(&base).map_err(|error| (Exit::State, error.to_string()))?;
 
     let mut reactor = start_reactor(settings)?;
+    reactor.notifier = Notifier::from_environment();
     if let Some(begin_ms) = state.begin_ms() {
         if reactor.pause(begin_ms) == Wake::Stop {
-            state.stopped_well();
+            // Nothing ran that could have gone well: the next start waits too.
             return Ok(());
         }
         // Its schedule begins now.
         reactor.device = device(settings)?;
     }
-    reactor.notifier = Notifier::from_environment();
     let link = Arc::new(Link::new(reactor));
     let mut uplink = plan.uplink(settings, &link);
     let hostname = hostname(settings);
@@ -90,7 +90,7 @@ fn serve(
             Next::Send(cursor) => {
                 server.deliver(link, uplink, cursor);
                 status::tell(link, server);
-                // Without waiting: a stop that came meanwhile is seen, and what is due is done.
+                // Without waiting: what is due is done, and a stop in mid-request is seen.
                 link.reactor().wait(Interest::Sample, 0)
             }
             Next::Wait { until_ms } => link.reactor().wait(Interest::Sample, until_ms),
@@ -120,7 +120,7 @@ fn reload(
     link: &Arc<Link>,
     server: &mut MetricsServer,
 ) -> Option<(Settings, Uplink)> {
-    let read = config::load(sources, &process_environment).map_err(|error| error.0);
+    let read = config::load_again(sources, &process_environment).map_err(|error| error.0);
     let planned = read.and_then(|loaded| Plan::of(&loaded.settings).map(|plan| (loaded, plan)));
     let (mut loaded, plan) = match planned {
         Ok(planned) => planned,

@@ -7,6 +7,7 @@ use mote_core::wire::lunasentri::Form;
 
 use crate::agent::{Exit, Refusal, print};
 use crate::config::keys::KEYS;
+use crate::config::server_url::without_password;
 use crate::config::{ConfigError, Given, Loaded, Settings, Sources, load, process_environment};
 use crate::setup::Plan;
 use crate::sysinfo::hostname;
@@ -41,7 +42,7 @@ fn report(loaded: &Loaded) -> String {
     for key in KEYS {
         let given = loaded.given.iter().find(|given| given.key.path == key.path);
         let value = match given {
-            Some(Given { text, .. }) if !key.secret => text.clone(),
+            Some(Given { text, .. }) if !key.secret => without_password(text).into_owned(),
             _ => of_its_own(key.path, &loaded.settings).unwrap_or_else(|| key.default.to_owned()),
         };
         let origin = given.map_or_else(|| "default".to_owned(), |given| given.origin.to_string());

@@ -10,16 +10,27 @@
 //! stuck is restarted. It is due at half of the period that the manager gave; from a quarter on it
 //! rides along whenever the loop is awake anyway, so that a device is seldom woken for it alone.
 //!
-//! Never waits: what does not fit into the socket now is sent again at a later turn. Never reads.
+//! A start that is put off asks for more time while it waits: `EXTEND_TIMEOUT_USEC`.
+//!
+//! Never waits and never reads. Where a start or a reload begins or ends and the socket has no room
+//! for it, it is sent again at a later turn, so that a unit does not stay in "reloading". A status
+//! goes with the next one that is said. That it stops is said once: the end itself shows it.
 //! Children are told nothing: whoever starts one clears its environment.
 
 use std::ffi::{OsStr, OsString};
+use std::io::{Error, ErrorKind};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
 use mote_core::text;
 
+/// How often [`Notifier::pausing`] is to be called.
+pub const PAUSING_EVERY_MS: u64 = 10_000;
+/// What it asks for: enough for one message to be lost, and for the start that follows.
+const PAUSING_US: u64 = 3 * PAUSING_EVERY_MS * 1_000;
+/// A socket that had no room is tried again after this.
+const AGAIN_MS: u64 = 1_000;
 /// Longest status that is sent; a person reads it in one line.
 const STATUS_BYTES: usize = 240;
 
@@ -32,6 +43,8 @@ struct Manager {
     socket: UnixDatagram,
     address: SocketAddr,
     phase: Phase,
+    /// The last message found no room.
+    is_full: bool,
     /// The last status that got through.
     status: String,
     /// Half of the manager's period.
@@ -44,8 +57,10 @@ enum Phase {
     /// `READY=1` is still to come.
     Starting,
     Running,
-    /// `READY=1` is to end it.
-    Reloading,
+    /// A reload, and the moment that it began at while `RELOADING=1` is still to come.
+    Reloading(Option<u64>),
+    /// The same after the reload: `READY=1` is to end it.
+    Reloaded(Option<u64>),
     Stopping,
 }
 
@@ -73,6 +88,7 @@ impl Notifier {
             socket,
             address,
             phase: Phase::Starting,
+            is_full: false,
             status: String::new(),
             watchdog_every_ms: period_us.map(|us| (us / 2_000).max(1)),
             watchdog_sent_ms: 0,
@@ -86,11 +102,21 @@ impl Notifier {
 
     /// The start, or a reload, is over.
     pub fn ready(&mut self) {
-        if let Some(manager) = &mut self.0
-            && matches!(manager.phase, Phase::Starting | Phase::Reloading)
-            && manager.send(b"READY=1")
-        {
+        let Some(manager) = &mut self.0 else {
+            return;
+        };
+        if let Phase::Reloading(unsent_us) = manager.phase {
+            manager.phase = Phase::Reloaded(unsent_us);
+            manager.end_reload();
+        } else if manager.phase == Phase::Starting && manager.send(b"READY=1") {
             manager.phase = Phase::Running;
+        }
+    }
+
+    /// The start is put off, and goes on being so for [`PAUSING_EVERY_MS`] at most.
+    pub fn pausing(&mut self) {
+        if let Some(manager) = &mut self.0 {
+            manager.send(format!("EXTEND_TIMEOUT_USEC={PAUSING_US}").as_bytes());
         }
     }
 
@@ -114,10 +140,10 @@ impl Notifier {
     /// A reload begins at this moment of `CLOCK_MONOTONIC`; [`Notifier::ready`] ends it.
     pub fn reloading(&mut self, monotonic_us: u64) {
         if let Some(manager) = &mut self.0
-            && manager.phase == Phase::Running
-            && manager.send(format!("RELOADING=1\nMONOTONIC_USEC={monotonic_us}").as_bytes())
+            && matches!(manager.phase, Phase::Running | Phase::Reloaded(_))
         {
-            manager.phase = Phase::Reloading;
+            let unsent_us = (!manager.send_reloading(monotonic_us)).then_some(monotonic_us);
+            manager.phase = Phase::Reloading(unsent_us);
         }
     }
 
@@ -142,22 +168,58 @@ impl Notifier {
         let Some(manager) = &mut self.0 else {
             return u64::MAX;
         };
-        let Some(every_ms) = manager.watchdog_every_ms else {
-            return u64::MAX;
+        manager.end_reload();
+        let again_ms = match manager.phase {
+            // Who is not there at all is looked for when the loop is awake anyway.
+            Phase::Starting if !alive => u64::MAX,
+            Phase::Starting | Phase::Reloaded(_) if manager.is_full => {
+                now_ms.saturating_add(AGAIN_MS)
+            }
+            _ => u64::MAX,
         };
-        let is_due = now_ms >= manager.watchdog_sent_ms.saturating_add(every_ms / 2);
-        if alive && is_due && manager.send(b"WATCHDOG=1") {
-            manager.watchdog_sent_ms = now_ms;
-        }
-        let due_ms = manager.watchdog_sent_ms.saturating_add(every_ms);
-        // What could not be sent is tried again soon, but not in a loop that never sleeps.
-        due_ms.max(now_ms.saturating_add(every_ms.div_ceil(4)))
+        again_ms.min(manager.watchdog(now_ms, alive))
     }
 }
 
 impl Manager {
-    fn send(&self, message: &[u8]) -> bool {
-        self.socket.send_to_addr(message, &self.address).is_ok()
+    /// Tells what of a reload that is over is still to be told.
+    fn end_reload(&mut self) {
+        let Phase::Reloaded(unsent_us) = self.phase else {
+            return;
+        };
+        if unsent_us.is_some_and(|us| !self.send_reloading(us)) {
+            return;
+        }
+        self.phase = if self.send(b"READY=1") {
+            Phase::Running
+        } else {
+            Phase::Reloaded(None)
+        };
+    }
+
+    fn send_reloading(&mut self, monotonic_us: u64) -> bool {
+        self.send(format!("RELOADING=1\nMONOTONIC_USEC={monotonic_us}").as_bytes())
+    }
+
+    /// Says that the loop goes on, when that is due; returns when it is due next.
+    fn watchdog(&mut self, now_ms: u64, alive: bool) -> u64 {
+        let Some(every_ms) = self.watchdog_every_ms else {
+            return u64::MAX;
+        };
+        let is_due = now_ms >= self.watchdog_sent_ms.saturating_add(every_ms / 2);
+        if alive && is_due && self.send(b"WATCHDOG=1") {
+            self.watchdog_sent_ms = now_ms;
+        }
+        let due_ms = self.watchdog_sent_ms.saturating_add(every_ms);
+        // What could not be sent is tried again soon, but not in a loop that never sleeps.
+        due_ms.max(now_ms.saturating_add(every_ms.div_ceil(4)))
+    }
+
+    fn send(&mut self, message: &[u8]) -> bool {
+        let sent = self.socket.send_to_addr(message, &self.address);
+        let is_full = |error: &Error| error.kind() == ErrorKind::WouldBlock;
+        self.is_full = sent.as_ref().is_err_and(is_full);
+        sent.is_ok()
     }
 }
 
@@ -170,118 +232,4 @@ fn address(name: &OsStr) -> Option<SocketAddr> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A manager's socket in the abstract namespace, and an agent that speaks to it.
-    fn pair(name: &str, watchdog_us: Option<&str>, watchdog_pid: &str) -> (UnixDatagram, Notifier) {
-        let name = format!("mote-notify-{}-{name}", std::process::id());
-        let address = SocketAddr::from_abstract_name(&name).unwrap();
-        let manager = UnixDatagram::bind_addr(&address).unwrap();
-        manager.set_nonblocking(true).unwrap();
-        let environment = |asked: &str| match asked {
-            "NOTIFY_SOCKET" => Some(format!("@{name}").into()),
-            "WATCHDOG_USEC" => watchdog_us.map(Into::into),
-            "WATCHDOG_PID" => Some(watchdog_pid.into()),
-            _ => None,
-        };
-        (manager, Notifier::new(environment, 7))
-    }
-
-    fn heard(manager: &UnixDatagram) -> Vec<String> {
-        let mut buffer = [0; 1024];
-        let next = || Some(manager.recv(&mut buffer).ok()?).map(|n| buffer[..n].to_vec());
-        let all = std::iter::from_fn(next);
-        all.map(|bytes| String::from_utf8(bytes).unwrap()).collect()
-    }
-
-    #[test]
-    fn ready_is_said_once_and_not_before_a_sample() {
-        let (manager, mut notifier) = pair("ready", None, "7");
-        assert_eq!(notifier.turn(0, false), u64::MAX);
-        assert!(heard(&manager).is_empty());
-        notifier.turn(200, true);
-        notifier.turn(300, true);
-        notifier.ready();
-        assert_eq!(heard(&manager), ["READY=1"]);
-    }
-
-    #[test]
-    fn a_reload_is_ended_by_ready_alone() {
-        let (manager, mut notifier) = pair("reload", None, "7");
-        notifier.turn(0, true);
-        notifier.reloading(12_345);
-        notifier.turn(1, true);
-        notifier.ready();
-        let expected = ["READY=1", "RELOADING=1\nMONOTONIC_USEC=12345", "READY=1"];
-        assert_eq!(heard(&manager), expected);
-    }
-
-    #[test]
-    fn a_status_is_sent_when_it_changes_in_one_line() {
-        let (manager, mut notifier) = pair("status", None, "7");
-        notifier.status("holding");
-        notifier.status("holding");
-        notifier.status("a\nMAINPID=1");
-        notifier.status(&"x".repeat(1000));
-        let heard = heard(&manager);
-        assert_eq!(heard[..2], ["STATUS=holding", "STATUS=a MAINPID=1"]);
-        assert_eq!(heard[2].len(), "STATUS=".len() + STATUS_BYTES);
-        assert_eq!(heard.len(), 3);
-    }
-
-    #[test]
-    fn the_watchdog_hears_of_samples_on_time_only() {
-        let (manager, mut notifier) = pair("watchdog", Some("2000000"), "7");
-        assert_eq!(notifier.turn(10_000, true), 11_000);
-        assert_eq!(notifier.turn(10_499, true), 11_000);
-        assert_eq!(heard(&manager), ["READY=1", "WATCHDOG=1"]);
-        // Awake anyway, past a quarter of the period: it rides along.
-        assert_eq!(notifier.turn(10_500, true), 11_500);
-        assert_eq!(heard(&manager), ["WATCHDOG=1"]);
-        // Due, but no sample: silent, and the next look is not at once.
-        assert_eq!(notifier.turn(12_000, false), 12_250);
-        assert!(heard(&manager).is_empty());
-        notifier.turn(12_250, true);
-        assert_eq!(heard(&manager), ["WATCHDOG=1"]);
-    }
-
-    #[test]
-    fn a_watchdog_of_another_process_is_left_alone() {
-        let (manager, mut notifier) = pair("other", Some("2000000"), "8");
-        assert_eq!(notifier.turn(10_000, true), u64::MAX);
-        assert_eq!(heard(&manager), ["READY=1"]);
-    }
-
-    #[test]
-    fn a_manager_that_went_away_is_no_failure_and_is_told_when_it_is_back() {
-        let path = std::env::temp_dir().join(format!("mote-notify-{}", std::process::id()));
-        let environment = |name: &str| (name == "NOTIFY_SOCKET").then(|| path.clone().into());
-        let mut notifier = Notifier::new(environment, 7);
-        assert!(notifier.is_heard());
-        notifier.turn(0, true);
-        notifier.status("delivering");
-        let manager = UnixDatagram::bind(&path).unwrap();
-        manager.set_nonblocking(true).unwrap();
-        notifier.turn(1, true);
-        notifier.status("delivering");
-        notifier.stopping();
-        notifier.stopping();
-        let expected = ["READY=1", "STATUS=delivering", "STOPPING=1"];
-        assert_eq!(heard(&manager), expected);
-        std::fs::remove_file(path).unwrap();
-    }
-
-    #[test]
-    fn without_a_socket_that_can_be_meant_nothing_is_said() {
-        for name in [None, Some(""), Some("vsock:2:9999"), Some("relative")] {
-            let environment = |asked: &str| match asked {
-                "NOTIFY_SOCKET" => name.map(OsString::from),
-                _ => Some("1000000".into()),
-            };
-            let mut notifier = Notifier::new(environment, 7);
-            assert!(!notifier.is_heard(), "{name:?}");
-            assert_eq!(notifier.turn(0, true), u64::MAX);
-        }
-    }
-}
+mod tests;

@@ -22,7 +22,7 @@ use signal_hook::iterator::exfiltrator::SignalOnly;
 use crate::clock;
 use crate::device::Device;
 use crate::log;
-use crate::notify::Notifier;
+use crate::notify::{Notifier, PAUSING_EVERY_MS};
 use crate::uplink::dns::Stub;
 
 /// What a caller of [`Reactor::wait`] waits for, besides what is always looked at.
@@ -125,14 +125,17 @@ impl Reactor {
         }
     }
 
-    /// Waits until `until_ms` and does nothing meanwhile but hear signals.
+    /// Waits until `until_ms` and does nothing meanwhile but hear signals, and keep the service
+    /// manager from taking the wait for a start that hangs.
     pub fn pause(&mut self, until_ms: u64) -> Wake {
         while !self.stop {
             let now_ms = clock::boot_ms();
             if now_ms >= until_ms {
                 return Wake::TimedOut;
             }
-            if self.sleep(Interest::Sample, until_ms - now_ms).signals {
+            self.notifier.pausing();
+            let for_ms = (until_ms - now_ms).min(PAUSING_EVERY_MS);
+            if self.sleep(Interest::Sample, for_ms).signals {
                 self.take_signals();
             }
         }

@@ -76,7 +76,14 @@ impl Sampler {
         self.disk = disk_path(settings);
         self.disk_said = false;
         if self.network.named != settings.interfaces {
+            // The totals go on from where they are.
+            let reported = self.network.totals.reported;
             *self.network = Network::new(settings);
+            self.network.totals = RunTotals {
+                reported,
+                of_chosen: settings.interfaces.is_empty(),
+                ..RunTotals::default()
+            };
         }
     }
 
@@ -294,6 +301,37 @@ struct Network {
     /// All but loopback: what counts where nothing is physical, as in a container.
     others: NetTotals<INTERFACES>,
     any_chosen: bool,
+    totals: RunTotals,
+}
+
+/// The sums that are reported: they only grow, whichever interfaces they are made of.
+#[derive(Debug, Default)]
+struct RunTotals {
+    reported: Option<NetBytes>,
+    last: NetBytes,
+    of_chosen: bool,
+}
+
+impl RunTotals {
+    /// Takes the sums of a reading. When they are of other interfaces than before, what those had
+    /// counted already does not count again.
+    fn update(&mut self, now: NetBytes, of_chosen: bool) -> NetBytes {
+        let reported = match self.reported {
+            None => now,
+            Some(reported) if self.of_chosen != of_chosen => reported,
+            Some(reported) => NetBytes {
+                sent: reported
+                    .sent
+                    .saturating_add(now.sent.saturating_sub(self.last.sent)),
+                recv: reported
+                    .recv
+                    .saturating_add(now.recv.saturating_sub(self.last.recv)),
+            },
+        };
+        self.reported = Some(reported);
+        (self.last, self.of_chosen) = (now, of_chosen);
+        reported
+    }
 }
 
 #[derive(Debug)]
@@ -318,6 +356,7 @@ impl Network {
             chosen: NetTotals::new(),
             others: NetTotals::new(),
             any_chosen: false,
+            totals: RunTotals::default(),
         }
     }
 
@@ -350,11 +389,9 @@ impl Network {
         // An interface that is made anew under its old name may be of another kind.
         self.kinds.retain(|kind| kind.seen);
         let (chosen, others) = (self.chosen.finish(), self.others.finish());
-        if self.any_chosen || !self.named.is_empty() {
-            chosen
-        } else {
-            others
-        }
+        let of_chosen = self.any_chosen || !self.named.is_empty();
+        self.totals
+            .update(if of_chosen { chosen } else { others }, of_chosen)
     }
 
     /// Whether hardware is behind it: sysfs then has a `device` in its folder.
@@ -384,5 +421,24 @@ impl Network {
             seen: true,
         });
         physical
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn bytes(sent: u64, recv: u64) -> NetBytes {
+        NetBytes { sent, recv }
+    }
+
+    #[test]
+    fn totals_only_grow_whichever_interfaces_they_are_of() {
+        let mut totals = RunTotals::default();
+        assert_eq!(totals.update(bytes(5_000, 100), false), bytes(5_000, 100));
+        assert_eq!(totals.update(bytes(5_010, 120), false), bytes(5_010, 120));
+        // The first physical interface appears, with little on its counters.
+        assert_eq!(totals.update(bytes(12, 7), true), bytes(5_010, 120));
+        assert_eq!(totals.update(bytes(20, 10), true), bytes(5_018, 123));
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ureq::http::Uri;
 
 use crate::config::server_url::metrics_uri;
+use crate::config::settings::LogOutput;
 use crate::config::{Secret, Settings};
 use crate::uplink::link::Link;
 use crate::uplink::tls::TlsSettings;
@@ -55,6 +56,9 @@ impl Plan {
                     .into(),
             );
         }
+        if settings.log_output == LogOutput::None && settings.log_file.is_none() {
+            keep("logging.output: file needs logging.file: there would be no log at all".into());
+        }
         let tls = TlsSettings::new(settings)
             .map_err(|words| keep(words.into()))
             .ok();
@@ -69,8 +73,9 @@ impl Plan {
         let times = UplinkSettings {
             connect_timeout_ms: settings.connect_timeout_ms,
             timeout_ms: settings.timeout_ms,
-            // Longer than any interval between requests: shaking hands is the dear part.
-            keep_ms: settings.interval_ms * 2 + 60_000,
+            // Longer than the interval: shaking hands is the dear part. Not much longer than a
+            // router's table of connections remembers one that is silent.
+            keep_ms: (settings.interval_ms * 2 + 60_000).min(240_000),
         };
         Uplink::new(Arc::clone(link), self.tls.clone(), times)
     }

@@ -53,10 +53,13 @@ impl fmt::Display for StateError {
 
 impl std::error::Error for StateError {}
 
+/// Hex digits of an identity.
+const IDENTITY_DIGITS: usize = 16;
+
 /// This start of the agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Start {
-    /// Drawn when the folder was new.
+    /// 64 random bits, drawn when the folder was new.
     pub identity: String,
     /// Counted from 1.
     pub number: u64,
@@ -211,7 +214,17 @@ fn check(base: &Path) -> Result<(), Result<String, StateError>> {
 }
 
 fn make(folder: &Path) -> std::io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)
+    // A parent that has to be made is not ours alone: others look for their folders in it.
+    if let Some(parent) = folder.parent() {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(parent)?;
+    }
+    match DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        made => made,
+    }
 }
 
 fn lock(folder: &Path) -> Result<Flock<File>, Errno> {
@@ -246,7 +259,7 @@ fn read(path: &Path) -> Option<(Start, Option<Pace>)> {
 
 fn parse(text: &str) -> Option<(Start, Option<Pace>)> {
     let (identity, rest) = text.strip_suffix('\n')?.split_once(' ')?;
-    let is_identity = identity.len() == 8
+    let is_identity = identity.len() == IDENTITY_DIGITS
         && identity
             .bytes()
             .all(|byte| b"0123456789abcdef".contains(&byte));
@@ -280,12 +293,12 @@ fn write(folder: &Path, start: &Start, pace: Option<&Pace>) -> std::io::Result<(
 }
 
 fn draw_identity() -> String {
-    let mut random = [0; 4];
+    let mut random = [0; 8];
     // Without a random source there is no TLS either; the number of the process then has to do.
     if SystemRandom::new().fill(&mut random).is_err() {
-        random = std::process::id().to_be_bytes();
+        random = u64::from(std::process::id()).to_be_bytes();
     }
-    format!("{:08x}", u32::from_be_bytes(random))
+    format!("{:016x}", u64::from_be_bytes(random))
 }
 
 #[cfg(test)]
@@ -353,10 +366,10 @@ mod tests {
             "",
             "x",
             "0123456 1\n",
-            "01234567 0\n",
-            "01234567 9",
-            "01234567 9 boot\n",
-            "01234567 9 boot 1 2 3\n",
+            "0123456789abcdef 0\n",
+            "0123456789abcdef 9",
+            "0123456789abcdef 9 boot\n",
+            "0123456789abcdef 9 boot 1 2 3\n",
             "\u{fffd}",
         ] {
             std::fs::write(&path, text).unwrap();

@@ -5,11 +5,18 @@ use std::path::Path;
 
 use mote_core::proc::meminfo::MemInfo;
 use mote_core::proc::stat;
+use mote_core::text;
 use mote_core::wire::lunasentri::SystemInfo;
 use nix::sys::statvfs::statvfs;
 
 use crate::config::Settings;
 
+/// Longest text of the inventory, in bytes.
+const TEXT_BYTES: usize = 100;
+/// Longest name of a device: that of a host (RFC 1035, section 2.3.4).
+const HOSTNAME_BYTES: usize = 253;
+/// Nothing that runs this program started before 2025; a clock that says so is not set yet.
+const EARLIEST_BOOT_S: u64 = 1_735_689_600;
 /// /proc/stat of a machine with thousands of interrupts and CPUs stays well below.
 const FILE_BYTES: u64 = 512 * 1024;
 
@@ -43,7 +50,9 @@ impl Inventory {
             disk_total_gb: disk
                 .ok()
                 .map(|disk| disk.blocks().saturating_mul(disk.fragment_size()) >> 30),
-            last_boot_ms: stat::boot_time_s(&stat).map(|seconds| seconds.saturating_mul(1000)),
+            last_boot_ms: stat::boot_time_s(&stat)
+                .filter(|seconds| *seconds >= EARLIEST_BOOT_S)
+                .map(|seconds| seconds.saturating_mul(1000)),
         }
     }
 
@@ -66,7 +75,7 @@ impl Inventory {
 /// the kernel.
 pub fn hostname(settings: &Settings) -> String {
     if let Some(name) = &settings.hostname {
-        return name.clone();
+        return text::cut(name, HOSTNAME_BYTES).to_owned();
     }
     let from_host = settings.etc.is_some() || settings.rootfs != Path::new("/");
     let candidates = [
@@ -77,7 +86,8 @@ pub fn hostname(settings: &Settings) -> String {
         .into_iter()
         .flatten()
         .find(|name| !name.is_empty());
-    name.unwrap_or_else(|| "localhost".into())
+    let name = name.unwrap_or_else(|| "localhost".into());
+    text::cut(&name, HOSTNAME_BYTES).to_owned()
 }
 
 /// `ID` and `VERSION_ID` of os-release(5).
@@ -88,10 +98,7 @@ fn os_release(etc: &Path) -> (String, String) {
         let found = text
             .lines()
             .find_map(|line| line.trim().strip_prefix(name)?.strip_prefix('='));
-        found
-            .unwrap_or_default()
-            .trim_matches(['"', '\''])
-            .to_owned()
+        short(found.unwrap_or_default().trim_matches(['"', '\'']))
     };
     let id = value("ID");
     // os-release(5): without an ID it is "linux".
@@ -102,7 +109,11 @@ fn os_release(etc: &Path) -> (String, String) {
 }
 
 fn line(path: &Path) -> String {
-    String::from_utf8_lossy(&read(path)).trim().to_owned()
+    short(String::from_utf8_lossy(&read(path)).trim())
+}
+
+fn short(words: &str) -> String {
+    text::cut(words, TEXT_BYTES).to_owned()
 }
 
 fn read(path: &Path) -> Vec<u8> {

@@ -35,6 +35,14 @@ impl Backoff {
         }
     }
 
+    /// The same failures under other limits.
+    #[must_use]
+    pub const fn with(&self, first_ms: u64, cap_ms: u64, jitter_permille: u16) -> Self {
+        let mut other = Self::new(first_ms, cap_ms, jitter_permille);
+        other.failures = self.failures;
+        other
+    }
+
     /// Counts a failure and gives the delay before the next attempt.
     pub fn fail(&mut self, rng: &mut Rng) -> u64 {
         let doublings = self.failures;

@@ -13,6 +13,8 @@
 //!   the caller is told that samples are being held.
 //! - A refused sample (400, 413, 422) is dropped, but five in a row look like a broken server
 //!   rather than a broken sample: then it holds.
+//! - A held sample that is answered with trouble while fresh ones are delivered is the trouble
+//!   itself: it changes nothing for the others, and is dropped after three tries.
 //! - A refused key or an address that is not the server (401, 404, a redirect) says nothing about
 //!   the samples: they are held, and the server is asked at the slowest pace.
 
@@ -21,6 +23,9 @@ use crate::outbox::{Cursor, Outbox};
 use crate::rng::Rng;
 use crate::sample::Packed;
 use crate::wire::lunasentri::Verdict;
+
+/// How often a held sample is tried before it, and not the server, is taken to be the trouble.
+const BACKLOG_TRIES: u32 = 3;
 
 /// Refused samples in a row after which the server, not the sample, is taken to be broken.
 const REFUSED_LIMIT: u32 = 5;
@@ -88,6 +93,8 @@ pub enum Settled {
     Delivered {
         /// It is the first after this many failures.
         after_failures: u32,
+        /// The last attempt before it was not delivered, whatever the reason.
+        back: bool,
         /// Older samples that were dropped because the server would file them at the wrong time.
         dropped: u32,
     },
@@ -95,6 +102,13 @@ pub enum Settled {
     Refused {
         /// Too many in a row: held for this long.
         hold_ms: Option<u64>,
+    },
+    /// A held sample was not taken, while fresh ones are.
+    Troubled {
+        /// Tries of this sample so far.
+        tries: u32,
+        /// It was the last: the sample is dropped.
+        dropped: bool,
     },
     /// To be tried again.
     Retry {
@@ -150,6 +164,8 @@ pub struct Delivery {
     /// Number of the newest sample that is done with; what came later is fresh.
     settled_number: u32,
     refused_in_a_row: u32,
+    /// The held sample that was answered with trouble last, and how often.
+    troubled: (u32, u32),
 }
 
 impl Delivery {
@@ -168,6 +184,7 @@ impl Delivery {
             backlog_not_before_ms: 0,
             settled_number: 0,
             refused_in_a_row: 0,
+            troubled: (0, 0),
         }
     }
 
@@ -219,6 +236,9 @@ impl Delivery {
         if verdict != Verdict::Refused {
             self.refused_in_a_row = 0;
         }
+        if let Some(settled) = self.troubled(outbox, cursor, fresh, outcome, now_ms) {
+            return settled;
+        }
         match verdict {
             Verdict::Delivered => self.delivered(outbox, cursor, fresh, documented, now_ms),
             Verdict::Refused => self.refused(outbox, cursor, fresh, now_ms),
@@ -257,6 +277,16 @@ impl Delivery {
         }
     }
 
+    /// Goes on with another policy; what is known of the server stays.
+    pub fn change_policy(&mut self, policy: Policy) {
+        self.backoff = self.backoff.with(
+            policy.retry_first_ms,
+            policy.retry_cap_ms,
+            policy.jitter_permille,
+        );
+        self.policy = policy;
+    }
+
     /// Asks again at once: the key was changed, or an address appeared.
     pub fn retry_now(&mut self) {
         self.not_before_ms = 0;
@@ -293,6 +323,7 @@ impl Delivery {
         S: AsRef<[Packed]> + AsMut<[Packed]>,
     {
         let after_failures = self.backoff.failures();
+        let back = !matches!(self.standing, Standing::Unknown | Standing::Delivering);
         self.standing = Standing::Delivering;
         self.backoff.reset();
         self.not_before_ms = 0;
@@ -309,11 +340,12 @@ impl Delivery {
                 dropped = outbox.drop_older_than(number);
             }
         }
-        if !fresh || after_failures > 0 {
+        if !fresh || back {
             self.backlog_not_before_ms = now_ms + self.policy.backfill_every_ms;
         }
         Settled::Delivered {
             after_failures,
+            back,
             dropped,
         }
     }
@@ -340,6 +372,46 @@ impl Delivery {
             in_ms
         });
         Settled::Refused { hold_ms }
+    }
+
+    /// Whether the trouble is one held sample's own, and what follows: it alone is answered with
+    /// a failure, while the server takes fresh ones.
+    fn troubled<S>(
+        &mut self,
+        outbox: &mut Outbox<S>,
+        cursor: Cursor,
+        fresh: bool,
+        outcome: Outcome,
+        now_ms: u64,
+    ) -> Option<Settled>
+    where
+        S: AsRef<[Packed]> + AsMut<[Packed]>,
+    {
+        let Outcome::Answer { status, .. } = outcome else {
+            return None;
+        };
+        // These are about the server or the key, whatever was sent.
+        let is_general = matches!(status, 401 | 403 | 408 | 429 | 503);
+        let is_trouble = match Verdict::of_status(status) {
+            Verdict::Hold | Verdict::NotThere => !is_general,
+            Verdict::Delivered | Verdict::Refused | Verdict::KeyRefused => false,
+        };
+        if fresh || !is_trouble || self.standing != Standing::Delivering {
+            return None;
+        }
+        let number = outbox.get(cursor)?.number;
+        let tries = if self.troubled.0 == number {
+            self.troubled.1 + 1
+        } else {
+            1
+        };
+        self.troubled = (number, tries);
+        self.backlog_not_before_ms = now_ms + self.policy.backfill_every_ms;
+        let dropped = tries >= BACKLOG_TRIES;
+        if dropped {
+            outbox.remove(cursor);
+        }
+        Some(Settled::Troubled { tries, dropped })
     }
 
     fn hold_long(&mut self, now_ms: u64) -> u64 {

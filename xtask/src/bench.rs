@@ -3,7 +3,12 @@
 //! Usage: cargo xtask bench [ARGUMENTS]
 //!
 //! Builds the release binary and runs the measuring program of `tests/` on it. ARGUMENTS go to
-//! that program as they are; `cargo xtask bench -- --help` shows its own help.
+//! that program as they are; `cargo xtask bench -- --help` shows its own help. With --readme
+//! nothing is built for a device: it writes what was measured last into README.md.
+//!
+//! The sizes of other targets and of the small binaries are those of the last `cargo xtask dist`,
+//! with and without --small. Other agents are measured beside where they are installed: on Debian
+//! prometheus-node-exporter, and collectd-core with libyajl2.
 
 use crate::build;
 use crate::cross::Cross;
@@ -12,11 +17,8 @@ use crate::prerequisites::{Needs, TEST_TOOLS};
 use crate::shell;
 
 pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
-    let cross = Cross::native()?;
-    Needs::of_builds(std::slice::from_ref(&cross))
-        .tools(TEST_TOOLS.iter().copied())
-        .ensure()?;
-    let mote = build::release(&cross)?;
+    // A first `--` only keeps the arguments behind it from this program.
+    let args = args.strip_prefix(&["--".to_owned()]).unwrap_or(args);
     let mut command = shell::cargo(&[
         "run",
         "--release",
@@ -26,7 +28,35 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
         "bench",
         "--",
     ]);
-    // A first `--` only keeps the arguments behind it from this program.
-    let args = args.strip_prefix(&["--".to_owned()]).unwrap_or(args);
-    shell::run(command.args(args).env("MOTE_BIN", mote))
+    command.args(args);
+    if !measures(args) {
+        return shell::run(&mut command);
+    }
+    let cross = Cross::native()?;
+    Needs::of_builds(std::slice::from_ref(&cross))
+        .tools(TEST_TOOLS.iter().copied())
+        .ensure()?;
+    let mote = build::release(&cross)?;
+    shell::run(command.env("MOTE_BIN", mote))
+}
+
+/// Whether there is something to build and to look at.
+fn measures(args: &[String]) -> bool {
+    let idle = ["--readme", "--help", "-h"];
+    !args.iter().any(|arg| idle.contains(&arg.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_measures_needs_a_binary() {
+        let measures =
+            |args: &[&str]| measures(&args.iter().map(ToString::to_string).collect::<Vec<_>>());
+        assert!(measures(&[]));
+        assert!(measures(&["--quick", "idle"]));
+        assert!(!measures(&["--readme"]));
+        assert!(!measures(&["--help"]));
+    }
 }

@@ -1,8 +1,8 @@
 //! The configuration file and the file that holds a key.
 
-use std::fs::{File, Metadata};
-use std::io::Read;
-use std::os::unix::fs::MetadataExt;
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use super::{Given, Origin, Secret, Warning, keys, yaml};
@@ -15,12 +15,42 @@ const OTHER_SECTIONS: &[&str] = &[
     "agent", "api", "health", "metrics", "plugins", "security", "sensor",
 ];
 
+/// When a file is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Opening {
+    /// A pipe is as good as a file: whoever starts the program waits for it.
+    AtStart,
+    /// Nothing may wait: a pipe without a writer would stop the loop.
+    Running,
+}
+
+fn open(path: &Path, opening: Opening) -> io::Result<File> {
+    if opening == Opening::AtStart {
+        return File::open(path);
+    }
+    let flags = nix::fcntl::OFlag::O_NONBLOCK.bits();
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags)
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other(
+            "not a regular file, it can be read at the start only",
+        ));
+    }
+    Ok(file)
+}
+
 /// Reads the values in a configuration file.
-pub(super) fn read(path: &Path, warnings: &mut Vec<Warning>) -> Result<Vec<Given>, String> {
+pub(super) fn read(
+    path: &Path,
+    opening: Opening,
+    warnings: &mut Vec<Warning>,
+) -> Result<Vec<Given>, String> {
     let place = path.display();
     let unreadable =
-        |error: std::io::Error| format!("{place}: {error}: give the right path with --config");
-    let handle = File::open(path).map_err(unreadable)?;
+        |error: io::Error| format!("{place}: {error}: give the right path with --config");
+    let handle = open(path, opening).map_err(unreadable)?;
     let is_exposed = is_exposed(&handle.metadata().map_err(unreadable)?);
     let mut text = Vec::new();
     handle
@@ -92,12 +122,25 @@ fn unknown(path: &Path, entry: &yaml::Entry) -> String {
 }
 
 /// Reads a key from the file that holds it and nothing else.
-pub(super) fn read_key(path: &Path) -> Result<Secret, String> {
+pub(super) fn read_key(
+    path: &Path,
+    opening: Opening,
+    warnings: &mut Vec<Warning>,
+) -> Result<Secret, String> {
     let place = path.display();
     let mut text = String::new();
-    File::open(path)
-        .and_then(|file| file.take(KEY_FILE_BYTES).read_to_string(&mut text))
-        .map_err(|error| format!("api_key_file {place}: {error}"))?;
+    let unreadable = |error: io::Error| format!("api_key_file {place}: {error}");
+    let file = open(path, opening).map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
+    // A pipe belongs to who made it, and is gone when it was read.
+    if metadata.is_file() && is_exposed(&metadata) {
+        warnings.push(Warning::strict(format!(
+            "api_key_file {place}: others can read this file: chmod 600 {place}"
+        )));
+    }
+    file.take(KEY_FILE_BYTES)
+        .read_to_string(&mut text)
+        .map_err(unreadable)?;
     let key = text.trim();
     if key.is_empty() {
         return Err(format!(

@@ -17,6 +17,8 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 
+use file::Opening;
+
 pub use environment::variables;
 pub use persona::Persona;
 pub use settings::{KeyOrigin, Secret, Settings};
@@ -131,8 +133,21 @@ pub fn process_environment(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }
 
+/// Reads all sources again while the agent runs: what could make it wait is refused.
+pub fn load_again(sources: &Sources, environment: Environment<'_>) -> Result<Loaded, ConfigError> {
+    load_as(sources, environment, Opening::Running)
+}
+
 /// Reads all sources.
 pub fn load(sources: &Sources, environment: Environment<'_>) -> Result<Loaded, ConfigError> {
+    load_as(sources, environment, Opening::AtStart)
+}
+
+fn load_as(
+    sources: &Sources,
+    environment: Environment<'_>,
+    opening: Opening,
+) -> Result<Loaded, ConfigError> {
     let mut warnings: Vec<Warning> = sources
         .handed_warnings
         .iter()
@@ -149,7 +164,7 @@ pub fn load(sources: &Sources, environment: Environment<'_>) -> Result<Loaded, C
             .find(|path| path.exists()),
     };
     let from_file = match &path {
-        Some(path) => file::read(path, &mut warnings).unwrap_or_else(|words| {
+        Some(path) => file::read(path, opening, &mut warnings).unwrap_or_else(|words| {
             errors.push(words);
             Vec::new()
         }),
@@ -192,7 +207,7 @@ pub fn load(sources: &Sources, environment: Environment<'_>) -> Result<Loaded, C
         }
         given.push(found);
     }
-    if let Err(words) = find_api_key(&mut settings, &given, environment) {
+    if let Err(words) = find_api_key(&mut settings, &given, environment, opening, &mut warnings) {
         errors.push(words);
     }
     sources.persona.fill_in(&mut settings);
@@ -229,6 +244,8 @@ fn find_api_key(
     settings: &mut Settings,
     given: &[Given],
     environment: Environment<'_>,
+    opening: Opening,
+    warnings: &mut Vec<Warning>,
 ) -> Result<(), String> {
     if settings.api_key.is_some() {
         let origin = given
@@ -247,7 +264,7 @@ fn find_api_key(
         Some(folder.join("mote.api_key")).filter(|path| path.exists())
     };
     if let Some(path) = named.or_else(credential) {
-        settings.api_key = Some(file::read_key(&path)?);
+        settings.api_key = Some(file::read_key(&path, opening, warnings)?);
         settings.api_key_origin = KeyOrigin::KeyFile(path);
     }
     Ok(())
@@ -257,15 +274,17 @@ fn find_api_key(
 pub fn read_api_key_again(origin: &KeyOrigin) -> Option<Result<Secret, String>> {
     match origin {
         KeyOrigin::Fixed => None,
-        KeyOrigin::KeyFile(path) => Some(file::read_key(path)),
-        KeyOrigin::ConfigFile(path) => Some(file::read(path, &mut Vec::new()).and_then(|given| {
-            let found = given.into_iter().find(|given| given.key.path == "api_key");
-            let text = found
-                .map(|given| given.text)
-                .filter(|text| !text.is_empty());
-            text.map(Secret::new)
-                .ok_or_else(|| format!("{}: api_key is not in it any more", path.display()))
-        })),
+        KeyOrigin::KeyFile(path) => Some(file::read_key(path, Opening::Running, &mut Vec::new())),
+        KeyOrigin::ConfigFile(path) => Some(
+            file::read(path, Opening::Running, &mut Vec::new()).and_then(|given| {
+                let found = given.into_iter().find(|given| given.key.path == "api_key");
+                let text = found
+                    .map(|given| given.text)
+                    .filter(|text| !text.is_empty());
+                text.map(Secret::new)
+                    .ok_or_else(|| format!("{}: api_key is not in it any more", path.display()))
+            }),
+        ),
     }
 }
 

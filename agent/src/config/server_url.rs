@@ -1,5 +1,6 @@
 //! The server's URL, checked once so that every request can rely on it.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use ureq::http::Uri;
@@ -9,9 +10,10 @@ use ureq::http::Uri;
 /// It must be `https:`; `http:` carries the key in the clear and is for this device's own
 /// loopback, or for those who say `allow_http`.
 pub fn metrics_uri(server_url: &str, allow_http: bool) -> Result<Uri, String> {
+    let shown = without_password(server_url);
     let wrong = |words: &str| {
         Err(format!(
-            "server_url {server_url:?} {words}: write it like https://hub.example.com"
+            "server_url {shown:?} {words}: write it like https://hub.example.com"
         ))
     };
     let Ok(uri) = server_url.parse::<Uri>() else {
@@ -39,7 +41,7 @@ pub fn metrics_uri(server_url: &str, allow_http: bool) -> Result<Uri, String> {
         "http" if allow_http || is_loopback(host) => {}
         "http" => {
             return Err(format!(
-                "server_url {server_url:?} would send the key in the clear: write https://, or \
+                "server_url {shown:?} would send the key in the clear: write https://, or \
                  set allow_http: true if that is what you want"
             ));
         }
@@ -50,6 +52,15 @@ pub fn metrics_uri(server_url: &str, allow_http: bool) -> Result<Uri, String> {
         Ok(uri) => Ok(uri),
         Err(_) => wrong("is not a URL"),
     }
+}
+
+/// The URL without what may be a secret in it: all between the slashes and the last @.
+pub fn without_password(url: &str) -> Cow<'_, str> {
+    let Some(at) = url.rfind('@') else {
+        return Cow::Borrowed(url);
+    };
+    let begin = url.find("//").map_or(0, |slashes| slashes + 2).min(at);
+    Cow::Owned(format!("{}(hidden){}", &url[..begin], &url[at..]))
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -114,5 +125,11 @@ mod tests {
         }
         let words = metrics_uri("https://user:s3cret@hub", false).unwrap_err();
         assert!(!words.contains("s3cret"), "{words}");
+        let words = metrics_uri("https://user:s3 cret@hub", false).unwrap_err();
+        assert!(
+            !words.contains("s3") && words.contains("(hidden)@hub"),
+            "{words}"
+        );
+        assert_eq!(without_password("https://hub/a"), "https://hub/a");
     }
 }

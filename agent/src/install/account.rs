@@ -52,6 +52,26 @@ pub(super) fn ensure(place: &Place) -> Result<u32, Refusal> {
     Ok(number)
 }
 
+/// Who the service will be, as far as the lists know before it is made: user and groups.
+pub(super) fn identity(place: &Place) -> Result<(Option<u32>, Vec<u32>), Refusal> {
+    Ok(identity_in(&place.read(PASSWD)?, &place.read(GROUP)?))
+}
+
+fn identity_in(passwd: &str, group: &str) -> (Option<u32>, Vec<u32>) {
+    let user = entry(passwd).and_then(|fields| fields.get(2)?.parse().ok());
+    let first = match User::find(passwd) {
+        Some(user) => Some(user.group),
+        None => group_number(group),
+    };
+    // Groups that name it among their members are its own too.
+    let further = group.lines().filter_map(|line| {
+        let fields: Vec<&str> = line.split(':').collect();
+        let is_member = fields.get(3)?.split(',').any(|member| member == USER);
+        is_member.then(|| fields[2].parse().ok())?
+    });
+    (user, first.into_iter().chain(further).collect())
+}
+
 fn useradd(shell: &str, has_group: bool) -> Result<String, Refusal> {
     let shell = format!("--shell={shell}");
     let comment = format!("--comment={COMMENT}");
@@ -225,6 +245,15 @@ mod tests {
             }
         );
         assert_eq!(User::find("motes:x:5:5:::\nmote\n"), None);
+    }
+
+    #[test]
+    fn its_groups_are_its_own_and_those_that_name_it() {
+        let groups = "mote:x:300:\nkeys:x:301:log,mote\nother:x:302:motes\n";
+        assert_eq!(identity_in(LIST, groups), (None, vec![300, 301]));
+        let passwd = "mote:x:1000:999:Mote:/home/mote:/bin/sh\n";
+        assert_eq!(identity_in(passwd, groups), (Some(1000), vec![999, 301]));
+        assert_eq!(identity_in(LIST, "root:x:0:\n"), (None, vec![]));
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Waits for the first delivery of a service that was just started, and says what it does meanwhile.
 //!
 //! Under systemd the service's own status says so, see `crate::notify`. procd has nothing like it;
-//! there the lines that the agent has logged since the start are read with logread. Looked at twice
-//! a second, for a minute at most.
+//! there the lines that the agent has logged since the start are read with logread, if it is told to
+//! log deliveries there; if not, that is said and not waited for. Looked at twice a second, for a
+//! minute at most.
 
 use nix::poll::{PollTimeout, poll};
 
@@ -13,11 +14,15 @@ use crate::clock;
 
 const WAIT_MS: u64 = 60_000;
 const LOOK_EVERY_MS: u16 = 500;
+const UNSEEN: &str = "mote is installed and was started; whether it delivers cannot be seen here: \
+    logging.level and logging.output keep deliveries out of the system's log";
 
 /// A service that is starting.
 #[derive(Debug)]
 pub(super) struct Watch {
     system: System,
+    /// Whether a delivery can be seen from here.
+    sees: bool,
     /// What was in the log before, where the log is what is looked at.
     before: String,
 }
@@ -32,13 +37,18 @@ enum Seen {
 }
 
 impl Watch {
-    /// Looks at the service before it is started.
-    pub(super) fn begin(system: System) -> Self {
+    /// Looks at the service before it is started. `logs_deliveries` is whether it is told to log
+    /// them where the system's log takes them from.
+    pub(super) fn begin(system: System, logs_deliveries: bool) -> Self {
         let before = match system {
             System::Systemd => String::new(),
             System::Procd => log(),
         };
-        Self { system, before }
+        Self {
+            system,
+            sees: logs_deliveries || system == System::Systemd,
+            before,
+        }
     }
 
     fn look(&self) -> Result<Seen, Refusal> {
@@ -84,14 +94,17 @@ impl Watch {
 }
 
 /// Waits; a dry run has nothing to wait for.
-pub(super) fn wait(watch: Option<Watch>) -> Result<(), Refusal> {
+pub(super) fn wait(watch: &Watch, dry_run: bool) -> Result<(), Refusal> {
+    if !watch.sees {
+        return say(UNSEEN);
+    }
     say(format!(
         "wait for its first delivery, {} s at most",
         WAIT_MS / 1000
     ))?;
-    let Some(watch) = watch else {
+    if dry_run {
         return Ok(());
-    };
+    }
     let until_ms = clock::boot_ms() + WAIT_MS;
     let mut said = String::new();
     loop {
@@ -185,6 +198,15 @@ mod tests {
                 "{state}"
             );
         }
+    }
+
+    #[test]
+    fn a_delivery_that_cannot_be_seen_is_not_waited_for() {
+        let watch = |system| Watch::begin(system, false);
+        let begun_ms = clock::boot_ms();
+        assert!(wait(&watch(System::Procd), false).is_ok());
+        assert!(clock::boot_ms() < begun_ms + WAIT_MS / 2);
+        assert!(watch(System::Systemd).sees, "its status says so");
     }
 
     #[test]

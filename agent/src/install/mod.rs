@@ -2,8 +2,10 @@
 //!
 //! Installed are `/usr/bin/mote`, a system user `mote`, `/etc/mote/mote.yaml` from what flags and
 //! environment say (never over one that is there) and the service's file, which this binary
-//! carries. Then the service is started and the first delivery waited for. Every step is a line on
-//! standard output; a dry run prints the same lines and changes nothing.
+//! carries. Files in `/etc/mote` that the configuration names are opened for the service's group;
+//! one elsewhere that it cannot read is refused. Then the service is started and the first delivery
+//! waited for. Every step is a line on standard output; a dry run prints the same lines and changes
+//! nothing.
 //!
 //! With another root it prepares a file system that is no running device, say an image: nothing is
 //! started and nothing of this device is touched or looked at.
@@ -15,17 +17,21 @@
 mod account;
 mod delivery;
 mod place;
+mod readable;
 mod settings_file;
 mod system;
 
 use std::path::PathBuf;
 
 use crate::agent::{Exit, Refusal};
+use crate::config::settings::LogOutput;
 use crate::config::{Sources, load, process_environment};
 use crate::setup::Plan;
 use account::USER;
+use mote_core::log_line::Level;
 use nix::unistd::Uid;
 use place::{Place, say};
+use readable::Files;
 pub use system::System;
 
 const PROGRAM: &str = "/usr/bin/mote";
@@ -73,14 +79,14 @@ pub fn install(sources: Sources, options: &Options) -> Result<(), Refusal> {
     if starts {
         system.must_run()?;
     }
-    let config = configuration(sources, &place, starts)?;
+    let prepared = configuration(sources, &place, starts)?;
     let program = std::fs::read("/proc/self/exe")
         .map_err(|error| (Exit::Failed, format!("cannot read this program: {error}")))?;
 
     place.write(PROGRAM, &program, 0o755, None)?;
     let group = account::ensure(&place)?;
     place.folder(CONFIG_FOLDER, 0o750, group)?;
-    match config {
+    match prepared.config {
         Configuration::There => say(format!("keep {CONFIG}, it is there"))?,
         Configuration::Missing => say(format!(
             "write no {CONFIG}: neither flags nor environment say what would be in it"
@@ -90,9 +96,10 @@ pub fn install(sources: Sources, options: &Options) -> Result<(), Refusal> {
             place.write(CONFIG, text.as_bytes(), 0o640, Some(group))?;
         }
     }
+    prepared.files.open(&place, group)?;
     system.add(&place)?;
     if starts {
-        system.start(&place)?;
+        system.start(&place, prepared.logs_deliveries)?;
     }
     Ok(())
 }
@@ -127,6 +134,14 @@ pub fn uninstall(options: &Options) -> Result<(), Refusal> {
     ))
 }
 
+/// What is known before anything is changed.
+struct Prepared {
+    config: Configuration,
+    files: Files,
+    /// Whether the service is told to log deliveries where its manager hears them.
+    logs_deliveries: bool,
+}
+
 enum Configuration {
     There,
     Missing,
@@ -134,11 +149,7 @@ enum Configuration {
 }
 
 /// What the file is to hold; everything that would keep the service from starting is an error.
-fn configuration(
-    mut sources: Sources,
-    place: &Place,
-    starts: bool,
-) -> Result<Configuration, Refusal> {
+fn configuration(mut sources: Sources, place: &Place, starts: bool) -> Result<Prepared, Refusal> {
     let there = place.has(CONFIG)?;
     // The usual places are those of this device and user, which the service does not look at.
     let nothing = || PathBuf::from("/dev/null");
@@ -161,13 +172,23 @@ fn configuration(
     if starts {
         Plan::of(&loaded.settings).map_err(|errors| refuse(&errors))?;
     }
-    if there {
-        return Ok(Configuration::There);
-    }
-    let folder = std::env::current_dir().unwrap_or_default();
-    Ok(match settings_file::text(&loaded.given, &folder) {
-        Some(text) => Configuration::New(text),
-        None => Configuration::Missing,
+    let settings = &loaded.settings;
+    let (config, folder) = if there {
+        // Where the service runs.
+        (Configuration::There, PathBuf::from("/"))
+    } else {
+        let folder = std::env::current_dir().unwrap_or_default();
+        let config = match settings_file::text(&loaded.given, &folder) {
+            Some(text) => Configuration::New(text),
+            None => Configuration::Missing,
+        };
+        (config, folder)
+    };
+    Ok(Prepared {
+        config,
+        files: Files::find(place, settings, &folder)?,
+        logs_deliveries: settings.log_level <= Level::Info
+            && settings.log_output != LogOutput::None,
     })
 }
 

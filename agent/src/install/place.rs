@@ -11,6 +11,7 @@ use std::os::unix::fs::{
 };
 use std::path::{Path, PathBuf};
 
+use super::account::USER;
 use crate::agent::{Exit, Refusal, print};
 
 /// Says one line of what is done.
@@ -39,6 +40,10 @@ impl Place {
     /// Whether it is the running device, and no image of one.
     pub(super) fn is_this_device(&self) -> bool {
         self.root == Path::new("/")
+    }
+
+    pub(super) fn root(&self) -> &Path {
+        &self.root
     }
 
     pub(super) fn is_dry_run(&self) -> bool {
@@ -128,6 +133,16 @@ impl Place {
         self.change(format!("make folder {path} ({mode:04o})"), &full, |full| {
             DirBuilder::new().mode(0o700).create(full)?;
             chown(full, Some(0), Some(group))?;
+            fs::set_permissions(full, Permissions::from_mode(mode))
+        })
+    }
+
+    /// Lets `group` use what is there: its owner stays.
+    pub(super) fn give(&self, path: &Path, mode: u32, group: u32) -> Result<(), Refusal> {
+        let name = path.strip_prefix(&self.root).unwrap_or(path).display();
+        let words = format!("let group {USER} read /{name} ({mode:04o})");
+        self.change(words, path, |full| {
+            chown(full, None, Some(group))?;
             fs::set_permissions(full, Permissions::from_mode(mode))
         })
     }

@@ -102,11 +102,11 @@ impl System {
     }
 
     /// Starts the service, anew if it runs, and waits for its first delivery.
-    pub(super) fn start(self, place: &Place) -> Result<(), Refusal> {
-        let watch = Watch::begin(self);
+    pub(super) fn start(self, place: &Place, logs_deliveries: bool) -> Result<(), Refusal> {
+        let watch = Watch::begin(self, logs_deliveries);
         say("start mote")?;
         if place.is_dry_run() {
-            return wait(None);
+            return wait(&watch, true);
         }
         let started = match self {
             Self::Systemd => run("systemctl", &["restart", "mote.service"]),
@@ -115,7 +115,7 @@ impl System {
         if let Err((exit, words)) = started {
             return Err((exit, format!("{words}\n{}", watch.last_words())));
         }
-        wait(Some(watch))
+        wait(&watch, false)
     }
 
     /// Stops the service and takes away what [`System::add`] put there.

@@ -82,6 +82,8 @@ impl Job {
             return Err(io::Error::other("the file was replaced meanwhile"));
         }
         new.get_ref().set_modified(old.modified()?)?;
+        // A power cut must not leave a name without its bytes, after the old file went.
+        new.get_ref().sync_all()?;
         let number = self.number;
         let packed = Old {
             number,

@@ -274,10 +274,13 @@ fn identity(metadata: &Metadata) -> (u64, u64) {
 
 /// Opens the file, and says whether its last line has no end.
 fn open(path: &Path) -> io::Result<(Opened, bool)> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(rotate::folder(path))?;
+    let folder = rotate::folder(path);
+    let make = |folder, mode| DirBuilder::new().recursive(true).mode(mode).create(folder);
+    // What is above may be shared with others.
+    if let Some(above) = folder.parent() {
+        make(above, 0o755)?;
+    }
+    make(folder, 0o700)?;
     let file = OpenOptions::new()
         .read(true)
         .append(true)

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use mote_core::delivery::{Delivery, Next, Outcome, Policy, Settled, Standing};
 use mote_core::log_line::Value;
 use mote_core::outbox::Cursor;
+use mote_core::sample::Sample;
 use mote_core::text;
 use mote_core::wire::lunasentri::{EncodeError, Form, encode, is_documented_acceptance};
 use ureq::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, USER_AGENT};
@@ -22,9 +23,9 @@ use crate::log;
 use crate::setup::Plan;
 use crate::sysinfo::Inventory;
 use crate::uplink::link::Link;
-use crate::uplink::{Answer, DeliveryError, Request, Uplink};
+use crate::uplink::{Answer, DeliveryError, Phase, Request, Uplink};
 
-/// A payload with every string at its longest fits.
+/// A payload fits with every text at its longest and every letter escaped.
 pub const PAYLOAD_BYTES: usize = 8 * 1024;
 /// How much of a server's own words is logged.
 const WORDS_BYTES: usize = 200;
@@ -83,9 +84,18 @@ impl MetricsServer {
     /// name, the form and the information that went along are not among what a reload changes.
     pub fn reconfigure(&mut self, settings: &Settings, plan: &Plan, seed: u64) {
         self.uri = plan.uri.clone();
+        let key_changed = plan.api_key.expose() != self.api_key.expose();
         self.headers = headers(&plan.api_key, settings.persona.user_agent());
         self.api_key = plan.api_key.clone();
-        self.delivery = Delivery::new(policy(settings), seed);
+        if settings.server_url == self.settings.server_url {
+            // What the server asked for, it asked for before the reload too.
+            self.delivery.change_policy(policy(settings));
+            if key_changed {
+                self.delivery.retry_now();
+            }
+        } else {
+            self.delivery = Delivery::new(policy(settings), seed);
+        }
         let due_ms = clock::boot_ms() + settings.system_info_period_ms;
         self.info_next_ms = self.info_next_ms.min(due_ms);
         self.settings = settings.clone();
@@ -146,9 +156,9 @@ impl MetricsServer {
         cursor: Cursor,
     ) -> Option<Result<Answer<'u>, DeliveryError>> {
         // The bytes are copied out here: while the request runs, samples go on coming in.
-        let (number, length) = self.prepare(&mut link.reactor().device, cursor)?;
+        let (sample, length) = self.prepare(&mut link.reactor().device, cursor)?;
         let mut headers = self.headers.clone();
-        let key = format!("{}{number}", self.key_prefix);
+        let key = format!("{}{}", self.key_prefix, sample.number);
         headers.insert(IDEMPOTENCY_KEY, HeaderValue::try_from(key).ok()?);
         let request = Request {
             method: Method::POST,
@@ -156,17 +166,23 @@ impl MetricsServer {
             headers,
             body: &self.payload[..length],
         };
-        Some(uplink.send(&request))
+        let sent = uplink.send(&request);
+        // What did not leave the device may still be said differently: a clock that is not set yet
+        // will be.
+        let left = matches!(link.attempt().phase, Phase::Http | Phase::Body);
+        if left {
+            link.reactor().device.outbox.update(cursor, &sample);
+        }
+        Some(sent)
     }
 
-    /// Gives the sample what its first sending gives it, and writes its payload.
-    fn prepare(&mut self, device: &mut Device, cursor: Cursor) -> Option<(u32, usize)> {
+    /// Writes the payload of a sample; gives it as its first sending makes it, and the length.
+    fn prepare(&mut self, device: &mut Device, cursor: Cursor) -> Option<(Sample, usize)> {
         let outbox = &mut device.outbox;
         let mut sample = outbox.get(cursor)?;
         if sample.wall_ms.is_none() {
             sample.stamp(clock::boot_ms(), clock::wall_ms());
             sample.with_info = self.info_due && self.form != Form::Documented;
-            outbox.update(cursor, &sample);
         }
         let info = self.inventory.as_info();
         let info = sample.with_info.then_some(&info);
@@ -177,7 +193,7 @@ impl MetricsServer {
             info,
             &mut self.payload[..],
         ) {
-            Ok(length) => Some((sample.number, length)),
+            Ok(length) => Some((sample, length)),
             Err(error) => {
                 let reason = match error {
                     EncodeError::Full => "its payload is larger than 8 KiB: shorten hostname",
@@ -219,6 +235,7 @@ impl MetricsServer {
         match settled {
             Settled::Delivered {
                 after_failures,
+                back,
                 dropped,
             } => {
                 device.counts.sent += 1;
@@ -227,27 +244,16 @@ impl MetricsServer {
                     self.info_due = false;
                 }
                 if let (Ok(answer), Some(sample)) = (sent, sample) {
-                    log::info(
-                        "Metrics sent successfully",
-                        &[
-                            ("status_code", Value::Uint(answer.status.into())),
-                            ("cpu_pct", Value::Tenths(sample.cpu)),
-                            ("mem_pct", Value::Tenths(sample.memory)),
-                            ("disk_pct", Value::Tenths(sample.disk)),
-                            ("took_ms", Value::Uint(answer.took_ms)),
-                        ],
-                    );
+                    log_delivered(answer, &sample);
                 }
-                if after_failures > 0 {
-                    log::info(
-                        "Server is back",
-                        &[
-                            ("failures", Value::Uint(after_failures.into())),
-                            ("held", held),
-                            ("dropped", Value::Uint(dropped.into())),
-                        ],
-                    );
-                }
+                log_return(back, after_failures, dropped, device.outbox.len());
+            }
+            Settled::Troubled { tries, dropped } => {
+                device.counts.dropped_refused += u64::from(dropped);
+                let mut fields = what_happened(sent, &words);
+                fields.push(("tries", Value::Uint(tries.into())));
+                fields.push(("dropped", Value::Bool(dropped)));
+                log::error("A held sample was not taken, fresh ones are", &fields);
             }
             Settled::Refused { hold_ms } => {
                 device.counts.dropped_refused += 1;
@@ -323,6 +329,40 @@ impl MetricsServer {
         self.inventory.log();
         self.info_due = true;
         self.info_next_ms = now_ms + self.settings.system_info_period_ms;
+    }
+}
+
+fn log_delivered(answer: &Answer<'_>, sample: &Sample) {
+    log::info(
+        "Metrics sent successfully",
+        &[
+            ("status_code", Value::Uint(answer.status.into())),
+            ("cpu_pct", Value::Tenths(sample.cpu)),
+            ("mem_pct", Value::Tenths(sample.memory)),
+            ("disk_pct", Value::Tenths(sample.disk)),
+            ("took_ms", Value::Uint(answer.took_ms)),
+        ],
+    );
+}
+
+/// Says what a delivery means for the samples that were held.
+fn log_return(back: bool, failures: u32, dropped: u32, held: usize) {
+    let dropped_field = ("dropped", Value::Uint(dropped.into()));
+    if dropped > 0 {
+        log::warn(
+            "Held samples dropped, this server would file them at the wrong time",
+            &[dropped_field],
+        );
+    }
+    if back {
+        log::info(
+            "Server is back",
+            &[
+                ("failures", Value::Uint(failures.into())),
+                ("held", Value::Uint(held as u64)),
+                dropped_field,
+            ],
+        );
     }
 }
 

@@ -9,6 +9,7 @@ use std::io::{self, IoSlice, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nix::errno::Errno;
 use nix::poll::PollFlags;
@@ -21,27 +22,37 @@ use super::link::Link;
 use super::tls::{TlsSettings, TlsTransport};
 use crate::clock;
 
+/// The least that an address gets to answer: a satellite link takes more than half a second.
+const SHARE_MS: u64 = 2_000;
+
 /// Opens connections for `ureq`.
 pub struct Dial {
     link: Arc<Link>,
     tls: TlsSettings,
+    /// Where among the addresses of a name the last attempt was.
+    first: AtomicUsize,
 }
 
 impl Dial {
     /// Connections that wait on `link`.
     pub fn new(link: Arc<Link>, tls: TlsSettings) -> Self {
-        Self { link, tls }
+        let first = AtomicUsize::new(0);
+        Self { link, tls, first }
     }
 
     fn connect(&self, addresses: &[SocketAddr]) -> Result<Socket, DeliveryError> {
         self.link.enter(Phase::Connect);
         let mut last = DeliveryError::Deadline(Phase::Connect);
-        for (at, address) in addresses.iter().enumerate() {
-            // A dead address may use its share of what is left, not the share of the others.
+        let first = self.first.load(Ordering::Relaxed);
+        for at in 0..addresses.len() {
+            // A dead address may use its share of what is left, not the share of the others; but
+            // a slow link needs its time, and what comes too late now is first the next time.
             let now_ms = clock::boot_ms();
             let left_ms = self.link.deadline_ms().saturating_sub(now_ms);
-            let share_ms = left_ms / (addresses.len() - at) as u64;
-            match self.connect_one(*address, now_ms + share_ms) {
+            let share_ms = (left_ms / (addresses.len() - at) as u64).max(SHARE_MS);
+            let place = (first + at) % addresses.len();
+            self.first.store(place, Ordering::Relaxed);
+            match self.connect_one(addresses[place], now_ms + share_ms) {
                 Ok(socket) => return Ok(socket),
                 Err(DeliveryError::Stopped) => return Err(DeliveryError::Stopped),
                 Err(error) => last = error,

@@ -176,15 +176,20 @@ impl Stub {
         let Some(query) = &mut self.query else { return };
         let mut addresses = Addresses::new();
         let mut ttl_s = TTL_S.1;
-        for reply in query.replies.iter().flatten() {
-            if let Reply::Addresses(found, ttl) = reply {
-                if !found.is_empty() {
-                    ttl_s = ttl_s.min(*ttl);
-                }
-                for address in found {
-                    // What does not fit is not tried.
-                    let _ = addresses.push(*address);
-                }
+        let mut found = [Addresses::new(), Addresses::new()];
+        for (place, reply) in found.iter_mut().zip(query.replies.iter().flatten()) {
+            if let Reply::Addresses(of_type, ttl) = reply
+                && !of_type.is_empty()
+            {
+                ttl_s = ttl_s.min(*ttl);
+                place.clone_from(of_type);
+            }
+        }
+        // One of each kind in turn: a device that has only one of them finds its own early.
+        for at in 0..MAX_ADDRESSES {
+            for address in found.iter().filter_map(|of_type| of_type.get(at)) {
+                // What does not fit is not tried.
+                let _ = addresses.push(*address);
             }
         }
         if !addresses.is_empty() {

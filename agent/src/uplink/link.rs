@@ -64,12 +64,12 @@ impl Link {
         self.attempt.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts an attempt.
-    pub fn begin(&self, connect_timeout_ms: u64, timeout_ms: u64) {
-        let now_ms = clock::boot_ms();
+    /// Starts an attempt that must be over at `deadline_ms`.
+    pub fn begin(&self, connect_timeout_ms: u64, deadline_ms: u64) {
+        let connect_deadline_ms = (clock::boot_ms() + connect_timeout_ms).min(deadline_ms);
         *self.attempt() = Attempt {
-            deadline_ms: now_ms + timeout_ms,
-            connect_deadline_ms: now_ms + connect_timeout_ms.min(timeout_ms),
+            deadline_ms,
+            connect_deadline_ms,
             ..Attempt::default()
         };
     }

@@ -94,17 +94,23 @@ impl Uplink {
 
     /// Sends `request`; a good outcome is an answer with any status that arrived whole.
     ///
-    /// A kept connection may have died unnoticed. If it fails before the first byte of an answer,
-    /// the request goes out once more on a new one, and that is no failure.
+    /// A kept connection may have died unnoticed. If it breaks before the first byte of an answer,
+    /// the request goes out once more on a new one, within the same deadline, and that is no
+    /// failure. A server that is merely slow is not asked twice.
     pub fn send(&mut self, request: &Request<'_>) -> Result<Answer<'_>, DeliveryError> {
         let started_ms = clock::boot_ms();
-        let mut sent = self.attempt(request);
+        let deadline_ms = started_ms + self.settings.timeout_ms;
+        let mut sent = self.attempt(request, deadline_ms);
         let was_kept = {
             let attempt = self.link.attempt();
             attempt.phase == Phase::Http && !attempt.connected && !attempt.answered
         };
-        if was_kept && !matches!(sent, Ok(_) | Err(DeliveryError::Stopped)) {
-            sent = self.attempt(request);
+        let is_final = matches!(
+            sent,
+            Ok(_) | Err(DeliveryError::Stopped | DeliveryError::Deadline(_))
+        );
+        if was_kept && !is_final {
+            sent = self.attempt(request, deadline_ms);
         }
         let (status, retry_after_ms) = sent?;
         let took_ms = clock::boot_ms() - started_ms;
@@ -116,9 +122,13 @@ impl Uplink {
         })
     }
 
-    fn attempt(&mut self, request: &Request<'_>) -> Result<(u16, Option<u64>), DeliveryError> {
+    fn attempt(
+        &mut self,
+        request: &Request<'_>,
+        deadline_ms: u64,
+    ) -> Result<(u16, Option<u64>), DeliveryError> {
         self.link
-            .begin(self.settings.connect_timeout_ms, self.settings.timeout_ms);
+            .begin(self.settings.connect_timeout_ms, deadline_ms);
         self.body.clear();
         match self.exchange(request) {
             Ok(done) => Ok(done),

@@ -206,6 +206,7 @@ fn a_server_that_files_by_arrival_gets_no_old_samples() {
             settled,
             Settled::Delivered {
                 after_failures: 0,
+                back: false,
                 dropped
             },
             "{backfill:?}"
@@ -323,4 +324,88 @@ fn an_answer_for_a_sample_that_is_gone_changes_no_other() {
         world.delivery.next(&world.outbox, 0),
         Next::Send(_)
     ));
+}
+
+#[test]
+fn a_held_sample_that_is_the_trouble_starves_no_other() {
+    for code in [409, 404, 500] {
+        let mut world = World::new(Backfill::On);
+        (0..3).for_each(|_| world.take_sample());
+        assert!(matches!(world.answer(GOOD), Settled::Delivered { .. }));
+        for tries in 1..=3 {
+            world.now_ms += 2 * INTERVAL_MS;
+            let dropped = tries == 3;
+            assert_eq!(
+                world.answer(status(code)),
+                Settled::Troubled { tries, dropped },
+                "{code}"
+            );
+            assert!(matches!(
+                world.delivery.next(&world.outbox, world.now_ms),
+                Next::Wait { .. }
+            ));
+            world.take_sample();
+            assert!(
+                matches!(world.answer(GOOD), Settled::Delivered { .. }),
+                "{code}"
+            );
+        }
+        world.now_ms += 2 * INTERVAL_MS;
+        assert!(matches!(world.answer(GOOD), Settled::Delivered { .. }));
+        assert!(world.outbox.is_empty(), "{code}");
+    }
+}
+
+#[test]
+fn a_server_that_goes_down_amid_the_backlog_is_found_out_by_the_next_fresh_sample() {
+    let mut world = World::new(Backfill::On);
+    (0..3).for_each(|_| world.take_sample());
+    world.answer(GOOD);
+    world.now_ms += 2 * INTERVAL_MS;
+    assert!(matches!(
+        world.answer(status(404)),
+        Settled::Troubled { dropped: false, .. }
+    ));
+    world.take_sample();
+    assert!(matches!(
+        world.answer(status(404)),
+        Settled::NotThere { first: true, .. }
+    ));
+    assert_eq!(world.outbox.len(), 3);
+}
+
+#[test]
+fn a_return_is_told_whatever_held_the_samples() {
+    for code in [500, 401, 404] {
+        let mut world = World::new(Backfill::Auto);
+        world.take_sample();
+        world.answer(status(code));
+        world.delivery.retry_now();
+        world.take_sample();
+        let Settled::Delivered { back, dropped, .. } = world.answer(status(202)) else {
+            panic!("delivered")
+        };
+        assert!(back && dropped == 1, "{code}");
+    }
+}
+
+#[test]
+fn another_policy_keeps_what_the_server_asked_for() {
+    let mut world = World::new(Backfill::On);
+    world.take_sample();
+    let outcome = Outcome::Answer {
+        status: 429,
+        retry_after_ms: Some(60_000),
+        documented: false,
+    };
+    world.answer(outcome);
+    world.delivery.change_policy(Policy {
+        max_retries: 9,
+        ..world.delivery.policy
+    });
+    assert!(matches!(
+        world.delivery.next(&world.outbox, world.now_ms),
+        Next::Wait { until_ms } if until_ms >= 60_000
+    ));
+    assert_eq!(world.delivery.failures(), 1);
 }

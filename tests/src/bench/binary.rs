@@ -1,20 +1,72 @@
-//! The size of what ships.
+//! The size of what ships, for each target: the full binary and the small one.
+//!
+//! Nothing is built for this. The target that is measured otherwise too is the binary of those
+//! measurements; for the others it is what was built last, and what was never built is left out.
 
 use std::fs;
+use std::path::PathBuf;
 
 use super::figure::count;
+use super::place::{target_folder, targets};
 use super::{Failure, Figure, Findings, Plan};
 use crate::agent::mote_binary;
 
 const BUDGET_BYTES: f64 = 2_200_000.0;
+const BUDGET_SMALL_BYTES: f64 = 1_800_000.0;
 
 pub(super) fn measure(_: &Plan) -> Result<Findings, Failure> {
-    let path = mote_binary()?;
-    let bytes = fs::read(path)?;
-    let triple = triple(&bytes).ok_or("the binary is no ELF file of a machine that mote is for")?;
-    let size = count(bytes.len() as u64);
-    let figure = Figure::new(format!("binary_bytes.{triple}"), size, "bytes", 0);
-    Ok(vec![figure.within(BUDGET_BYTES)].into())
+    let measured = mote_binary()?;
+    let measured_for = triple(&fs::read(&measured)?)
+        .ok_or("the binary is no ELF file of a machine that mote is for")?;
+    let folder = target_folder();
+    let mut findings = Findings::default();
+    for triple in targets()? {
+        let full = if triple == measured_for {
+            Some(measured.clone())
+        } else {
+            newest([
+                folder.join(format!("dist/mote-{triple}")),
+                folder.join(&triple).join("release/mote"),
+            ])
+        };
+        let key = format!("binary_bytes.{triple}");
+        let command = format!("build --target {triple}");
+        findings.weigh(key, full, BUDGET_BYTES, &command)?;
+
+        let small = newest([folder.join(format!("dist/mote-{triple}-small"))]);
+        let key = format!("small_binary_bytes.{triple}");
+        findings.weigh(key, small, BUDGET_SMALL_BYTES, "dist --small")?;
+    }
+    Ok(findings)
+}
+
+impl Findings {
+    fn weigh(
+        &mut self,
+        key: String,
+        binary: Option<PathBuf>,
+        budget_bytes: f64,
+        command: &str,
+    ) -> Result<(), Failure> {
+        let Some(binary) = binary else {
+            let note = format!("{key} is left out: `cargo xtask {command}` makes it");
+            self.notes.push(note);
+            return Ok(());
+        };
+        let size = count(fs::metadata(binary)?.len());
+        let figure = Figure::new(key, size, "bytes", 0).within(budget_bytes);
+        self.figures.push(figure);
+        Ok(())
+    }
+}
+
+/// The file that was written last, of those that are there.
+fn newest<const N: usize>(files: [PathBuf; N]) -> Option<PathBuf> {
+    let there = files.into_iter().filter_map(|file| {
+        let written = fs::metadata(&file).ok()?.modified().ok()?;
+        Some((written, file))
+    });
+    there.max().map(|(_, file)| file)
 }
 
 /// The target that an ELF file is for, by its `e_machine`. What ships is linked with musl.
@@ -30,6 +82,7 @@ fn triple(elf: &[u8]) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::{Duration, SystemTime};
 
     #[test]
     fn the_target_is_read_from_the_file() {
@@ -40,5 +93,18 @@ mod tests {
         assert_eq!(triple(&elf), Some("x86_64-unknown-linux-musl"));
         elf[0] = 0;
         assert_eq!(triple(&elf), None);
+    }
+
+    #[test]
+    fn the_newest_of_what_is_there_is_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let [old, new, none] = ["old", "new", "none"].map(|name| folder.path().join(name));
+        assert_eq!(newest([none.clone()]), None);
+        for (file, age_s) in [(&old, 60), (&new, 0)] {
+            let file = fs::File::create(file).unwrap();
+            let written = SystemTime::now() - Duration::from_secs(age_s);
+            file.set_modified(written).unwrap();
+        }
+        assert_eq!(newest([new.clone(), old, none]), Some(new));
     }
 }

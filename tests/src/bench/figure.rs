@@ -1,6 +1,6 @@
 //! One measured number.
 
-use serde_json::{Number, Value, json};
+use serde_json::{Number, Value};
 
 /// A number with its name, its unit and, if it has one, the budget that it is not to exceed.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,15 +59,20 @@ impl Figure {
         }
     }
 
-    /// As JSON. The numbers are those of the table.
-    pub fn to_json(&self) -> Value {
-        let number = |value| self.written(value).parse::<Number>().ok();
-        json!({
-            "figure": number(self.value),
-            "unit": self.unit,
-            "budget": self.budget.and_then(number),
-            "ok": !self.is_over(),
-        })
+    /// The number for programs, the same as in the table.
+    pub fn number(&self) -> Value {
+        self.as_number(self.value)
+    }
+
+    /// The budget likewise.
+    pub fn budget(&self) -> Option<Value> {
+        self.budget.map(|budget| self.as_number(budget))
+    }
+
+    /// Null for what is no number.
+    fn as_number(&self, value: f64) -> Value {
+        let number = self.written(value).parse::<Number>();
+        number.map_or(Value::Null, Value::Number)
     }
 
     fn written(&self, value: f64) -> String {
@@ -87,6 +92,7 @@ pub(super) fn count(count: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn a_figure_is_over_only_above_its_budget() {
@@ -105,15 +111,13 @@ mod tests {
     }
 
     #[test]
-    fn json_has_the_numbers_of_the_table() {
+    fn programs_get_the_numbers_of_the_table() {
         let figure = Figure::new("x", 19.0449, "us", 2).within(57.0);
-        let json = r#"{"budget":57.00,"figure":19.04,"ok":true,"unit":"us"}"#;
-        assert_eq!(
-            figure.to_json(),
-            serde_json::from_str::<Value>(json).unwrap()
-        );
-        let whole = Figure::new("x", 2.0, "", 0).to_json();
-        assert_eq!(whole["figure"], json!(2));
-        assert_eq!(whole["budget"], Value::Null);
+        assert_eq!(figure.number(), json!(19.04));
+        assert_eq!(figure.budget(), Some(json!(57.0)));
+        let whole = Figure::new("x", 2.0, "", 0);
+        assert_eq!(whole.number(), json!(2));
+        assert_eq!(whole.budget(), None);
+        assert_eq!(Figure::new("x", f64::NAN, "", 0).number(), Value::Null);
     }
 }

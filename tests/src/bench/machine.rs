@@ -55,6 +55,22 @@ fn cpu_model(cpuinfo: &str) -> &str {
     names.into_iter().find_map(value).unwrap_or_default()
 }
 
+/// What to say of a machine that has more to do than this. Its load is that of the last minute, so
+/// a build just before counts.
+pub(super) fn busy_note() -> Option<String> {
+    let text = fs::read_to_string("/proc/loadavg").ok()?;
+    let load = text.split(' ').next()?;
+    is_busy(load).then(|| {
+        format!(
+            "the load was {load} at the start: what takes time may have taken longer than alone"
+        )
+    })
+}
+
+fn is_busy(load: &str) -> bool {
+    load.parse::<f64>().is_ok_and(|load| load > 1.0)
+}
+
 fn commit() -> Option<String> {
     // Without git, or outside of a checkout, there is nothing to say.
     let output = Command::new("git")
@@ -75,14 +91,21 @@ fn commit() -> Option<String> {
 }
 
 impl Machine {
+    /// What it is; when it was looked at stands for itself.
     pub(super) fn to_json(&self) -> Value {
         json!({
             "system": self.system,
             "cpu": self.cpu,
             "cores": self.cores,
-            "date": self.date,
-            "commit": self.commit,
         })
+    }
+
+    pub(super) fn date(&self) -> &str {
+        &self.date
+    }
+
+    pub(super) fn commit(&self) -> &str {
+        &self.commit
     }
 }
 
@@ -115,6 +138,13 @@ mod tests {
         let board = "processor\t: 0\nBogoMIPS\t: 108.00\n\nHardware\t: BCM2835\nModel\t: A Pi\n";
         assert_eq!(cpu_model(board), "A Pi");
         assert_eq!(cpu_model(""), "");
+    }
+
+    #[test]
+    fn more_than_one_that_runs_is_busy() {
+        assert!(is_busy("1.01"));
+        assert!(!is_busy("1.00"));
+        assert!(!is_busy(""));
     }
 
     #[test]

@@ -7,13 +7,18 @@
 //!
 //! These are measurements and no tests: nothing here decides what is right, only what is over.
 
+mod allocs;
 mod binary;
+mod disk;
 mod figure;
 mod idle;
 mod kernel;
 mod late;
 mod machine;
 mod peak;
+mod peers;
+mod place;
+mod readme;
 mod report;
 mod sending;
 mod start;
@@ -24,6 +29,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 pub use figure::Figure;
+pub use place::project_root;
+pub use readme::with_table;
 pub use report::Report;
 
 use crate::agent::{AgentBuilder, AgentUnderTest, LogLine};
@@ -102,13 +109,20 @@ impl Measurement {
 }
 
 /// All there are, in the order in which they run.
-pub const MEASUREMENTS: [Measurement; 7] = [
+pub const MEASUREMENTS: [Measurement; 10] = [
     Measurement {
         name: "binary",
-        keys: &["binary_bytes"],
-        about: "size of the file",
+        keys: &["binary_bytes", "small_binary_bytes"],
+        about: "size of what was built, for each target",
         beside: false,
         run: binary::measure,
+    },
+    Measurement {
+        name: "allocs",
+        keys: &["tick_allocs"],
+        about: "allocations in a thousand ticks, counted by a build of its own",
+        beside: false,
+        run: allocs::measure,
     },
     Measurement {
         name: "peak",
@@ -123,6 +137,13 @@ pub const MEASUREMENTS: [Measurement; 7] = [
         about: "from exec to the first sample at the hub, median of five",
         beside: false,
         run: start::measure,
+    },
+    Measurement {
+        name: "disk",
+        keys: &["disk_stall_ms_max"],
+        about: "the longest wait for the disk in five starts and stops",
+        beside: false,
+        run: disk::measure,
     },
     Measurement {
         name: "sending",
@@ -151,6 +172,13 @@ pub const MEASUREMENTS: [Measurement; 7] = [
         run: wakeups::measure,
     },
     Measurement {
+        name: "peers",
+        keys: &["peers"],
+        about: "memory and CPU of others that do the same, beside mote",
+        beside: false,
+        run: peers::measure,
+    },
+    Measurement {
         name: "late",
         keys: &["late_ms", "late_ms_max", "stop_ms_max", "threads"],
         about: "how late samples are under faults, two faults at a time",
@@ -162,16 +190,24 @@ pub const MEASUREMENTS: [Measurement; 7] = [
 /// Measures what is `wanted`.
 pub fn run(plan: &Plan, wanted: impl Fn(&Measurement) -> bool) -> Report {
     let mut report = Report::new(machine::look());
+    if let Some(words) = machine::busy_note() {
+        report.note(words);
+    }
     let measure = |one: &Measurement| {
         plan.say(&format!("{}: {}", one.name, one.about));
         let findings = (one.run)(plan);
         plan.say(&format!("{}: done", one.name));
         findings
     };
-    let (beside, in_turn): (Vec<_>, Vec<_>) = MEASUREMENTS
-        .iter()
-        .filter(|one| wanted(one))
-        .partition(|one| one.beside);
+    let chosen: Vec<_> = MEASUREMENTS.iter().filter(|one| wanted(one)).collect();
+    if chosen.len() < MEASUREMENTS.len() {
+        let names: Vec<_> = chosen.iter().map(|one| one.name).collect();
+        report.note(format!(
+            "this is not all there is: only {}",
+            names.join(", ")
+        ));
+    }
+    let (beside, in_turn): (Vec<_>, Vec<_>) = chosen.into_iter().partition(|one| one.beside);
     thread::scope(|scope| {
         let start = |one| (one, scope.spawn(move || measure(one)));
         let started: Vec<_> = beside.into_iter().map(start).collect();

@@ -26,6 +26,11 @@ impl Report {
         }
     }
 
+    /// Notes what is true of all figures.
+    pub(super) fn note(&mut self, words: String) {
+        self.notes.push(words);
+    }
+
     /// Takes what a measurement found, or why it found nothing.
     pub(super) fn take(&mut self, name: &str, findings: Result<Findings, Failure>) {
         match findings {
@@ -45,17 +50,39 @@ impl Report {
         self.failures.is_empty() && !self.figures.iter().any(Figure::is_over)
     }
 
+    /// Each figure at its name, where a dot in the name opens an object.
     pub fn to_json(&self) -> Value {
-        let figures = self.figures.iter();
-        let figures: Map<_, _> = figures
-            .map(|figure| (figure.key.clone(), figure.to_json()))
-            .collect();
-        json!({
-            "machine": self.machine.to_json(),
-            "figures": figures,
-            "notes": self.notes,
-            "failures": self.failures,
-        })
+        let mut all = Map::new();
+        for figure in &self.figures {
+            put(&mut all, &figure.key, figure.number());
+        }
+        let budgets = self.figures.iter();
+        let budgets = budgets.filter_map(|one| Some((one.key.clone(), one.budget()?)));
+        let over = self.figures.iter().filter(|figure| figure.is_over());
+        for (name, value) in [
+            ("machine", self.machine.to_json()),
+            ("commit", json!(self.machine.commit())),
+            ("date", json!(self.machine.date())),
+            ("budgets", Value::Object(budgets.collect())),
+            ("over", over.map(|figure| figure.key.as_str()).collect()),
+            ("notes", json!(self.notes)),
+            ("failures", json!(self.failures)),
+        ] {
+            all.insert(name.to_owned(), value);
+        }
+        Value::Object(all)
+    }
+}
+
+/// Puts a value at a name like `late_ms.silent`.
+fn put(object: &mut Map<String, Value>, name: &str, value: Value) {
+    let Some((first, rest)) = name.split_once('.') else {
+        object.insert(name.to_owned(), value);
+        return;
+    };
+    let inner = object.entry(first).or_insert_with(|| json!({}));
+    if let Value::Object(inner) = inner {
+        put(inner, rest, value);
     }
 }
 
@@ -108,7 +135,23 @@ mod tests {
         assert_eq!(lines[1], "tick_cpu_us    40.2  us      60.0  ok");
         assert_eq!(lines[0], "threads           2             1  over");
         assert!(!report.is_good());
-        assert_eq!(report.to_json()["figures"]["threads"]["figure"], json!(2));
+    }
+
+    #[test]
+    fn programs_find_a_figure_at_its_name() {
+        let figures = vec![
+            Figure::new("late_ms.silent", 60.5, "ms", 1).within(50.0),
+            Figure::new("late_ms.none", 0.4, "ms", 1).within(50.0),
+            Figure::new("peers.mote.rss_kb", 1900.0, "kB", 0),
+            Figure::new("threads", 1.0, "", 0).within(1.0),
+        ];
+        let json = report(Ok(figures.into())).to_json();
+        assert_eq!(json["late_ms"], json!({"silent": 60.5, "none": 0.4}));
+        assert_eq!(json["peers"]["mote"]["rss_kb"], json!(1900));
+        assert_eq!(json["threads"], json!(1));
+        assert_eq!(json["over"], json!(["late_ms.silent"]));
+        let budgets = json!({"late_ms.silent": 50.0, "late_ms.none": 50.0, "threads": 1});
+        assert_eq!(json["budgets"], budgets);
     }
 
     #[test]

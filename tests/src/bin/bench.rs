@@ -1,28 +1,32 @@
-//! What the agent costs on this machine, as a table and as `target/bench.json`.
+//! What the agent costs on this machine, as a table and as `target/bench.json`, and from there in
+//! the README.
 //!
 //! `MOTE_BIN` names the binary to measure; without it the release binary is built. Progress goes to
 //! standard error. Exits with 1 if a figure is over its budget or could not be measured, with 64 if
 //! it was called wrongly.
 
 use std::fmt::Write as _;
+use std::fs;
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::{env, fs};
 
 use lexopt::{Arg, Parser, ValueExt};
-use mote_tests::bench::{self, MEASUREMENTS, Plan, Report};
+use mote_tests::bench::{self, Failure, MEASUREMENTS, Plan, Report};
+use serde_json::Value;
 
 const HELP: &str = "\
 Measures what the agent costs on this machine.
 
 Usage: bench [--quick] [NAME...]
+       bench --readme
 
 Prints a table of figures with their budgets and writes target/bench.json. Run it with nothing
 else beside it. Each NAME is a measurement or one of its figures; without any, all are taken,
-which takes a quarter of an hour.
+which takes a quarter of an hour. Exits with 1 if a figure is over its budget.
 
-  --quick     a tenth of the ticks, for two minutes in all
+  --quick     a tenth of the ticks, for three minutes in all
+  --readme    measures nothing and writes the table from target/bench.json into README.md
   -h, --help  print this
 
 Measurements:
@@ -35,6 +39,7 @@ const USAGE: u8 = 64;
 struct Options {
     names: Vec<String>,
     quick: bool,
+    readme: bool,
     help: bool,
 }
 
@@ -49,6 +54,15 @@ fn main() -> ExitCode {
     if options.help {
         say(&help());
         return ExitCode::SUCCESS;
+    }
+    if options.readme {
+        return match write_readme() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("bench: {error}");
+                ExitCode::FAILURE
+            }
+        };
     }
     let names = &options.names;
     let report = bench::run(&Plan::new(options.quick), |one| {
@@ -74,6 +88,7 @@ fn parse_arguments(mut parser: Parser) -> Result<Options, lexopt::Error> {
     while let Some(argument) = parser.next()? {
         match argument {
             Arg::Long("quick") => options.quick = true,
+            Arg::Long("readme") => options.readme = true,
             Arg::Long("help") | Arg::Short('h') => options.help = true,
             Arg::Value(name) => {
                 let name = name.string()?;
@@ -85,6 +100,9 @@ fn parse_arguments(mut parser: Parser) -> Result<Options, lexopt::Error> {
             }
             other => return Err(other.unexpected()),
         }
+    }
+    if options.readme && (options.quick || !options.names.is_empty()) {
+        return Err("--readme measures nothing and stands alone".into());
     }
     Ok(options)
 }
@@ -108,14 +126,32 @@ fn say(text: &str) {
     io::stdout().write_all(text.as_bytes()).ok();
 }
 
+/// Where the report for programs is.
+fn json_path() -> PathBuf {
+    bench::project_root().join("target/bench.json")
+}
+
 /// Writes the report for programs; gives its path.
 fn write(report: &Report) -> io::Result<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("..")
-        .canonicalize()?;
-    let folder = root.join("target");
-    fs::create_dir_all(&folder)?;
-    let path = folder.join("bench.json");
+    let path = json_path();
+    fs::create_dir_all(path.with_file_name(""))?;
     fs::write(&path, format!("{:#}\n", report.to_json()))?;
     Ok(path)
+}
+
+/// Writes the table into the README, and says what to know before it is published.
+fn write_readme() -> Result<(), Failure> {
+    let from = fs::read_to_string(json_path())
+        .map_err(|error| format!("cannot read target/bench.json, measure first: {error}"))?;
+    let report: Value = serde_json::from_str(&from)?;
+    let path = bench::project_root().join("README.md");
+    let page = fs::read_to_string(&path)?;
+    fs::write(&path, bench::with_table(&page, &report)?)?;
+    for words in ["notes", "failures"].map(|name| report[name].as_array()) {
+        for words in words.into_iter().flatten().filter_map(Value::as_str) {
+            eprintln!("bench: {words}");
+        }
+    }
+    eprintln!("bench: wrote {}", path.display());
+    Ok(())
 }

@@ -130,6 +130,71 @@ fn the_configuration_is_for_root_and_the_agent_alone() {
 }
 
 #[test]
+fn files_of_root_are_opened_for_the_service_or_refused() {
+    if !is_root("files_of_root_are_opened_for_the_service_or_refused") {
+        return;
+    }
+    let root = Root::new("systemd");
+    let put = |path: &str, mode: u32| {
+        fs::write(root.at(path), "x").unwrap();
+        fs::set_permissions(root.at(path), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let found = |path: &str| {
+        let found = fs::metadata(root.at(path)).unwrap();
+        (found.mode() & 0o7777, found.uid(), found.gid())
+    };
+    let closed = fs::Permissions::from_mode(0o700);
+    for folder in ["etc/mote", "etc/mote/tls", "etc/ssl"] {
+        fs::create_dir(root.at(folder)).unwrap();
+        fs::set_permissions(root.at(folder), closed.clone()).unwrap();
+    }
+    put("etc/mote/tls/key", 0o600);
+    put("etc/mote/cert", 0o644);
+    put("etc/ca.pem", 0o644);
+    let flags = [
+        "--tls-key-file=/etc/mote/tls/key",
+        "--tls-cert-file=/etc/mote/cert",
+        "--tls-ca-file=/etc/ca.pem",
+    ];
+    let before = root.listing();
+    let dry = printed(root.install(&flags).arg("--dry-run"));
+    assert_eq!(root.listing(), before);
+    assert_eq!(dry, printed(&mut root.install(&flags)));
+    for said in [
+        "let group mote read /etc/mote (0750)",
+        "let group mote read /etc/mote/tls (0750)",
+        "let group mote read /etc/mote/tls/key (0640)",
+    ] {
+        assert!(dry.lines().any(|line| line == said), "no {said} in {dry}");
+    }
+    assert_eq!(found("etc/mote"), (0o750, 0, 998));
+    assert_eq!(found("etc/mote/tls"), (0o750, 0, 998));
+    assert_eq!(found("etc/mote/tls/key"), (0o640, 0, 998));
+    // What could be read already is left as it was.
+    assert_eq!(found("etc/mote/cert"), (0o644, 0, 0));
+    assert_eq!(found("etc/ca.pem"), (0o644, 0, 0));
+
+    // Elsewhere nothing is changed: neither a file that is closed, nor one in a closed folder.
+    printed(&mut mote(&["uninstall", "--purge", "--root", root.name()]));
+    put("etc/key", 0o600);
+    put("etc/ssl/key", 0o644);
+    let before = root.listing();
+    for (flag, closed) in [
+        ("--tls-key-file=/etc/key", "/etc/key"),
+        ("--tls-key-file=/etc/ssl/key", "/etc/ssl"),
+    ] {
+        let output = root.install(&[flag]).output().unwrap();
+        assert_eq!(output.status.code(), Some(77), "{}", said(&output));
+        let words = format!(
+            "cannot read {}: move the file",
+            root.name().to_owned() + closed
+        );
+        assert!(said(&output).contains(&words), "{}", said(&output));
+    }
+    assert_eq!(root.listing(), before);
+}
+
+#[test]
 fn a_dry_run_says_the_same_and_does_nothing() {
     if !is_root("a_dry_run_says_the_same_and_does_nothing") {
         return;

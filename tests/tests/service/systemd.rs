@@ -2,6 +2,7 @@
 //! removed.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use mote_tests::agent::{left_out, mote_binary};
@@ -24,6 +25,14 @@ fn write(systemd: &Systemd, path: &str, text: &str) {
     fs::write(path, text).unwrap();
 }
 
+/// The key is root's alone, and so is its folder, until the service is to read it.
+fn write_closed_key(systemd: &Systemd, key: &str) {
+    write(systemd, "/etc/mote/key", key);
+    for (path, mode) in [("/etc/mote/key", 0o600), ("/etc/mote", 0o700)] {
+        fs::set_permissions(systemd.path(path), fs::Permissions::from_mode(mode)).unwrap();
+    }
+}
+
 /// A field of `/proc/PID/status`, as the service's own namespace numbers processes.
 fn status(systemd: &Systemd, pid: &str, field: &str) -> String {
     let text = fs::read_to_string(systemd.path(&format!("/proc/{pid}/status"))).unwrap();
@@ -42,10 +51,8 @@ fn install(systemd: &Systemd, flags: &[&str]) -> Command {
 
 #[test]
 fn the_service_is_installed_started_watched_reloaded_stopped_and_removed() {
-    if left_out("a service under systemd") {
-        return;
-    }
-    if !is_root("the_service_is_installed_started_watched_reloaded_stopped_and_removed") {
+    let name = "the_service_is_installed_started_watched_reloaded_stopped_and_removed";
+    if left_out("a service under systemd") || !is_root(name) {
         return;
     }
     let hub = Hub::start(HubConfig::default()).unwrap();
@@ -69,16 +76,18 @@ fn the_service_is_installed_started_watched_reloaded_stopped_and_removed() {
         DROP_IN,
     );
     let url = hub.url();
+    write_closed_key(&systemd, hub.api_key());
     let flags = [
         "--server-url",
         &url,
+        "--api-key-file",
+        "/etc/mote/key",
         "--tls-ca-file",
         "/etc/hub-ca.pem",
         "--interval",
         "1h",
     ];
-    let mut command = install(&systemd, &flags);
-    let said = printed(command.env("MOTE_API_KEY", hub.api_key()));
+    let said = printed(&mut install(&systemd, &flags));
     assert!(
         said.ends_with("delivered: mote is installed and works\n"),
         "{said}"

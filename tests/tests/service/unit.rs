@@ -61,6 +61,8 @@ fn the_unit_waits_for_no_network() {
     for wanted in [
         "Type=notify",
         "Restart=always",
+        // A configuration that is refused (78) is tried again.
+        "RestartPreventExitStatus=64",
         "NoNewPrivileges=yes",
         "CapabilityBoundingSet=",
     ] {

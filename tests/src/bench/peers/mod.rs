@@ -97,21 +97,21 @@ pub(super) fn measure(plan: &Plan) -> Result<Findings, Failure> {
     let mut findings = Findings::default();
     thread::scope(|scope| {
         let threads = PEERS.map(|peer| {
-            let thread = scope.spawn(move || watch(&peer, counted));
-            (peer.key, thread)
+            let key = peer.key;
+            (key, scope.spawn(move || watch(&peer, counted)))
         });
         for (key, thread) in threads {
-            match thread.join() {
-                Ok(Ok(found)) => {
+            let found = thread.join();
+            match found.map_err(|_| format!("watching {key} panicked"))? {
+                Ok(found) => {
                     findings.figures.extend(found.figures);
                     findings.notes.extend(found.notes);
                 }
-                Ok(Err(error)) => findings.failures.push(format!("peers.{key}: {error}")),
-                Err(_) => findings.failures.push(format!("peers.{key}: it panicked")),
+                Err(error) => findings.failures.push(format!("peers.{key}: {error}")),
             }
         }
-    });
-    Ok(findings)
+        Ok(findings)
+    })
 }
 
 /// Runs one for as long as it takes.
@@ -130,16 +130,18 @@ fn watch(peer: &Peer, counted: u32) -> Result<Findings, Failure> {
     begun.pass(counted)?;
     let cpu_us = (kernel::cpu_us_of_family(pid)? - before_us) / f64::from(counted);
     let rss_kib = kernel::rss_kib_of_family(pid)?;
-    let note = format!("collectd posts nothing: its write_http does not load, see `{key} -t`");
+    let notes = match begun.work {
+        Work::Unsent => vec![format!(
+            "peers.{key} is without sending: its write_http does not load, `{key} -t` says why"
+        )],
+        _ => Vec::new(),
+    };
     Ok(Findings {
         figures: vec![
             Figure::memory(&format!("peers.{key}.rss_kb"), rss_kib),
             Figure::new(format!("peers.{key}.cpu_us_per_sample"), cpu_us, "us", 0),
         ],
-        notes: matches!(begun.work, Work::Unsent)
-            .then_some(note)
-            .into_iter()
-            .collect(),
+        notes,
         ..Findings::default()
     })
 }
@@ -220,7 +222,11 @@ fn start_collectd(folder: TempDir) -> Result<Option<Begun>, Failure> {
     let said = |text: String| std::fs::write(&file, text);
     said(collectd_conf(folder.path(), Some(&sink.url())))?;
     // The plugin needs libraries that its package only recommends.
-    let tried = Command::new(&collectd).arg("-t").arg("-C").arg(&file).output()?;
+    let tried = Command::new(&collectd)
+        .arg("-t")
+        .arg("-C")
+        .arg(&file)
+        .output()?;
     let work = if tried.status.success() {
         Work::Batches(sink)
     } else {
@@ -235,17 +241,17 @@ fn start_collectd(folder: TempDir) -> Result<Option<Begun>, Failure> {
 
 fn collectd_conf(folder: &Path, url: Option<&str>) -> String {
     let folder = folder.display();
-    let mut conf = format!(
+    let sending = |url| {
+        format!(
+            "LoadPlugin write_http\n<Plugin write_http>\n<Node \"sink\">\n\
+             URL \"{url}/\"\nFormat \"JSON\"\n</Node>\n</Plugin>\n"
+        )
+    };
+    let sending = url.map(sending).unwrap_or_default();
+    format!(
         "Interval 1\nHostname \"bench\"\nFQDNLookup false\n\
          BaseDir \"{folder}\"\nPIDFile \"{folder}/pid\"\n\
          LoadPlugin cpu\nLoadPlugin memory\nLoadPlugin df\nLoadPlugin interface\n\
-         <Plugin df>\nMountPoint \"/\"\n</Plugin>\n"
-    );
-    if let Some(url) = url {
-        conf += &format!(
-            "LoadPlugin write_http\n<Plugin write_http>\n<Node \"sink\">\n\
-             URL \"{url}/\"\nFormat \"JSON\"\n</Node>\n</Plugin>\n"
-        );
-    }
-    conf
+         <Plugin df>\nMountPoint \"/\"\n</Plugin>\n{sending}"
+    )
 }

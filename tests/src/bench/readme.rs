@@ -112,7 +112,7 @@ const ROWS: [(&str, &str, Unit); 18] = [
 const PEERS: [(&str, &str); 4] = [
     ("mote", "mote"),
     ("busybox", "a busybox shell loop with wget"),
-    ("collectd", "collectd, 4 plugins and write_http"),
+    ("collectd", "collectd with 4 plugins"),
     ("node_exporter", "Prometheus node_exporter, scraped"),
 ];
 

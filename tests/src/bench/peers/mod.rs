@@ -6,7 +6,8 @@
 //! - `busybox`, a shell loop that reads the same files and posts the same names (`busybox.sh`);
 //! - `node_exporter`, at its defaults, scraped as Prometheus does it;
 //! - `collectd` with the plugins cpu, memory, df and interface, and with `write_http`, which posts
-//!   several values at a time, whenever it has four kilobytes.
+//!   several values at a time, whenever it has four kilobytes; where that plugin cannot be loaded,
+//!   it sends nothing, and a note says so.
 //!
 //! Both figures are of a process and its children; pages that they share count for each. The CPU
 //! time of children is counted by the kernel in hundredths of a second, once they have ended, so
@@ -20,13 +21,14 @@ mod sink;
 
 use std::path::Path;
 use std::process::Command;
-use std::thread;
 use std::time::Duration;
+use std::{fs, io, thread};
 
 use tempfile::TempDir;
 
 use super::{Failure, Figure, Findings, LONG, Plan, kernel};
 use crate::agent::mote_binary;
+use crate::wait::poll_until;
 use program::{Program, find};
 use scraper::{Scraper, free_address};
 use sink::Sink;
@@ -45,8 +47,8 @@ struct Peer {
     key: &'static str,
     /// What brings it on Debian.
     package: &'static str,
-    /// Starts it with that folder for its files; None if it is not installed.
-    start: fn(TempDir) -> Result<Option<Begun>, Failure>,
+    /// None if it is not installed.
+    start: fn() -> Result<Option<Begun>, Failure>,
 }
 
 const PEERS: [Peer; 4] = [
@@ -117,7 +119,7 @@ pub(super) fn measure(plan: &Plan) -> Result<Findings, Failure> {
 /// Runs one for as long as it takes.
 fn watch(peer: &Peer, counted: u32) -> Result<Findings, Failure> {
     let Peer { key, package, .. } = peer;
-    let Some(mut begun) = (peer.start)(TempDir::with_prefix("mote-peer-")?)? else {
+    let Some(mut begun) = (peer.start)()? else {
         let note = format!("peers.{key} is left out: it comes with Debian's {package}");
         return Ok(Findings {
             notes: vec![note],
@@ -132,7 +134,8 @@ fn watch(peer: &Peer, counted: u32) -> Result<Findings, Failure> {
     let rss_kib = kernel::rss_kib_of_family(pid)?;
     let notes = match begun.work {
         Work::Unsent => vec![format!(
-            "peers.{key} is without sending: its write_http does not load, `{key} -t` says why"
+            "peers.{key} is without sending: it ends if told to load write_http, which needs \
+             libraries (libyajl2, libcurl3-gnutls) that its package only recommends"
         )],
         _ => Vec::new(),
     };
@@ -176,8 +179,13 @@ impl Begun {
     }
 }
 
-fn start_mote(folder: TempDir) -> Result<Option<Begun>, Failure> {
-    let sink = Sink::start()?;
+/// For the files of one of them.
+fn folder() -> io::Result<TempDir> {
+    TempDir::with_prefix("mote-peer-")
+}
+
+fn start_mote() -> Result<Option<Begun>, Failure> {
+    let (sink, folder) = (Sink::start()?, folder()?);
     let mut command = Command::new(mote_binary()?);
     command.args(["run", "--interval", "1s", "--api-key", "bench"]);
     command.args(["--server-url", &sink.url()]);
@@ -187,56 +195,61 @@ fn start_mote(folder: TempDir) -> Result<Option<Begun>, Failure> {
     Ok(Some(Begun { program, work }))
 }
 
-fn start_busybox(folder: TempDir) -> Result<Option<Begun>, Failure> {
+fn start_busybox() -> Result<Option<Begun>, Failure> {
     let Some(busybox) = find(&["busybox"]) else {
         return Ok(None);
     };
     let sink = Sink::start()?;
     let mut command = Command::new(busybox);
     command.args(["sh", "-c", BUSYBOX_LOOP, "sh", &sink.url()]);
-    let program = Program::start(command, folder)?;
+    let program = Program::start(command, folder()?)?;
     let work = Work::Posts(sink);
     Ok(Some(Begun { program, work }))
 }
 
-fn start_node_exporter(folder: TempDir) -> Result<Option<Begun>, Failure> {
+fn start_node_exporter() -> Result<Option<Begun>, Failure> {
     let Some(exporter) = find(&["prometheus-node-exporter", "node_exporter"]) else {
         return Ok(None);
     };
     let address = free_address()?;
     let mut command = Command::new(exporter);
     command.arg(format!("--web.listen-address={address}"));
-    let mut program = Program::start(command, folder)?;
+    let mut program = Program::start(command, folder()?)?;
     let connected = Scraper::connect(address);
     program.check()?;
     let work = Work::Scrapes(connected?);
     Ok(Some(Begun { program, work }))
 }
 
-fn start_collectd(folder: TempDir) -> Result<Option<Begun>, Failure> {
+fn start_collectd() -> Result<Option<Begun>, Failure> {
     let Some(collectd) = find(&["collectd"]) else {
         return Ok(None);
     };
     let sink = Sink::start()?;
-    let file = folder.path().join("collectd.conf");
-    let said = |text: String| std::fs::write(&file, text);
-    said(collectd_conf(folder.path(), Some(&sink.url())))?;
-    // The plugin needs libraries that its package only recommends.
-    let tried = Command::new(&collectd)
-        .arg("-t")
-        .arg("-C")
-        .arg(&file)
-        .output()?;
-    let work = if tried.status.success() {
-        Work::Batches(sink)
+    let mut program = run_collectd(&collectd, Some(&sink.url()))?;
+    // If the plugin cannot be loaded, collectd ends; its own test of the file does not notice.
+    let posts = poll_until("collectd to post or to end", LONG, || {
+        let runs = program.check().is_ok();
+        (!runs || sink.posts() > 0).then_some(runs)
+    })?;
+    let begun = if posts {
+        let work = Work::Batches(sink);
+        Begun { program, work }
     } else {
-        said(collectd_conf(folder.path(), None))?;
-        Work::Unsent
+        let program = run_collectd(&collectd, None)?;
+        let work = Work::Unsent;
+        Begun { program, work }
     };
+    Ok(Some(begun))
+}
+
+fn run_collectd(collectd: &Path, url: Option<&str>) -> Result<Program, Failure> {
+    let folder = folder()?;
+    let conf = folder.path().join("collectd.conf");
+    fs::write(&conf, collectd_conf(folder.path(), url))?;
     let mut command = Command::new(collectd);
-    command.arg("-f").arg("-C").arg(file);
-    let program = Program::start(command, folder)?;
-    Ok(Some(Begun { program, work }))
+    command.arg("-f").arg("-C").arg(conf);
+    Program::start(command, folder)
 }
 
 fn collectd_conf(folder: &Path, url: Option<&str>) -> String {

@@ -4,12 +4,12 @@ use std::env;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::thread;
 use std::time::Duration;
 
 use tempfile::TempDir;
 
 use super::super::Failure;
+use crate::wait::poll_until;
 
 /// Where daemons are, also for users whose `PATH` does not say so.
 const ALSO: &str = "/usr/sbin";
@@ -50,8 +50,12 @@ impl Program {
 
     /// Lets time pass. An error if it ended meanwhile.
     pub(super) fn let_run(&mut self, time: Duration) -> Result<(), Failure> {
-        thread::sleep(time);
-        self.check()
+        // What is waited for is its end, which is not to come.
+        let ended = || self.check().err();
+        match poll_until("the end of a program that is to run", time, ended) {
+            Ok(failure) => Err(failure),
+            Err(_) => Ok(()),
+        }
     }
 
     /// An error if it ended.

@@ -4,3 +4,4 @@
 //! is an error and its content is then worth nothing. Nothing here sends, retries or waits.
 
 pub mod lunasentri;
+pub mod prometheus;

@@ -1,0 +1,290 @@
+//! The Prometheus text exposition format, version 0.0.4, written line by line into a small buffer.
+//!
+//! <https://prometheus.io/docs/instrumenting/exposition_formats/>
+//!
+//! A page of metrics is as long as the device has disks and interfaces, and the buffer is not. So
+//! a page is written in pieces: whoever writes it does so from its first line each time, the lines
+//! that earlier pieces held are passed over without being written, and at [`Full`] it stops.
+//! [`Lines::line`] then is where the next piece begins. The writer needs no state of its own, and
+//! a piece never ends within a line.
+//!
+//! A line that does not fit into an empty buffer can never be written; [`Lines::is_empty`] tells
+//! that case, and the caller passes over it.
+
+use crate::Full;
+use crate::text::digits;
+
+/// What may be done with a family's numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// It only grows, but for a restart.
+    Counter,
+    /// It goes up and down.
+    Gauge,
+    /// Nothing is promised.
+    Untyped,
+}
+
+/// A number of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Number {
+    /// A whole one.
+    Uint(u64),
+    /// A whole one with its sign.
+    Int(i64),
+    /// Digits of which the last `places` stand behind the point: 1234 with 2 places is 12.34.
+    Decimal(u64, u8),
+}
+
+impl From<u64> for Number {
+    fn from(number: u64) -> Self {
+        Self::Uint(number)
+    }
+}
+
+impl From<bool> for Number {
+    fn from(truth: bool) -> Self {
+        Self::Uint(truth.into())
+    }
+}
+
+/// A piece of a page.
+#[derive(Debug)]
+pub struct Lines<'b> {
+    buffer: &'b mut [u8],
+    used: usize,
+    /// Lines that are passed over.
+    skip: u32,
+    /// Lines written or passed over.
+    line: u32,
+}
+
+impl<'b> Lines<'b> {
+    /// A piece that begins with line `from_line` of the page, counted from 0.
+    pub fn new(buffer: &'b mut [u8], from_line: u32) -> Self {
+        Self {
+            buffer,
+            used: 0,
+            skip: from_line,
+            line: 0,
+        }
+    }
+
+    /// The line with which the next piece begins.
+    pub fn line(&self) -> u32 {
+        self.line
+    }
+
+    /// Bytes written.
+    pub fn len(&self) -> usize {
+        self.used
+    }
+
+    /// Whether nothing is written.
+    pub fn is_empty(&self) -> bool {
+        self.used == 0
+    }
+
+    /// The head of a family: what it is, and what its numbers are. The name comes in two parts.
+    ///
+    /// `help` is one line of plain text.
+    pub fn family(&mut self, name: [&str; 2], kind: Kind, help: &str) -> Result<(), Full> {
+        let kind = match kind {
+            Kind::Counter => " counter\n",
+            Kind::Gauge => " gauge\n",
+            Kind::Untyped => " untyped\n",
+        };
+        self.write(|out| {
+            for text in ["# HELP ", name[0], name[1], " ", help, "\n# TYPE "] {
+                out.put(text.as_bytes())?;
+            }
+            for text in [name[0], name[1], kind] {
+                out.put(text.as_bytes())?;
+            }
+            Ok(())
+        })
+    }
+
+    /// A number of the family. Label values are escaped; bytes that are no UTF-8 become U+FFFD.
+    pub fn sample(
+        &mut self,
+        name: [&str; 2],
+        labels: &[(&str, &[u8])],
+        number: impl Into<Number>,
+    ) -> Result<(), Full> {
+        let number = number.into();
+        self.write(|out| {
+            out.put(name[0].as_bytes())?;
+            out.put(name[1].as_bytes())?;
+            for (at, (label, value)) in labels.iter().enumerate() {
+                out.put(if at == 0 { b"{" } else { b"," })?;
+                out.put(label.as_bytes())?;
+                out.put(b"=\"")?;
+                out.put_escaped(value)?;
+                out.put(b"\"")?;
+            }
+            out.put(if labels.is_empty() { b" " } else { b"} " })?;
+            out.put_number(number)?;
+            out.put(b"\n")
+        })
+    }
+
+    /// Writes a line whole, passes over it, or leaves the buffer as it was.
+    fn write(&mut self, line: impl FnOnce(&mut Self) -> Result<(), Full>) -> Result<(), Full> {
+        if self.line >= self.skip {
+            let before = self.used;
+            if let Err(full) = line(self) {
+                self.used = before;
+                return Err(full);
+            }
+        }
+        self.line += 1;
+        Ok(())
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<(), Full> {
+        let end = self.used + bytes.len();
+        self.buffer
+            .get_mut(self.used..end)
+            .ok_or(Full)?
+            .copy_from_slice(bytes);
+        self.used = end;
+        Ok(())
+    }
+
+    fn put_escaped(&mut self, value: &[u8]) -> Result<(), Full> {
+        for chunk in value.utf8_chunks() {
+            for byte in chunk.valid().bytes() {
+                match byte {
+                    b'\\' => self.put(b"\\\\")?,
+                    b'"' => self.put(b"\\\"")?,
+                    b'\n' => self.put(b"\\n")?,
+                    plain => self.put(&[plain])?,
+                }
+            }
+            if !chunk.invalid().is_empty() {
+                self.put("\u{fffd}".as_bytes())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn put_number(&mut self, number: Number) -> Result<(), Full> {
+        let mut buf = [0; 20];
+        match number {
+            Number::Uint(number) => self.put(digits(number, &mut buf)),
+            Number::Int(number) => {
+                if number < 0 {
+                    self.put(b"-")?;
+                }
+                self.put(digits(number.unsigned_abs(), &mut buf))
+            }
+            Number::Decimal(number, places) => {
+                let unit = 10_u64.saturating_pow(places.into());
+                self.put(digits(number / unit, &mut buf))?;
+                let mut rest = number % unit;
+                if rest == 0 {
+                    return Ok(());
+                }
+                self.put(b".")?;
+                let mut tenth = unit / 10;
+                while rest > 0 {
+                    self.put(&[b'0' + (rest / tenth) as u8])?;
+                    rest %= tenth;
+                    tenth /= 10;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::string::String;
+    use std::vec::Vec;
+
+    use super::*;
+
+    fn page(out: &mut Lines<'_>) -> Result<(), Full> {
+        let name = ["node_", "load1"];
+        out.family(name, Kind::Gauge, "Load over a minute.")?;
+        out.sample(name, &[], Number::Decimal(120, 2))?;
+        let name = ["node_", "disk_bytes"];
+        out.family(name, Kind::Counter, "Bytes.")?;
+        for disk in [&b"sda"[..], b"a\"b\\c\nd", b"\xff1"] {
+            out.sample(name, &[("device", disk), ("kind", b"x")], 7)?;
+        }
+        out.sample(["", "below"], &[], Number::Int(-5))
+    }
+
+    const PAGE: &str = "# HELP node_load1 Load over a minute.\n# TYPE node_load1 gauge\n\
+        node_load1 1.2\n\
+        # HELP node_disk_bytes Bytes.\n# TYPE node_disk_bytes counter\n\
+        node_disk_bytes{device=\"sda\",kind=\"x\"} 7\n\
+        node_disk_bytes{device=\"a\\\"b\\\\c\\nd\",kind=\"x\"} 7\n\
+        node_disk_bytes{device=\"\u{fffd}1\",kind=\"x\"} 7\n\
+        below -5\n";
+
+    impl From<i32> for Number {
+        fn from(number: i32) -> Self {
+            Self::Int(number.into())
+        }
+    }
+
+    #[test]
+    fn the_pieces_make_the_page_however_small_they_are() {
+        for size in 74..PAGE.len() + 2 {
+            let mut pieces = String::new();
+            let mut line = 0;
+            loop {
+                let mut buffer = std::vec![0xa5; size];
+                let mut lines = Lines::new(&mut buffer, line);
+                let written = page(&mut lines);
+                assert!(
+                    written.is_ok() || !lines.is_empty(),
+                    "stuck with {size} bytes"
+                );
+                line = lines.line();
+                let used = lines.len();
+                assert!(used <= size);
+                pieces.push_str(core::str::from_utf8(&buffer[..used]).unwrap());
+                if written.is_ok() {
+                    break;
+                }
+            }
+            assert_eq!(pieces, PAGE, "in pieces of {size}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_can_never_fit_leaves_the_buffer_empty() {
+        let mut buffer = [0; 20];
+        let mut lines = Lines::new(&mut buffer, 0);
+        assert_eq!(page(&mut lines), Err(Full));
+        assert!(lines.is_empty());
+        assert_eq!(lines.line(), 0);
+    }
+
+    #[test]
+    fn numbers_are_written_to_their_last_digit() {
+        for (number, expected) in [
+            (Number::Uint(u64::MAX), "18446744073709551615"),
+            (Number::Int(i64::MIN), "-9223372036854775808"),
+            (Number::Decimal(5, 2), "0.05"),
+            (Number::Decimal(1_500, 3), "1.5"),
+            (Number::Decimal(1_000, 3), "1"),
+            (Number::Decimal(u64::MAX, 9), "18446744073.709551615"),
+        ] {
+            let mut buffer = [0; 64];
+            let mut lines = Lines::new(&mut buffer, 0);
+            lines.sample(["", "x"], &[], number).unwrap();
+            let used = lines.len();
+            let text: Vec<u8> = buffer[..used].to_vec();
+            assert_eq!(
+                String::from_utf8(text).unwrap(),
+                std::format!("x {expected}\n")
+            );
+        }
+    }
+}

@@ -81,10 +81,11 @@ impl Face {
         let mut before = std::mem::take(&mut self.doors);
         for (wanted, services) in Door::wanted(settings) {
             let at = before.iter().position(|door| door.is(wanted, services));
-            let door = match at {
+            let mut door = match at {
                 Some(at) => before.swap_remove(at),
                 None => Door::new(wanted, services),
             };
+            door.hurry();
             // There are as many places as there can be ports.
             let _ = self.doors.push(door);
         }

@@ -8,6 +8,7 @@ fn each_path_has_its_answer_and_its_type() {
     let (agent, address) = start(
         &builder
             .argument("--metrics-enabled=true")
+            .flag("metrics-bind", "127.0.0.2")
             .flag("metrics-port", "0"),
     );
     for (path, kind) in [

@@ -41,6 +41,22 @@ fn a_port_that_is_taken_is_named_with_its_holder_and_delivery_goes_on() {
 }
 
 #[test]
+fn check_says_who_has_a_port() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let builder = AgentBuilder::new().unwrap().command("check");
+    let mut check = builder
+        .flag("health-port", port.to_string())
+        .start()
+        .unwrap();
+    assert_eq!(check.wait_exit(LONG).unwrap().code(), Some(0));
+    let start = format!("port {port} is in use: ");
+    let end = format!("({})", std::process::id());
+    let says = |line: LogLine| line.text.starts_with(&start) && line.text.ends_with(&end);
+    assert!(check.log().into_iter().any(says), "{:?}", check.log());
+}
+
+#[test]
 fn two_services_share_an_address() {
     let port = free_port().to_string();
     let builder = AgentBuilder::new().unwrap().flag("interval", "100ms");

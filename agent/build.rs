@@ -4,7 +4,7 @@
 use std::env::var;
 
 fn main() {
-    println!("cargo:rerun-if-changed=link/no_unwind.ld");
+    println!("cargo:rerun-if-changed=link");
     let target = var("TARGET").unwrap_or_default();
     // `version` says it; the compiler itself tells a program only parts of it.
     println!("cargo:rustc-env=MOTE_TARGET={target}");
@@ -22,6 +22,7 @@ fn main() {
     let folder = var("CARGO_MANIFEST_DIR").unwrap_or_default();
     let mut arguments = vec![
         format!("-T{folder}/link/no_unwind.ld"),
+        format!("-T{folder}/link/hot.ld"),
         "--no-eh-frame-hdr".to_owned(),
         // A relocation in a position-independent program is one bit instead of 24 bytes; musl
         // reads them since 1.2.4.

@@ -94,6 +94,7 @@ fn serve(
             Next::Send(cursor) => {
                 server.deliver(link, uplink, cursor);
                 status::tell(link, server);
+                link.reactor().network.listen(server.is_cut_off());
                 // Without waiting: what is due is done, and a stop in mid-request is seen.
                 link.reactor().wait(Interest::Sample, 0)
             }
@@ -107,6 +108,9 @@ fn serve(
             return;
         }
         let orders = link.reactor().take_orders();
+        if orders.network {
+            server.network_is_back(clock::boot_ms());
+        }
         if orders.status {
             status::log("Status", link, server);
         }

@@ -137,10 +137,14 @@ impl MetricsServer {
         }
     }
 
-    /// The network came back: an address or a route appeared.
+    /// Whether the last attempt did not even reach the server.
+    pub fn is_cut_off(&self) -> bool {
+        self.outages.last_layer().is_some_and(Layer::is_before_http)
+    }
+
+    /// The network came back, perhaps. A server that answered said itself when to come again.
     pub fn network_is_back(&mut self, now_ms: u64) {
-        // A server that answered said itself when to come again.
-        if self.outages.last_layer().is_some_and(Layer::is_before_http) {
+        if self.is_cut_off() {
             self.delivery.retry_within(now_ms, self.spread_ms());
         }
     }

@@ -17,6 +17,9 @@ use super::error::{DeliveryError, Phase};
 use super::link::Link;
 use crate::clock;
 
+/// How long a name server is waited for that may know better than the last good addresses.
+const SPARE_MS: u64 = 1_500;
+
 /// Looks names up on the reactor.
 #[derive(Debug)]
 pub struct Names(Arc<Link>);
@@ -34,10 +37,12 @@ impl Names {
         let known = self.0.reactor().stub.look_up(host, clock::boot_ms());
         match known {
             Lookup::Known(addresses) => return Ok(addresses),
-            Lookup::Asked => {}
+            Lookup::Asked { spare: false } => self.0.looked_up(u64::MAX)?,
+            // The last good addresses may do: a name server that is gone does not get the time
+            // that connecting to them takes.
+            Lookup::Asked { spare: true } => self.0.looked_up(clock::boot_ms() + SPARE_MS)?,
             Lookup::Failed(error) => return Err(error),
         }
-        self.0.looked_up()?;
         let mut reactor = self.0.reactor();
         reactor.stub.outcome(host)
     }

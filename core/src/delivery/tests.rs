@@ -441,3 +441,30 @@ fn a_hint_brings_the_next_attempt_forward_by_a_moment_of_the_devices_own() {
     let early = moments.iter().filter(|&&ms| ms < within_ms / 2).count();
     assert!((60..140).contains(&early), "{early} of 200");
 }
+
+#[test]
+fn n2_a_loose_cable_brings_one_attempt_a_minute_and_no_more() {
+    let mut world = World::new(Backfill::On);
+    world.take_sample();
+    let minutes = 30;
+    let attempts_before = loop {
+        match world.delivery.next(&world.outbox, world.now_ms) {
+            Next::Send(_) => drop(world.answer(Outcome::NoAnswer)),
+            Next::Wait { until_ms } if world.asked_ms.len() < 10 => world.now_ms = until_ms,
+            _ => break world.asked_ms.len(),
+        }
+    };
+    let end_ms = world.now_ms + minutes * 60_000;
+    while world.now_ms < end_ms {
+        world.delivery.retry_within(world.now_ms, INTERVAL_MS);
+        while matches!(world.delivery.next(&world.outbox, world.now_ms), Next::Send(_)) {
+            world.answer(Outcome::NoAnswer);
+        }
+        world.now_ms += 100;
+    }
+    let attempts = (world.asked_ms.len() - attempts_before) as u64;
+    assert!(
+        (minutes - 1..=minutes + HINTS).contains(&attempts),
+        "{attempts}"
+    );
+}

@@ -167,15 +167,17 @@ fn introduce(loaded: &Loaded, plan: &Plan, msg: &str) {
         .as_ref()
         .map(|path| path.display().to_string())
         .unwrap_or_default();
-    log::info(
-        msg,
-        &[
-            ("version", Value::Str(env!("CARGO_PKG_VERSION"))),
-            ("server_url", Value::Str(server_url)),
-            ("interval_ms", Value::Uint(settings.interval_ms)),
-            ("config", Value::Str(&file)),
-        ],
-    );
+    let proxy = plan.proxy();
+    let mut fields = vec![
+        ("version", Value::Str(env!("CARGO_PKG_VERSION"))),
+        ("server_url", Value::Str(server_url)),
+        ("interval_ms", Value::Uint(settings.interval_ms)),
+        ("config", Value::Str(&file)),
+    ];
+    if !proxy.is_empty() {
+        fields.push(("proxy", Value::Str(&proxy)));
+    }
+    log::info(msg, &fields);
     for warning in &loaded.warnings {
         log::warn("Configuration", &[("warning", Value::Str(&warning.words))]);
     }

@@ -105,6 +105,10 @@ pub struct Settings {
     pub api_key_file: Option<PathBuf>,
     /// `allow_http`.
     pub allow_http: bool,
+    /// `proxy`: a URL in which there may be a password.
+    pub proxy: Option<Secret>,
+    /// `no_proxy`.
+    pub no_proxy: Vec<String>,
     /// `interval`.
     pub interval_ms: u64,
     /// `system_info_period`.
@@ -187,6 +191,8 @@ impl Default for Settings {
             api_key_origin: KeyOrigin::Fixed,
             api_key_file: None,
             allow_http: false,
+            proxy: None,
+            no_proxy: Vec::new(),
             interval_ms: 0,
             system_info_period_ms: 0,
             payload: Form::Both,

@@ -20,8 +20,11 @@ use super::buffers::ConnectionBuffers;
 use super::dns::MAX_ADDRESSES;
 use super::error::{DeliveryError, Phase};
 use super::link::Link;
+use super::proxy::tunnel;
+use super::resolver::port_of;
 use super::tls::{TlsSettings, TlsTransport};
 use crate::clock;
+use crate::config::proxy::Proxies;
 
 /// How long an address may keep the others waiting (RFC 8305, section 5, says 250 ms). All those
 /// that were begun go on meanwhile, so a slow link has the whole deadline for each of them.
@@ -31,6 +34,7 @@ const STAGGER_MS: u64 = 300;
 pub struct Dial {
     link: Arc<Link>,
     tls: TlsSettings,
+    proxies: Arc<Proxies>,
     /// Where TCP connected and the rest did not: a name server that lies leads there.
     suspect: Mutex<Option<SocketAddr>>,
 }
@@ -49,10 +53,11 @@ enum Progress {
 
 impl Dial {
     /// Connections that wait on `link`.
-    pub fn new(link: Arc<Link>, tls: TlsSettings) -> Self {
+    pub fn new(link: Arc<Link>, tls: TlsSettings, proxies: Arc<Proxies>) -> Self {
         Self {
             link,
             tls,
+            proxies,
             suspect: Mutex::new(None),
         }
     }
@@ -127,11 +132,14 @@ impl Dial {
     fn secure(
         &self,
         details: &ConnectionDetails<'_>,
-        socket: Socket,
+        mut socket: Socket,
     ) -> Result<Box<dyn Transport>, ureq::Error> {
+        let host = details.uri.host().unwrap_or_default();
+        if let Some(proxy) = self.proxies.for_host(host) {
+            tunnel(&mut socket, proxy, host, port_of(details.uri))?;
+        }
         let buffers = ConnectionBuffers::default();
         if details.needs_tls() {
-            let host = details.uri.host().unwrap_or_default();
             let transport = TlsTransport::connect(socket, &self.tls, host, buffers)?;
             Ok(Box::new(transport))
         } else {
@@ -201,7 +209,9 @@ impl Connector for Dial {
         })?;
         // From now on this is where the server was, whatever a name server says later.
         let host = details.uri.host().unwrap_or_default();
-        self.link.reactor().stub.confirm(host, address.ip());
+        let proxy = self.proxies.for_host(host);
+        let name = proxy.map_or(host, |proxy| &*proxy.host);
+        self.link.reactor().stub.confirm(name, address.ip());
         self.link.enter(Phase::Http);
         Ok(Some(transport))
     }

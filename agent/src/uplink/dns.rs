@@ -81,9 +81,9 @@ pub struct Stub {
 /// Why a look-up failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Why {
-    NoSuchName,
-    NoNameServer,
-    NoNetwork(Errno),
+    Unknown,
+    Unanswered,
+    CutOff(Errno),
 }
 
 #[derive(Debug)]
@@ -173,9 +173,9 @@ impl Stub {
             return Ok(known.order());
         }
         match self.failed.take() {
-            Some((name, Why::NoSuchName)) => Err(DeliveryError::NoSuchName(name)),
-            Some((name, Why::NoNameServer)) => Err(DeliveryError::NoNameServer(name)),
-            Some((name, Why::NoNetwork(errno))) => Err(DeliveryError::NoNetwork(name, errno)),
+            Some((name, Why::Unknown)) => Err(DeliveryError::NoSuchName(name)),
+            Some((name, Why::Unanswered)) => Err(DeliveryError::NoNameServer(name)),
+            Some((name, Why::CutOff(errno))) => Err(DeliveryError::NoNetwork(name, errno)),
             None => Err(DeliveryError::NoNameServer(host.into())),
         }
     }
@@ -250,7 +250,7 @@ impl Stub {
             query.tries = 0;
             if query.candidate >= query.conf.candidates(&query.host) {
                 let host = query.host.clone();
-                self.give_up(&host, Why::NoSuchName, now_ms);
+                self.give_up(&host, Why::Unknown, now_ms);
                 return;
             }
         }
@@ -264,8 +264,8 @@ impl Stub {
             if query.tries >= query.conf.servers.len() * ROUNDS {
                 let host = query.host.clone();
                 let why = match no_way_out {
-                    Some(errno) if !query.reached => Why::NoNetwork(errno),
-                    _ => Why::NoNameServer,
+                    Some(errno) if !query.reached => Why::CutOff(errno),
+                    _ => Why::Unanswered,
                 };
                 self.give_up(&host, why, now_ms);
                 return;
@@ -285,7 +285,7 @@ impl Stub {
                 Err(AskError::Unreachable(_)) => query.reached = true,
                 Err(AskError::BadName) => {
                     let host = query.host.clone();
-                    self.give_up(&host, Why::NoSuchName, now_ms);
+                    self.give_up(&host, Why::Unknown, now_ms);
                     return;
                 }
             }

@@ -13,6 +13,7 @@ use super::link::Link;
 use super::resolver::Names;
 use super::tls::TlsSettings;
 use crate::clock;
+use crate::config::proxy::Proxies;
 
 /// Largest body of an answer that is read.
 const BODY_BYTES: usize = 64 * 1024;
@@ -65,9 +66,14 @@ pub struct Uplink {
 
 impl Uplink {
     /// Requests that wait on `link`.
-    pub fn new(link: Arc<Link>, tls: TlsSettings, settings: UplinkSettings) -> Self {
+    pub fn new(
+        link: Arc<Link>,
+        tls: TlsSettings,
+        proxies: Arc<Proxies>,
+        settings: UplinkSettings,
+    ) -> Self {
         let config = ureq::Agent::config_builder()
-            // The default is whatever the environment says.
+            // Proxies are ours to speak to: the default is whatever the environment says.
             .proxy(None)
             .max_redirects(0)
             .max_redirects_will_error(false)
@@ -82,8 +88,8 @@ impl Uplink {
             .max_idle_age(Duration::from_millis(settings.keep_ms))
             .timeout_await_100(None)
             .build();
-        let dial = Dial::new(Arc::clone(&link), tls);
-        let names = Names::new(Arc::clone(&link));
+        let dial = Dial::new(Arc::clone(&link), tls, Arc::clone(&proxies));
+        let names = Names::new(Arc::clone(&link), proxies);
         Self {
             agent: ureq::Agent::with_parts(config, dial, names),
             link,

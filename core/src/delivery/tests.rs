@@ -457,7 +457,10 @@ fn n2_a_loose_cable_brings_one_attempt_a_minute_and_no_more() {
     let end_ms = world.now_ms + minutes * 60_000;
     while world.now_ms < end_ms {
         world.delivery.retry_within(world.now_ms, INTERVAL_MS);
-        while matches!(world.delivery.next(&world.outbox, world.now_ms), Next::Send(_)) {
+        while matches!(
+            world.delivery.next(&world.outbox, world.now_ms),
+            Next::Send(_)
+        ) {
             world.answer(Outcome::NoAnswer);
         }
         world.now_ms += 100;

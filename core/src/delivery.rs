@@ -301,16 +301,17 @@ impl Delivery {
     }
 
     /// Asks again within this time, at a moment of this device's own: something changed, and perhaps
-    /// for a whole fleet. Later attempts follow the backoff as it stands.
+    /// for a whole fleet. If that attempt is too early, the next ones follow as after a first failure.
     ///
-    /// Hints that come again and again, from a cable that is loose, bring at most
-    /// [`HINTS`] attempts at once and then one a minute.
+    /// Of hints that come again and again, from a cable that is loose, [`HINTS`] are followed at
+    /// once and then one a minute.
     pub fn retry_within(&mut self, now_ms: u64, within_ms: u64) {
         let spare_ms = HINT_EVERY_MS * (HINTS - 1);
         let earliest_ms = now_ms.max(self.hinted_until_ms.saturating_sub(spare_ms));
         let at_ms = earliest_ms + self.rng.below(within_ms + 1);
         if self.not_before_ms > now_ms + within_ms && self.not_before_ms > at_ms {
             self.not_before_ms = at_ms;
+            self.backoff.restart();
             self.hinted_until_ms = self.hinted_until_ms.max(now_ms) + HINT_EVERY_MS;
         }
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use mote_core::delivery::{Delivery, Next, Outcome, Policy, Settled, Standing};
 use mote_core::log_line::Value;
-use mote_core::outage::{Failure, Layer, Outage, Outages, Spell};
+use mote_core::outage::{FIRST_STATUS, Failure, Layer, Outage, Outages, Spell};
 use mote_core::outbox::Cursor;
 use mote_core::sample::Sample;
 use mote_core::text;
@@ -137,9 +137,9 @@ impl MetricsServer {
         }
     }
 
-    /// Whether the last attempt did not even reach the server.
+    /// Whether the last attempt failed without a word of the server: the network may be gone.
     pub fn is_cut_off(&self) -> bool {
-        self.outages.last_layer().is_some_and(Layer::is_before_http)
+        self.outages.is_unanswered()
     }
 
     /// The network came back, perhaps. A server that answered said itself when to come again.
@@ -428,7 +428,7 @@ pub fn cause(spell: &Spell) -> String {
     let layer = spell.layer.as_str();
     match (spell.layer, spell.code) {
         (_, 0) => layer.to_owned(),
-        (Layer::Http | Layer::Proxy, 200..) => format!("{layer} {}", spell.code),
+        (Layer::Http | Layer::Proxy, FIRST_STATUS..) => format!("{layer} {}", spell.code),
         (_, code) => format!("{layer}: {}", Errno::from_raw(code.into()).desc()),
     }
 }

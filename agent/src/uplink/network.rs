@@ -113,11 +113,13 @@ fn is_usable_address(body: &[u8]) -> bool {
 
 /// `struct rtmsg`: family, lengths of destination and source, TOS, table, protocol, scope, type.
 fn is_usable_route(body: &[u8]) -> bool {
-    let [_, destination_bits, _, _, _, protocol, _, kind, ..] = *body else {
+    let [family, destination_bits, _, _, _, protocol, _, kind, ..] = *body else {
         return false;
     };
-    // Everything, or a network that an address of ours is in.
-    kind == libc::RTN_UNICAST && (destination_bits == 0 || protocol == libc::RTPROT_KERNEL)
+    // Everything, or a network that an address of ours is in. In IPv6 every link has one of those
+    // by itself, which leads nowhere.
+    let is_own = protocol == libc::RTPROT_KERNEL && i32::from(family) == libc::AF_INET;
+    kind == libc::RTN_UNICAST && (destination_bits == 0 || is_own)
 }
 
 /// `struct ifinfomsg`: family, padding, type (2), index (4), flags (4), change (4).
@@ -150,7 +152,11 @@ mod tests {
     }
 
     fn route(bits: u8, protocol: u8, kind: u8) -> Vec<u8> {
-        let body = [2, bits, 0, 0, 254, protocol, 0, kind, 0, 0, 0, 0];
+        route_of(libc::AF_INET, bits, protocol, kind)
+    }
+
+    fn route_of(family: i32, bits: u8, protocol: u8, kind: u8) -> Vec<u8> {
+        let body = [family as u8, bits, 0, 0, 254, protocol, 0, kind, 0, 0, 0, 0];
         message(libc::RTM_NEWROUTE, &body)
     }
 
@@ -170,6 +176,11 @@ mod tests {
             (address(0, libc::RT_SCOPE_HOST), false),
             (route(0, 3, libc::RTN_UNICAST), true),
             (route(24, libc::RTPROT_KERNEL, libc::RTN_UNICAST), true),
+            (route_of(libc::AF_INET6, 0, 9, libc::RTN_UNICAST), true),
+            (
+                route_of(libc::AF_INET6, 64, libc::RTPROT_KERNEL, libc::RTN_UNICAST),
+                false,
+            ),
             (route(24, 186, libc::RTN_UNICAST), false),
             (route(32, libc::RTPROT_KERNEL, libc::RTN_LOCAL), false),
             (link(up), true),

@@ -443,7 +443,7 @@ fn a_hint_brings_the_next_attempt_forward_by_a_moment_of_the_devices_own() {
 }
 
 #[test]
-fn n2_a_loose_cable_brings_one_attempt_a_minute_and_no_more() {
+fn n2_a_loose_cable_never_brings_a_busy_loop() {
     let mut world = World::new(Backfill::On);
     world.take_sample();
     let minutes = 30;
@@ -466,8 +466,9 @@ fn n2_a_loose_cable_brings_one_attempt_a_minute_and_no_more() {
         world.now_ms += 100;
     }
     let attempts = (world.asked_ms.len() - attempts_before) as u64;
+    // Each minute a hint, and after it the delays of 5, 10 and 20 s: fewer than one in ten seconds.
     assert!(
-        (minutes - 1..=minutes + HINTS).contains(&attempts),
+        (minutes..=(minutes + HINTS) * 6).contains(&attempts),
         "{attempts}"
     );
 }

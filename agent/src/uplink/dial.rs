@@ -35,6 +35,8 @@ pub struct Dial {
     link: Arc<Link>,
     tls: TlsSettings,
     proxies: Arc<Proxies>,
+    /// How long a connection is kept without a request.
+    keep_ms: u64,
     /// Where TCP connected and the rest did not: a name server that lies leads there.
     suspect: Mutex<Option<SocketAddr>>,
 }
@@ -53,8 +55,9 @@ enum Progress {
 
 impl Dial {
     /// Connections that wait on `link`.
-    pub fn new(link: Arc<Link>, tls: TlsSettings, proxies: Arc<Proxies>) -> Self {
+    pub fn new(link: Arc<Link>, tls: TlsSettings, proxies: Arc<Proxies>, keep_ms: u64) -> Self {
         Self {
+            keep_ms,
             link,
             tls,
             proxies,
@@ -201,6 +204,8 @@ impl Connector for Dial {
         })?;
         let socket = Socket {
             stream,
+            use_until_ms: clock::boot_ms() + self.keep_ms,
+            keep_ms: self.keep_ms,
             link: Arc::clone(&self.link),
         };
         let transport = self.secure(details, socket).inspect_err(|_| {
@@ -226,6 +231,9 @@ impl fmt::Debug for Dial {
 /// A connected socket that waits in the reactor.
 pub struct Socket {
     stream: TcpStream,
+    keep_ms: u64,
+    /// When the other side, or a router between, will have forgotten it.
+    use_until_ms: u64,
     link: Arc<Link>,
 }
 
@@ -233,6 +241,12 @@ impl Socket {
     /// What it shares with the loop.
     pub fn link(&self) -> &Link {
         &self.link
+    }
+
+    /// Whether it was silent for so long that nobody knows it any more. `ureq` counts by a clock that
+    /// stands still while the device sleeps; this one goes on.
+    pub fn is_forgotten(&self) -> bool {
+        clock::boot_ms() > self.use_until_ms
     }
 
     /// Looks at what arrived without waiting: `None` if nothing did.
@@ -255,6 +269,7 @@ impl Socket {
             let outcome = match operate(&mut self.stream) {
                 Ok(bytes) => {
                     self.link.attempt().wire_bytes += bytes as u64;
+                    self.use_until_ms = clock::boot_ms() + self.keep_ms;
                     return Ok(bytes);
                 }
                 Err(error) => match error.kind() {
@@ -353,7 +368,7 @@ impl Transport for PlainTransport {
 
     fn is_open(&mut self) -> bool {
         // Bytes that nobody asked for make a kept connection useless, as its end does.
-        self.socket.peek().is_none()
+        !self.socket.is_forgotten() && self.socket.peek().is_none()
     }
 }
 

@@ -465,6 +465,10 @@ pub fn read_reply(message: &[u8], name: &str, id: u16, rtype: Rtype) -> Option<R
             let _ = addresses.push(IpAddr::V6(record.data().addr()));
         }
     }
+    if addresses.is_empty() && header.tc() {
+        // There is more, for those who ask over TCP.
+        return Some(Reply::Unwilling);
+    }
     Some(Reply::Addresses(addresses, ttl_s))
 }
 

@@ -84,22 +84,33 @@ fn serve(
     uplink: &mut Uplink,
     server: &mut MetricsServer,
 ) {
+    let mut clock_watch = clock::Watch::new();
     loop {
+        if clock_watch.look() {
+            server.clock_was_set(clock::boot_ms());
+        }
         let next = server.next(&link.reactor().device.outbox, clock::boot_ms());
         let wake = match next {
             Next::Send(cursor) => {
                 server.deliver(link, uplink, cursor);
                 status::tell(link, server);
+                link.reactor().network.listen(server.is_cut_off());
                 // Without waiting: what is due is done, and a stop in mid-request is seen.
                 link.reactor().wait(Interest::Sample, 0)
             }
-            Next::Wait { until_ms } => link.reactor().wait(Interest::Sample, until_ms),
+            Next::Wait { until_ms } => {
+                let until_ms = until_ms.min(server.look_again_ms(clock::boot_ms()));
+                link.reactor().wait(Interest::Sample, until_ms)
+            }
             Next::Idle => link.reactor().wait(Interest::Sample, u64::MAX),
         };
         if wake == Wake::Stop {
             return;
         }
         let orders = link.reactor().take_orders();
+        if orders.network {
+            server.network_is_back(clock::boot_ms());
+        }
         if orders.status {
             status::log("Status", link, server);
         }
@@ -156,15 +167,17 @@ fn introduce(loaded: &Loaded, plan: &Plan, msg: &str) {
         .as_ref()
         .map(|path| path.display().to_string())
         .unwrap_or_default();
-    log::info(
-        msg,
-        &[
-            ("version", Value::Str(env!("CARGO_PKG_VERSION"))),
-            ("server_url", Value::Str(server_url)),
-            ("interval_ms", Value::Uint(settings.interval_ms)),
-            ("config", Value::Str(&file)),
-        ],
-    );
+    let proxy = plan.proxy();
+    let mut fields = vec![
+        ("version", Value::Str(env!("CARGO_PKG_VERSION"))),
+        ("server_url", Value::Str(server_url)),
+        ("interval_ms", Value::Uint(settings.interval_ms)),
+        ("config", Value::Str(&file)),
+    ];
+    if !proxy.is_empty() {
+        fields.push(("proxy", Value::Str(&proxy)));
+    }
+    log::info(msg, &fields);
     for warning in &loaded.warnings {
         log::warn("Configuration", &[("warning", Value::Str(&warning.words))]);
     }

@@ -5,6 +5,7 @@
 //! knows what is said to whom; [`config`] is where it all comes from.
 
 pub mod agent;
+pub mod base64;
 pub mod check;
 pub mod cli;
 pub mod clock;

@@ -1,9 +1,9 @@
 //! The one wait: everything that the agent waits for, it waits for in [`Reactor::wait`].
 //!
-//! One `poll(2)` looks at the signals, at the DNS socket while a look-up is under way, and at the
-//! uplink's socket while a request is. Before it sleeps and whenever it wakes it does what is due:
-//! takes the sample, moves a look-up on, compresses a piece of an old log. What is due never blocks and never sends; it puts things
-//! where the loop finds them. So the sample is on time while a handshake hangs, with one thread.
+//! One `poll(2)` looks at the signals, at the DNS socket while a look-up is under way, at the
+//! uplink's socket while a request is, and at changes of the network while no server is reached. Before it sleeps and whenever it wakes it does what is due:
+//! takes the sample, moves a look-up on, compresses a piece of an old log. What is due never blocks
+//! and never sends; it puts things where the loop finds them. So the sample is on time while a handshake hangs, with one thread.
 //!
 //! The re-entrancy rule: [`Reactor::turn`] is the only place that touches the device's state
 //! while a request is under way, and the uplink holds no borrow of it. The uplink reaches the
@@ -23,13 +23,16 @@ use crate::clock;
 use crate::device::Device;
 use crate::log;
 use crate::notify::{Notifier, PAUSING_EVERY_MS};
-use crate::uplink::dns::Stub;
+use crate::uplink::dns::{MAX_ADDRESSES, Stub};
+use crate::uplink::network::NetworkWatch;
 
 /// What a caller of [`Reactor::wait`] waits for, besides what is always looked at.
 #[derive(Debug, Clone, Copy)]
 pub enum Interest<'a> {
     /// A socket that is to become readable or writable.
     Socket(BorrowedFd<'a>, PollFlags),
+    /// Connections that are being made: that one of them came about, or did not.
+    Connecting(&'a [BorrowedFd<'a>]),
     /// The look-up under way in [`Reactor::stub`].
     Name,
     /// A new sample in the outbox, or an order.
@@ -47,13 +50,15 @@ pub enum Wake {
     Stop,
 }
 
-/// What signals ask for, besides to stop. The loop carries it out between two requests.
+/// What signals and the network ask for, besides to stop. The loop carries it out between two requests.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Orders {
     /// SIGHUP: read the configuration again.
     pub reload: bool,
     /// SIGUSR1: write a status line.
     pub status: bool,
+    /// The network came back, perhaps: an address, a route or a cable appeared.
+    pub network: bool,
 }
 
 /// Owns all that is looked at and done while waiting.
@@ -66,6 +71,8 @@ pub struct Reactor {
     pub device: Device,
     /// Looks names up.
     pub stub: Stub,
+    /// Hears when the network comes back.
+    pub network: NetworkWatch,
     /// Tells the service manager; nobody, until a caller says otherwise.
     pub notifier: Notifier,
 }
@@ -82,6 +89,7 @@ impl Reactor {
             orders: Orders::default(),
             device,
             stub: Stub::default(),
+            network: NetworkWatch::default(),
             notifier: Notifier::default(),
         })
     }
@@ -91,7 +99,7 @@ impl Reactor {
         self.stop
     }
 
-    /// What signals asked for since this was last asked.
+    /// What was asked for since this was last asked.
     pub fn take_orders(&mut self) -> Orders {
         std::mem::take(&mut self.orders)
     }
@@ -117,6 +125,9 @@ impl Reactor {
             let ready = self.sleep(interest, due_ms.min(until_ms).saturating_sub(now_ms));
             if ready.signals {
                 self.take_signals();
+            }
+            if ready.network && self.network.is_back() {
+                self.orders.network = true;
             }
             if ready.socket && !self.stop {
                 self.turn(clock::boot_ms());
@@ -178,29 +189,39 @@ impl Reactor {
     /// Sleeps for at most `for_ms`, or until a descriptor is ready.
     fn sleep(&self, interest: Interest<'_>, for_ms: u64) -> Ready {
         let timeout = PollTimeout::try_from(for_ms.min(60_000)).unwrap_or(PollTimeout::ZERO);
-        let mut watched: heapless::Vec<PollFd<'_>, 3> = heapless::Vec::new();
-        // Three places for at most three descriptors: no push is refused.
+        // No push is refused: there are no more descriptors than places.
+        let mut watched: heapless::Vec<PollFd<'_>, { MAX_ADDRESSES + 3 }> = heapless::Vec::new();
         let _ = watched.push(PollFd::new(
             self.signals.get_read().as_fd(),
             PollFlags::POLLIN,
         ));
-        let socket_at = match interest {
+        match interest {
             Interest::Socket(fd, events) => {
                 let _ = watched.push(PollFd::new(fd, events));
-                Some(1)
             }
-            Interest::Name | Interest::Sample => None,
-        };
+            Interest::Connecting(sockets) => {
+                for fd in sockets {
+                    let _ = watched.push(PollFd::new(*fd, PollFlags::POLLOUT));
+                }
+            }
+            Interest::Name | Interest::Sample => {}
+        }
+        let sockets = 1..watched.len();
         if let Some(fd) = self.stub.socket() {
             let _ = watched.push(PollFd::new(fd, PollFlags::POLLIN));
         }
+        let network_at = self.network.socket().map(|fd| {
+            let _ = watched.push(PollFd::new(fd, PollFlags::POLLIN));
+            watched.len() - 1
+        });
         match poll(&mut watched, timeout) {
             // A closed or broken descriptor is ready too: reading it tells what happened.
             Ok(1..) => {
                 let is_ready = |at: usize| watched[at].any().unwrap_or(true);
                 Ready {
                     signals: is_ready(0),
-                    socket: socket_at.is_some_and(is_ready),
+                    socket: sockets.into_iter().any(is_ready),
+                    network: network_at.is_some_and(is_ready),
                 }
             }
             Ok(_) | Err(Errno::EINTR) => Ready::default(),
@@ -218,4 +239,5 @@ impl Reactor {
 struct Ready {
     signals: bool,
     socket: bool,
+    network: bool,
 }

@@ -65,10 +65,11 @@ fn member<'j>(json: &'j str, wanted: &str) -> Option<&'j str> {
             return Some(value);
         }
         let after = after.trim_start();
-        rest = after.strip_prefix(',').unwrap_or(after).trim_start();
-        if !rest.starts_with(['"', '}']) {
-            return None;
-        }
+        rest = match after.strip_prefix(',') {
+            Some(next) => next.trim_start(),
+            None if after.starts_with('}') => after,
+            None => return None,
+        };
     }
     None
 }

@@ -147,8 +147,11 @@ fn wait_for_status(address: SocketAddr, what: &str, wanted: impl Fn(&Value) -> b
     mote_tests::wait::poll_until(what, LONG, look).unwrap()
 }
 
-/// Asks until the answer has this status.
+/// Asks until the answer has this status, at a port that may not be open yet.
 fn wait_for_answer(address: SocketAddr, path: &str, status: u16) -> Reply {
-    let look = || Some(get(address, path)).filter(|reply| reply.status == status);
+    let look = || {
+        TcpStream::connect(address).ok()?;
+        Some(get(address, path)).filter(|reply| reply.status == status)
+    };
     mote_tests::wait::poll_until(&format!("{path} to say {status}"), LONG, look).unwrap()
 }

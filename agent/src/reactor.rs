@@ -252,8 +252,8 @@ impl Reactor {
             Interest::Name | Interest::Sample => {}
         }
         let sockets = signals_at + 1..watched.len();
-        if let Some(fd) = self.stub.socket() {
-            let _ = watched.push(PollFd::new(fd, PollFlags::POLLIN));
+        if let Some((fd, events)) = self.stub.socket() {
+            let _ = watched.push(PollFd::new(fd, events));
         }
         let network_at = self.network.socket().map(|fd| {
             let _ = watched.push(PollFd::new(fd, PollFlags::POLLIN));

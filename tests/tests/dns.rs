@@ -372,3 +372,25 @@ fn n15_the_last_good_address_serves_after_a_failure_when_all_name_servers_are_si
     lines.retain(|line| line.str("layer") == "dns");
     assert!(lines.is_empty(), "{lines:?}");
 }
+
+#[test]
+fn an_answer_that_does_not_fit_is_asked_for_over_tcp() {
+    inside!("an_answer_that_does_not_fit_is_asked_for_over_tcp");
+    let net = Net::new();
+    net.dns.set_manner(DnsManner::OverTcp);
+    // More addresses than are kept, of which the first is good.
+    let many = (1..200).map(|n| IpAddr::from([127, 0, 9, n]));
+    let addresses: Vec<IpAddr> = [HERE].into_iter().chain(many).collect();
+    net.dns.set(NAME, &addresses, 60);
+    let agent = net.start();
+    wait_for_each(&net.hub, 3);
+    check_no_errors(&agent);
+    assert_eq!(agent.threads().unwrap(), 1);
+    // One that only says that it was cut, and then does not answer in full, is passed over.
+    let mut agent = agent;
+    agent.stop(Signal::SIGTERM).unwrap();
+    net.dns.set_manner(DnsManner::Truncated);
+    let builder = net.builder.clone().flag("connect-timeout", "500ms");
+    let agent = builder.start().unwrap();
+    wait_for_failure(&agent, 0, "dns");
+}

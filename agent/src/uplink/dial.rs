@@ -48,8 +48,10 @@ struct Pending {
 }
 
 /// How a connection that is being made stands.
-enum Progress {
+pub(super) enum Progress {
+    /// It is made.
     Connected,
+    /// It is not, yet.
     Underway,
 }
 
@@ -152,7 +154,7 @@ impl Dial {
 }
 
 /// Begins to connect to `address` without waiting for it.
-fn begin(address: SocketAddr) -> Result<(OwnedFd, Progress), Errno> {
+pub(super) fn begin(address: SocketAddr) -> Result<(OwnedFd, Progress), Errno> {
     let family = if address.is_ipv4() {
         AddressFamily::Inet
     } else {

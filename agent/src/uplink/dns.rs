@@ -6,16 +6,21 @@
 //! that time as the last good ones. Messages are built and read by the `domain` crate.
 //!
 //! It never waits: [`Stub::turn`] moves the look-up on, and the reactor watches
-//! [`Stub::socket`]. There is no NSS, no mDNS and no DNS over TCP: a cut answer counts for what
-//! it holds.
+//! [`Stub::socket`]. A cut answer counts for what it holds; one that was cut to nothing is asked for
+//! again over TCP (`stream`). There is no NSS and no mDNS.
+
+mod stream;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
+
+use stream::Stream;
 
 use domain::base::iana::Rcode;
 use domain::base::{Message, MessageBuilder, Name, Rtype};
 use domain::rdata::{A, Aaaa};
 use nix::errno::Errno;
+use nix::poll::PollFlags;
 use octseq::array::Array;
 use ring::rand::{SecureRandom, SystemRandom};
 
@@ -65,6 +70,8 @@ pub enum Reply {
     Addresses(Addresses, u32),
     /// The name does not exist.
     NoSuchName,
+    /// There is more, for those who ask over TCP.
+    Cut,
     /// The name server cannot or will not say.
     Unwilling,
 }
@@ -126,6 +133,8 @@ struct Query {
     /// A name server could be asked.
     reached: bool,
     socket: Option<UdpSocket>,
+    /// Asked over TCP instead, because the answer was cut.
+    stream: Option<Stream>,
     ids: [u16; 2],
     replies: [Option<Reply>; 2],
     /// When to go on without an answer.
@@ -186,8 +195,13 @@ impl Stub {
     }
 
     /// What the reactor is to watch.
-    pub fn socket(&self) -> Option<BorrowedFd<'_>> {
-        self.query.as_ref()?.socket.as_ref().map(AsFd::as_fd)
+    pub fn socket(&self) -> Option<(BorrowedFd<'_>, PollFlags)> {
+        let query = self.query.as_ref()?;
+        if let Some(stream) = &query.stream {
+            return Some(stream.socket());
+        }
+        let socket = query.socket.as_ref()?;
+        Some((socket.as_fd(), PollFlags::POLLIN))
     }
 
     /// No address answered: they count as old from now on.
@@ -240,6 +254,11 @@ impl Stub {
             let host = query.host.clone();
             self.query = None;
             self.keep(&host, &addresses, ttl_s, now_ms);
+            return;
+        }
+        let was_cut = query.replies.iter().any(|reply| *reply == Some(Reply::Cut));
+        if was_cut && query.ask_in_full() {
+            query.until_ms = now_ms + TRY_MS;
             return;
         }
         let exists_not =
@@ -336,6 +355,7 @@ impl Query {
             tries: 0,
             reached: false,
             socket: None,
+            stream: None,
             ids: [0; 2],
             replies: [None, None],
             until_ms: 0,
@@ -344,6 +364,7 @@ impl Query {
 
     fn ask(&mut self, server: SocketAddr) -> Result<(), AskError> {
         self.replies = [None, None];
+        self.stream = None;
         let mut random = [0; 4];
         SystemRandom::new()
             .fill(&mut random)
@@ -376,8 +397,39 @@ impl Query {
         Ok(())
     }
 
+    /// Asks the same server over TCP, unless it was; whether that was begun.
+    fn ask_in_full(&mut self) -> bool {
+        let server = self.socket.as_ref().map(UdpSocket::peer_addr);
+        let (Some(Ok(server)), None) = (server, &self.stream) else {
+            return false;
+        };
+        let name = self.conf.candidate(&self.host, self.candidate);
+        let [a, aaaa] = [0, 1].map(|at| write_question(&name, self.ids[at], TYPES[at]));
+        let questions = a.iter().chain(&aaaa).map(Array::as_slice);
+        self.stream = Stream::ask(server, questions).ok();
+        self.replies = [None, None];
+        self.stream.is_some()
+    }
+
+    fn receive_in_full(&mut self, stream: &mut Stream) -> bool {
+        let name = self.conf.candidate(&self.host, self.candidate);
+        let taken = stream.turn(|message| {
+            for (at, (id, rtype)) in self.ids.into_iter().zip(TYPES).enumerate() {
+                if let Some(reply) = read_reply(message, &name, id, rtype) {
+                    self.replies[at] = Some(reply);
+                }
+            }
+        });
+        taken.is_err()
+    }
+
     /// Takes what arrived; `true` if this server will not answer.
     fn receive(&mut self, now_ms: u64) -> bool {
+        if let Some(mut stream) = self.stream.take() {
+            let is_over = self.receive_in_full(&mut stream);
+            self.stream = Some(stream);
+            return is_over;
+        }
         let Some(socket) = &self.socket else {
             return true;
         };
@@ -466,8 +518,7 @@ pub fn read_reply(message: &[u8], name: &str, id: u16, rtype: Rtype) -> Option<R
         }
     }
     if addresses.is_empty() && header.tc() {
-        // There is more, for those who ask over TCP.
-        return Some(Reply::Unwilling);
+        return Some(Reply::Cut);
     }
     Some(Reply::Addresses(addresses, ttl_s))
 }

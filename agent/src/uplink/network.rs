@@ -156,7 +156,8 @@ mod tests {
     }
 
     fn route_of(family: i32, bits: u8, protocol: u8, kind: u8) -> Vec<u8> {
-        let body = [family as u8, bits, 0, 0, 254, protocol, 0, kind, 0, 0, 0, 0];
+        let family = u8::try_from(family).unwrap();
+        let body = [family, bits, 0, 0, 254, protocol, 0, kind, 0, 0, 0, 0];
         message(libc::RTM_NEWROUTE, &body)
     }
 

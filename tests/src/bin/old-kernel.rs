@@ -1,7 +1,7 @@
 //! `old-kernel PROGRAM [ARGUMENT]...`: runs a program on a kernel that seems to be of 2013.
 //!
 //! System calls that Linux has got since 3.10 do not exist for it (ENOSYS), by a filter of
-//! seccomp(2). The program's children inherit that. For tests on x86_64 alone: the numbers are its
+//! seccomp(2). The program's children inherit that. For tests on `x86_64` alone: the numbers are its
 //! own.
 
 use std::ffi::OsString;
@@ -53,7 +53,7 @@ fn main() -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// A program for the kernel's old filter machine (seccomp(2), "struct sock_filter").
+/// A program for the kernel's old filter machine (seccomp(2), `struct sock_filter`).
 fn filter() -> Vec<libc::sock_filter> {
     const LOAD_WORD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
     const IF_EQUAL: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
@@ -74,7 +74,7 @@ fn filter() -> Vec<libc::sock_filter> {
     // The number of the call is the first word of what is looked at.
     let mut lines = vec![line(LOAD_WORD, 0, 0, 0)];
     for number in NEWER {
-        lines.extend([line(IF_EQUAL, *number as u32, 0, 1), absent]);
+        lines.extend([line(IF_EQUAL, number.cast_unsigned() as u32, 0, 1), absent]);
     }
     lines.extend([line(IF_NOT_BELOW, ALL_NEWER_FROM, 0, 1), absent]);
     lines.push(line(RETURN, libc::SECCOMP_RET_ALLOW, 0, 0));

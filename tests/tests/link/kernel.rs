@@ -109,13 +109,13 @@ fn k2_files_that_are_empty_garbage_huge_or_without_end_cost_their_figures_only()
             fs::write(path, "cpu  1 2 3 4 5 6 7 8 9 10\n".repeat(400_000)).unwrap();
         }),
         ("one long line", |path| {
-            fs::write(path, "9".repeat(5_000_000)).unwrap()
+            fs::write(path, "9".repeat(5_000_000)).unwrap();
         }),
         ("zeros without end", |path| {
-            symlink("/dev/zero", path).unwrap()
+            symlink("/dev/zero", path).unwrap();
         }),
         ("noise without end", |path| {
-            symlink("/dev/urandom", path).unwrap()
+            symlink("/dev/urandom", path).unwrap();
         }),
     ];
     for (kind, make) in kinds {

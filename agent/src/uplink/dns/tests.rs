@@ -116,7 +116,7 @@ fn an_answer_that_was_cut_to_nothing_does_not_say_that_there_is_none() {
     let mut message = reply("hub.lan", Rtype::A, Rcode::NOERROR, |_| {});
     message[2] |= 0x02;
     let read = read_reply(&message, "hub.lan", ID, Rtype::A);
-    assert_eq!(read, Some(Reply::Unwilling));
+    assert_eq!(read, Some(Reply::Cut));
     let mut message = one_address(Rcode::NOERROR);
     message[2] |= 0x02;
     let read = read_reply(&message, "hub.lan", ID, Rtype::A);

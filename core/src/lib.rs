@@ -21,8 +21,10 @@
 pub mod backoff;
 pub mod cpu_meter;
 pub mod delivery;
+pub mod glob;
 pub mod log_line;
 pub mod network;
+pub mod os_release;
 pub mod outbox;
 pub mod proc;
 pub mod rng;

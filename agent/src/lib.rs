@@ -10,6 +10,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod device;
+pub mod face;
 pub mod install;
 pub mod log;
 pub mod notify;

@@ -165,6 +165,16 @@ pub struct Settings {
     pub log_max_age_days: u32,
     /// `logging.compress`.
     pub log_compress: bool,
+    /// `metrics.interfaces_include`.
+    pub metrics_interfaces_include: Vec<String>,
+    /// `metrics.interfaces_exclude`.
+    pub metrics_interfaces_exclude: Vec<String>,
+    /// `metrics.mounts_include`.
+    pub metrics_mounts_include: Vec<String>,
+    /// `metrics.mounts_exclude`.
+    pub metrics_mounts_exclude: Vec<String>,
+    /// `metrics.textfile_dir`.
+    pub metrics_textfile_dir: Option<PathBuf>,
     /// `--proc`.
     pub proc_root: PathBuf,
     /// `--sys`.
@@ -215,6 +225,11 @@ impl Default for Settings {
             log_max_backups: 0,
             log_max_age_days: 0,
             log_compress: false,
+            metrics_interfaces_include: Vec::new(),
+            metrics_interfaces_exclude: Vec::new(),
+            metrics_mounts_include: Vec::new(),
+            metrics_mounts_exclude: Vec::new(),
+            metrics_textfile_dir: None,
             proc_root: PathBuf::new(),
             sys_root: PathBuf::new(),
             rootfs: PathBuf::new(),

@@ -75,6 +75,12 @@ impl<'a> Columns<'a> {
         Ok(Some(Self { name, columns }))
     }
 
+    /// A line that [`Columns::parse`] took before, split again without a second look at its
+    /// numbers.
+    pub fn parse_kept(line: &'a [u8]) -> Option<Self> {
+        split_line(line).ok().flatten()
+    }
+
     /// Column `at`, from 0 to 15: what was received as bytes, packets, errs, drop, fifo, frame,
     /// compressed, multicast; what was sent as bytes, packets, errs, drop, fifo, colls, carrier,
     /// compressed.
@@ -246,6 +252,7 @@ eth0.100:12345678901    8262    0    0    0     0          0         0  99999999
         let columns = Columns::parse(line).unwrap().unwrap();
         assert_eq!(columns.name, b"eth0");
         assert_eq!((columns.column(0), columns.column(15)), (Some(1), Some(16)));
+        assert_eq!(Columns::parse_kept(line), Some(columns));
         assert_eq!(Columns::parse(b" face |bytes"), Ok(None));
         assert_eq!(
             Columns::parse(b"eth0: 1 2 3"),

@@ -1,0 +1,3 @@
+//! What the agent shows to those who ask it.
+
+pub mod node;

@@ -8,6 +8,7 @@ use mote_core::delivery::Next;
 use mote_core::log_line::Value;
 use ring::rand::{SecureRandom, SystemRandom};
 
+use crate::board::{self, About};
 use crate::clock;
 use crate::config::{self, Loaded, Settings, Sources, process_environment};
 use crate::device::Device;
@@ -15,7 +16,7 @@ use crate::log;
 use crate::notify::Notifier;
 use crate::reactor::{Interest, Reactor, Wake};
 use crate::service::lunasentri::MetricsServer;
-use crate::setup::Plan;
+use crate::setup::{Plan, Target};
 use crate::state::{Start, State};
 use crate::status;
 use crate::sysinfo::hostname;
@@ -64,52 +65,115 @@ pub fn run(sources: &Sources) -> Result<(), Refusal> {
         // Its schedule begins now.
         reactor.device = device(settings)?;
     }
+    let name = Name {
+        hostname: hostname(settings),
+        prefix: key_prefix(&hostname(settings), &state.start),
+    };
+    reactor.board.about = About {
+        hostname: name.hostname.clone(),
+        start: state.start.number,
+        started_ms: clock::boot_ms(),
+    };
     let link = Arc::new(Link::new(reactor));
-    let mut uplink = plan.uplink(settings, &link);
-    let hostname = hostname(settings);
-    let prefix = key_prefix(&hostname, &state.start);
-    let mut server = MetricsServer::new(settings, &plan, hostname, prefix, seed());
+    let service = plan
+        .target
+        .map(|target| Service::new(settings, &target, &name, &link));
+    look_out(settings, service.as_ref(), &link);
 
-    serve(sources, loaded.settings, &link, &mut uplink, &mut server);
+    let service = serve(sources, loaded.settings, &link, service, &name);
 
-    status::log("Stopped", &link, &server);
+    status::log("Stopped", &link, service.as_ref().map(|it| &it.server));
     state.stopped_well();
     Ok(())
 }
 
+/// What the device is called, and what its keys begin with: both stay until the end.
+struct Name {
+    hostname: String,
+    prefix: String,
+}
+
+/// The metrics server and the way to it.
+struct Service {
+    server: MetricsServer,
+    uplink: Uplink,
+    host_and_port: String,
+}
+
+impl Service {
+    fn new(settings: &Settings, target: &Target, name: &Name, link: &Arc<Link>) -> Self {
+        let (hostname, prefix) = (name.hostname.clone(), name.prefix.clone());
+        Self {
+            server: MetricsServer::new(settings, target, hostname, prefix, seed()),
+            uplink: target.uplink(settings, link),
+            host_and_port: target.host_and_port(),
+        }
+    }
+}
+
+/// Has the device and the face do what `settings` say.
+fn look_out(settings: &Settings, service: Option<&Service>, link: &Link) {
+    let mut reactor = link.reactor();
+    reactor.device.holds = service.is_some();
+    let board = &mut reactor.board;
+    let server = service.map(|service| service.host_and_port.as_str());
+    if board.uplink.as_ref().map(|uplink| uplink.server.as_str()) != server {
+        board.uplink = server.map(|server| board::Uplink::new(server.to_owned()));
+    }
+    if server.is_none() {
+        log::warn(
+            "Samples are delivered nowhere: set server_url and api_key to deliver them",
+            &[],
+        );
+    }
+    reactor.face.reconfigure(settings);
+}
+
+/// Goes round until told to stop; gives back what it delivered with.
 fn serve(
     sources: &Sources,
     mut settings: Settings,
     link: &Arc<Link>,
-    uplink: &mut Uplink,
-    server: &mut MetricsServer,
-) {
+    mut service: Option<Service>,
+    name: &Name,
+) -> Option<Service> {
     loop {
-        let next = server.next(&link.reactor().device.outbox, clock::boot_ms());
-        let wake = match next {
-            Next::Send(cursor) => {
-                server.deliver(link, uplink, cursor);
-                status::tell(link, server);
-                // Without waiting: what is due is done, and a stop in mid-request is seen.
-                link.reactor().wait(Interest::Sample, 0)
-            }
-            Next::Wait { until_ms } => link.reactor().wait(Interest::Sample, until_ms),
-            Next::Idle => link.reactor().wait(Interest::Sample, u64::MAX),
+        let wake = match &mut service {
+            Some(service) => deliver(link, service),
+            // Samples are taken, and go nowhere.
+            None => link.reactor().wait(Interest::Sample, u64::MAX),
         };
         if wake == Wake::Stop {
-            return;
+            return service;
         }
         let orders = link.reactor().take_orders();
         if orders.status {
-            status::log("Status", link, server);
+            status::log("Status", link, service.as_ref().map(|it| &it.server));
         }
         if orders.reload {
             link.reactor().notifier.reloading(clock::monotonic_us());
-            if let Some(new) = reload(sources, &settings, link, server) {
-                (settings, *uplink) = new;
+            if let Some(new) = reload(sources, &settings, link, &mut service, name) {
+                settings = new;
             }
             link.reactor().notifier.ready();
         }
+    }
+}
+
+/// Delivers what is due, or waits.
+fn deliver(link: &Arc<Link>, service: &mut Service) -> Wake {
+    let Service { server, uplink, .. } = service;
+    let next = server.next(&link.reactor().device.outbox, clock::boot_ms());
+    match next {
+        Next::Send(cursor) => {
+            if server.deliver(link, uplink, cursor) {
+                status::tell(link, server);
+            }
+            // Without waiting: what is due is done, and a stop in mid-request is seen.
+            link.reactor().wait(Interest::Sample, 0)
+        }
+        Next::Wait { until_ms } => link.reactor().wait(Interest::Sample, until_ms),
+        Next::Idle => link.reactor().wait(Interest::Sample, u64::MAX),
     }
 }
 
@@ -118,10 +182,13 @@ fn reload(
     sources: &Sources,
     old: &Settings,
     link: &Arc<Link>,
-    server: &mut MetricsServer,
-) -> Option<(Settings, Uplink)> {
+    service: &mut Option<Service>,
+    name: &Name,
+) -> Option<Settings> {
     let read = config::load_again(sources, &process_environment).map_err(|error| error.0);
     let planned = read.and_then(|loaded| Plan::of(&loaded.settings).map(|plan| (loaded, plan)));
+    let errors = planned.as_ref().err().map_or(&[][..], Vec::as_slice);
+    link.reactor().board.tell_reload(errors);
     let (mut loaded, plan) = match planned {
         Ok(planned) => planned,
         Err(errors) => {
@@ -138,18 +205,29 @@ fn reload(
     for key in loaded.settings.keep_until_restart(old) {
         log::warn("Changed by a restart only", &[("key", Value::Str(key))]);
     }
-    server.reconfigure(&loaded.settings, &plan, seed());
+    let settings = loaded.settings;
+    match (plan.target, &mut *service) {
+        (Some(target), Some(service)) => {
+            service.server.reconfigure(&settings, &target, seed());
+            service.uplink = target.uplink(&settings, link);
+            service.host_and_port = target.host_and_port();
+        }
+        (Some(target), None) => *service = Some(Service::new(&settings, &target, name, link)),
+        (None, _) => *service = None,
+    }
     link.reactor()
         .device
-        .reconfigure(&loaded.settings, clock::boot_ms());
-    let uplink = plan.uplink(&loaded.settings, link);
-    Some((loaded.settings, uplink))
+        .reconfigure(&settings, clock::boot_ms());
+    look_out(&settings, service.as_ref(), link);
+    Some(settings)
 }
 
 fn introduce(loaded: &Loaded, plan: &Plan, msg: &str) {
     let settings = &loaded.settings;
     log::configure(settings);
-    log::set_key_hash(plan.api_key.fingerprint());
+    if let Some(target) = &plan.target {
+        log::set_key_hash(target.api_key.fingerprint());
+    }
     let server_url = settings.server_url.as_deref().unwrap_or_default();
     let file = loaded
         .file

@@ -12,6 +12,7 @@ use crate::clock;
 use crate::config::Settings;
 use crate::log;
 use crate::sampler::Sampler;
+use crate::vitals::Vitals;
 
 /// How long the CPU is watched before the first sample.
 const FIRST_WINDOW_MS: u64 = 200;
@@ -44,8 +45,14 @@ pub struct Device {
     pub outbox: Samples,
     /// What became of samples.
     pub counts: Counts,
+    /// Whether samples go into the outbox: where nobody is to get them, they do not.
+    pub holds: bool,
+    vitals: Option<Vitals>,
     last_number: u32,
+    last_ms: Option<u64>,
     missed_said: u64,
+    /// Missed on grids before this one.
+    missed_before: u64,
     news: bool,
 }
 
@@ -62,8 +69,15 @@ impl Device {
             interval_ms: settings.interval_ms,
             outbox: Outbox::new(slots)?,
             counts: Counts::default(),
+            holds: true,
+            vitals: settings
+                .health_enabled
+                .then(|| Vitals::new(settings))
+                .flatten(),
             last_number: 0,
+            last_ms: None,
             missed_said: 0,
+            missed_before: 0,
             news: false,
         })
     }
@@ -71,8 +85,14 @@ impl Device {
     /// Goes on with other settings; what is held and counted stays.
     pub fn reconfigure(&mut self, settings: &Settings, now_ms: u64) {
         self.sampler.reconfigure(settings);
+        if !settings.health_enabled {
+            self.vitals = None;
+        } else if self.vitals.is_none() {
+            self.vitals = Vitals::new(settings);
+        }
         if settings.interval_ms != self.interval_ms {
             self.interval_ms = settings.interval_ms;
+            self.missed_before = self.missed();
             self.schedule = Schedule::new(now_ms + settings.interval_ms, settings.interval_ms);
             self.missed_said = 0;
         }
@@ -86,6 +106,31 @@ impl Device {
         self.schedule.next_ms()
     }
 
+    /// When the next sample is due.
+    pub fn next_ms(&self) -> u64 {
+        self.schedule.next_ms()
+    }
+
+    /// Between two samples.
+    pub fn interval_ms(&self) -> u64 {
+        self.interval_ms
+    }
+
+    /// Samples that were not taken because the device was too busy or asleep.
+    pub fn missed(&self) -> u64 {
+        self.missed_before + self.schedule.missed()
+    }
+
+    /// When the last sample was taken; none before the first.
+    pub fn last_ms(&self) -> Option<u64> {
+        self.last_ms
+    }
+
+    /// The device now and lately, if anybody can look at it here.
+    pub fn vitals(&self) -> Option<&Vitals> {
+        self.vitals.as_ref()
+    }
+
     /// Whether a sample came since this was last asked.
     pub fn take_news(&mut self) -> bool {
         std::mem::take(&mut self.news)
@@ -96,7 +141,11 @@ impl Device {
         self.last_number = self.last_number.wrapping_add(1);
         let sample = self.sampler.take(self.last_number, clock::boot_ms());
         self.counts.collected += 1;
-        if self.outbox.overwrite(&sample).is_some() {
+        self.last_ms = Some(sample.boot_ms);
+        if let Some(vitals) = &mut self.vitals {
+            vitals.add(&sample, self.interval_ms);
+        }
+        if self.holds && self.outbox.overwrite(&sample).is_some() {
             self.counts.dropped_full += 1;
         }
         self.news = true;

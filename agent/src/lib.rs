@@ -2,9 +2,11 @@
 //!
 //! One thread, one wait. [`agent`] is the loop; [`reactor`] is the only place that sleeps;
 //! [`device`] is what is due; [`uplink`] sends one request at a time on the reactor; [`service`]
-//! knows what is said to whom; [`config`] is where it all comes from.
+//! knows what is said to whom; [`face`] is what the device shows of itself at its own ports;
+//! [`config`] is where it all comes from.
 
 pub mod agent;
+pub mod board;
 pub mod check;
 pub mod cli;
 pub mod clock;
@@ -25,3 +27,4 @@ pub mod status;
 pub mod sysinfo;
 pub mod uplink;
 pub mod version;
+pub mod vitals;

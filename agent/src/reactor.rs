@@ -1,9 +1,11 @@
 //! The one wait: everything that the agent waits for, it waits for in [`Reactor::wait`].
 //!
-//! One `poll(2)` looks at the signals, at the DNS socket while a look-up is under way, and at the
-//! uplink's socket while a request is. Before it sleeps and whenever it wakes it does what is due:
-//! takes the sample, moves a look-up on, compresses a piece of an old log. What is due never blocks and never sends; it puts things
-//! where the loop finds them. So the sample is on time while a handshake hangs, with one thread.
+//! One `poll(2)` looks at the signals, at the DNS socket while a look-up is under way, at the
+//! uplink's socket while a request is, and at the local listener with its guests. Before it sleeps
+//! and whenever it wakes it does what is due: takes the sample, moves a look-up on, compresses a
+//! piece of an old log. What is due never blocks and never sends; it puts things where the loop
+//! finds them. So the sample is on time while a handshake hangs, with one thread. The guests of the
+//! listener are served after a wait, each by a bounded piece that does not block either.
 //!
 //! The re-entrancy rule: [`Reactor::turn`] is the only place that touches the device's state
 //! while a request is under way, and the uplink holds no borrow of it. The uplink reaches the
@@ -19,8 +21,10 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::SignalOnly;
 
+use crate::board::{Board, Stalls};
 use crate::clock;
 use crate::device::Device;
+use crate::face::{self, Face};
 use crate::log;
 use crate::notify::{Notifier, PAUSING_EVERY_MS};
 use crate::uplink::dns::Stub;
@@ -68,6 +72,12 @@ pub struct Reactor {
     pub stub: Stub,
     /// Tells the service manager; nobody, until a caller says otherwise.
     pub notifier: Notifier,
+    /// Shows the device at its own ports; nowhere, until a caller says otherwise.
+    pub face: Face,
+    /// What the loop knows and the face shows.
+    pub board: Board,
+    /// When the last wait ended.
+    woke_ms: u64,
 }
 
 impl Reactor {
@@ -83,6 +93,9 @@ impl Reactor {
             device,
             stub: Stub::default(),
             notifier: Notifier::default(),
+            face: Face::default(),
+            board: Board::default(),
+            woke_ms: u64::MAX,
         })
     }
 
@@ -98,6 +111,15 @@ impl Reactor {
 
     /// Waits for `interest` until `until_ms`, doing what is due meanwhile.
     pub fn wait(&mut self, interest: Interest<'_>, until_ms: u64) -> Wake {
+        if Stalls::is_stall(self.woke_ms, clock::boot_ms()) {
+            self.board.stalls.work += 1;
+        }
+        let wake = self.wait_for(interest, until_ms);
+        self.woke_ms = clock::boot_ms();
+        wake
+    }
+
+    fn wait_for(&mut self, interest: Interest<'_>, until_ms: u64) -> Wake {
         loop {
             let due_ms = self.turn(clock::boot_ms());
             if self.stop {
@@ -114,9 +136,12 @@ impl Reactor {
             if now_ms >= until_ms {
                 return Wake::TimedOut;
             }
-            let ready = self.sleep(interest, due_ms.min(until_ms).saturating_sub(now_ms));
+            let ready = self.sleep(interest, due_ms.min(until_ms), now_ms);
             if ready.signals {
                 self.take_signals();
+            }
+            if !self.stop {
+                self.serve(ready.face);
             }
             if ready.socket && !self.stop {
                 self.turn(clock::boot_ms());
@@ -134,8 +159,8 @@ impl Reactor {
                 return Wake::TimedOut;
             }
             self.notifier.pausing();
-            let for_ms = (until_ms - now_ms).min(PAUSING_EVERY_MS);
-            if self.sleep(Interest::Sample, for_ms).signals {
+            let until_ms = until_ms.min(now_ms + PAUSING_EVERY_MS);
+            if self.sleep(Interest::Sample, until_ms, now_ms).signals {
                 self.take_signals();
             }
         }
@@ -145,11 +170,26 @@ impl Reactor {
     /// Does what is due at `now_ms`; returns when something is due next.
     fn turn(&mut self, now_ms: u64) -> u64 {
         let sample_ms = self.device.turn(now_ms);
+        let after_ms = clock::boot_ms();
         let is_on_time = self.device.counts.collected > 0 && now_ms < sample_ms;
         let notify_ms = self.notifier.turn(now_ms, is_on_time);
         let log_ms = log::turn(now_ms);
         let wait_ms = sample_ms.min(self.stub.turn(now_ms));
-        wait_ms.min(notify_ms).min(log_ms)
+        let face_ms = self.face.turn(now_ms);
+        let stalls = &mut self.board.stalls;
+        stalls.sample += u64::from(Stalls::is_stall(now_ms, after_ms));
+        stalls.upkeep += u64::from(Stalls::is_stall(after_ms, clock::boot_ms()));
+        wait_ms.min(notify_ms).min(log_ms).min(face_ms)
+    }
+
+    /// Serves the guests of the listener until the next sample is due.
+    fn serve(&mut self, ready: face::Ready) {
+        let from_ms = clock::boot_ms();
+        let until_ms = self.device.next_ms();
+        self.face.serve(ready, &self.device, &self.board, until_ms);
+        if Stalls::is_stall(from_ms, clock::boot_ms()) {
+            self.board.stalls.face += 1;
+        }
     }
 
     fn take_signals(&mut self) {
@@ -175,11 +215,15 @@ impl Reactor {
         }
     }
 
-    /// Sleeps for at most `for_ms`, or until a descriptor is ready.
-    fn sleep(&self, interest: Interest<'_>, for_ms: u64) -> Ready {
-        let timeout = PollTimeout::try_from(for_ms.min(60_000)).unwrap_or(PollTimeout::ZERO);
-        let mut watched: heapless::Vec<PollFd<'_>, 3> = heapless::Vec::new();
-        // Three places for at most three descriptors: no push is refused.
+    /// Sleeps until `until_ms`, or until a descriptor is ready.
+    fn sleep(&self, interest: Interest<'_>, until_ms: u64, now_ms: u64) -> Ready {
+        let for_ms = until_ms.saturating_sub(now_ms).min(60_000);
+        let timeout = PollTimeout::try_from(for_ms).unwrap_or(PollTimeout::ZERO);
+        let mut watched: heapless::Vec<PollFd<'_>, WATCHED> = heapless::Vec::new();
+        let mut places = heapless::Vec::new();
+        self.face.watch(&mut watched, &mut places, now_ms);
+        let face_fds = watched.len();
+        // There is a place for each of them: no push is refused.
         let _ = watched.push(PollFd::new(
             self.signals.get_read().as_fd(),
             PollFlags::POLLIN,
@@ -187,7 +231,7 @@ impl Reactor {
         let socket_at = match interest {
             Interest::Socket(fd, events) => {
                 let _ = watched.push(PollFd::new(fd, events));
-                Some(1)
+                Some(face_fds + 1)
             }
             Interest::Name | Interest::Sample => None,
         };
@@ -198,9 +242,14 @@ impl Reactor {
             // A closed or broken descriptor is ready too: reading it tells what happened.
             Ok(1..) => {
                 let is_ready = |at: usize| watched[at].any().unwrap_or(true);
+                let mut face = face::Ready::default();
+                for (_, place) in places.iter().enumerate().filter(|(at, _)| is_ready(*at)) {
+                    face.mark(*place);
+                }
                 Ready {
-                    signals: is_ready(0),
+                    signals: is_ready(face_fds),
                     socket: socket_at.is_some_and(is_ready),
+                    face,
                 }
             }
             Ok(_) | Err(Errno::EINTR) => Ready::default(),
@@ -213,9 +262,13 @@ impl Reactor {
     }
 }
 
+/// Descriptors that are looked at: the signals, a socket, the stub's, and the face's.
+const WATCHED: usize = 3 + face::WATCHED;
+
 /// What a sleep ended with.
 #[derive(Debug, Clone, Copy, Default)]
 struct Ready {
     signals: bool,
     socket: bool,
+    face: face::Ready,
 }

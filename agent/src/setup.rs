@@ -6,7 +6,8 @@ use ureq::http::Uri;
 
 use crate::config::server_url::metrics_uri;
 use crate::config::settings::LogOutput;
-use crate::config::{Secret, Settings};
+use crate::config::{Persona, Secret, Settings};
+use crate::face::ready_path;
 use crate::uplink::link::Link;
 use crate::uplink::tls::TlsSettings;
 use crate::uplink::{Uplink, UplinkSettings};
@@ -14,6 +15,13 @@ use crate::uplink::{Uplink, UplinkSettings};
 /// What can only be told when everything is looked at together.
 #[derive(Debug)]
 pub struct Plan {
+    /// Where samples go; nowhere if nothing says where, and the device is looked at by itself.
+    pub target: Option<Target>,
+}
+
+/// A server that samples go to.
+#[derive(Debug)]
+pub struct Target {
     /// Where samples go.
     pub uri: Uri,
     /// The key.
@@ -23,6 +31,57 @@ pub struct Plan {
 
 impl Plan {
     /// Looks at `settings` as a whole; all that is wrong comes at once.
+    pub fn of(settings: &Settings) -> Result<Self, Vec<String>> {
+        let mut errors = Vec::new();
+        let target = if is_alone(settings) {
+            None
+        } else {
+            Target::of(settings)
+                .map_err(|words| errors.extend(words))
+                .ok()
+        };
+        if settings.log_output == LogOutput::None && settings.log_file.is_none() {
+            errors.push(
+                "logging.output: file needs logging.file: there would be no log at all".into(),
+            );
+        }
+        errors.extend(wrong_paths(settings));
+        if errors.is_empty() {
+            Ok(Self { target })
+        } else {
+            Err(errors)
+        }
+    }
+}
+
+/// Whether it is meant to run without a server: nothing is said of one, and the device itself can
+/// be looked at. The agents that mote stands in for always had one.
+fn is_alone(settings: &Settings) -> bool {
+    let listens = settings.health_enabled || settings.metrics_enabled;
+    let is_silent = settings.server_url.is_none() && settings.api_key.is_none();
+    settings.persona == Persona::Mote && listens && is_silent
+}
+
+/// Two things cannot be at one path of one port.
+fn wrong_paths(settings: &Settings) -> Option<String> {
+    let address = |ip, port| (ip, port);
+    let is_one_port = settings.health_enabled
+        && settings.metrics_enabled
+        && address(settings.health_bind, settings.health_port)
+            == address(settings.metrics_bind, settings.metrics_port);
+    let ready = ready_path(&settings.health_path);
+    if settings.health_enabled && settings.health_path == ready {
+        return Some("health.path: ready is at this path already: choose another".into());
+    }
+    let path = &settings.metrics_path;
+    let is_taken = *path == settings.health_path || *path == ready;
+    (is_one_port && is_taken).then(|| {
+        format!("metrics.path: {path} is health's already, on the same port: choose another")
+    })
+}
+
+impl Target {
+    /// The server that `settings` name; all that is wrong or missing comes at once.
     pub fn of(settings: &Settings) -> Result<Self, Vec<String>> {
         let mut errors = Vec::new();
         let mut keep = |words: String| errors.push(words);
@@ -56,9 +115,6 @@ impl Plan {
                     .into(),
             );
         }
-        if settings.log_output == LogOutput::None && settings.log_file.is_none() {
-            keep("logging.output: file needs logging.file: there would be no log at all".into());
-        }
         let tls = TlsSettings::new(settings)
             .map_err(|words| keep(words.into()))
             .ok();
@@ -66,6 +122,14 @@ impl Plan {
             (Some(uri), Some(api_key), Some(tls)) => Ok(Self { uri, api_key, tls }),
             _ => Err(errors),
         }
+    }
+
+    /// Its host and port, and nothing else of its URL.
+    pub fn host_and_port(&self) -> String {
+        let is_plain = self.uri.scheme_str() == Some("http");
+        let usual = if is_plain { 80 } else { 443 };
+        let port = self.uri.port_u16().unwrap_or(usual);
+        format!("{}:{port}", self.uri.host().unwrap_or_default())
     }
 
     /// The way to the server.
@@ -78,5 +142,73 @@ impl Plan {
             keep_ms: (settings.interval_ms * 2 + 60_000).min(240_000),
         };
         Uplink::new(Arc::clone(link), self.tls.clone(), times)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn errors(settings: &Settings) -> Vec<String> {
+        Plan::of(settings).err().unwrap_or_default()
+    }
+
+    #[test]
+    fn without_a_server_it_runs_if_it_can_be_looked_at() {
+        let plain = Settings::default();
+        assert!(Plan::of(&plain).unwrap().target.is_none());
+        let blind = Settings {
+            health_enabled: false,
+            ..plain.clone()
+        };
+        assert_eq!(errors(&blind).len(), 2, "server and key");
+        let old = Settings {
+            persona: Persona::LunaSentri,
+            ..plain.clone()
+        };
+        assert_eq!(errors(&old).len(), 2);
+        let half = Settings {
+            api_key: Some(Secret::new("k".into())),
+            ..plain
+        };
+        assert!(errors(&half)[0].starts_with("server_url is missing"));
+    }
+
+    #[test]
+    fn two_things_at_one_path_are_refused() {
+        let one_port = Settings {
+            metrics_enabled: true,
+            metrics_port: 8080,
+            metrics_path: "/ready".into(),
+            ..Settings::default()
+        };
+        assert!(errors(&one_port)[0].starts_with("metrics.path: /ready is health's"));
+        let two_ports = Settings {
+            metrics_port: 9090,
+            ..one_port
+        };
+        assert!(errors(&two_ports).is_empty());
+        let same = Settings {
+            health_path: "/ready".into(),
+            ..Settings::default()
+        };
+        assert!(errors(&same)[0].starts_with("health.path"));
+    }
+
+    #[test]
+    fn of_a_url_only_host_and_port_are_shown() {
+        for (url, shown) in [
+            ("https://hub.example.com/api", "hub.example.com:443"),
+            ("http://127.0.0.1/a", "127.0.0.1:80"),
+            ("https://[::1]:8443", "[::1]:8443"),
+        ] {
+            let settings = Settings {
+                server_url: Some(url.into()),
+                api_key: Some(Secret::new("k".into())),
+                ..Settings::default()
+            };
+            let target = Target::of(&settings).unwrap();
+            assert_eq!(target.host_and_port(), shown);
+        }
     }
 }

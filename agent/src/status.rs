@@ -1,16 +1,19 @@
-//! One line that says how the agent is doing: for the log at SIGUSR1 and when it stops, and for the
-//! service manager after each attempt to deliver.
+//! How the agent is doing: a line for the log at SIGUSR1 and when it stops, and after each attempt
+//! to deliver a line for the service manager and the figures that the face shows.
 
-use mote_core::delivery::Standing;
+use mote_core::delivery::{Next, Standing};
 use mote_core::log_line::Value;
 
+use crate::board::Attempt;
+use crate::clock;
 use crate::log;
 use crate::service::lunasentri::MetricsServer;
 use crate::uplink::link::Link;
 
 /// Writes the line into the log.
-pub fn log(msg: &str, link: &Link, server: &MetricsServer) {
-    let standing = match server.standing() {
+pub fn log(msg: &str, link: &Link, server: Option<&MetricsServer>) {
+    let standing = match server.map_or(Standing::Unknown, MetricsServer::standing) {
+        Standing::Unknown if server.is_none() => "not configured",
         Standing::Unknown => "not asked yet",
         Standing::Delivering => "delivering",
         Standing::Away => "away",
@@ -27,7 +30,10 @@ pub fn log(msg: &str, link: &Link, server: &MetricsServer) {
         msg,
         &[
             ("server", Value::Str(standing)),
-            ("failures", Value::Uint(server.failures().into())),
+            (
+                "failures",
+                Value::Uint(server.map_or(0, MetricsServer::failures).into()),
+            ),
             ("collected", Value::Uint(counts.collected)),
             ("sent", Value::Uint(counts.sent)),
             ("held", Value::Uint(held)),
@@ -40,9 +46,26 @@ pub fn log(msg: &str, link: &Link, server: &MetricsServer) {
     );
 }
 
-/// Tells the service manager, if one listens.
+/// Tells the face, and the service manager if one listens, of an attempt that just ended.
 pub fn tell(link: &Link, server: &MetricsServer) {
+    let wire_bytes = link.attempt().wire_bytes;
     let mut reactor = link.reactor();
+    let now_ms = clock::boot_ms();
+    let retry_at_ms = match server.next(&reactor.device.outbox, now_ms) {
+        Next::Wait { until_ms } if server.failures() > 0 => Some(until_ms),
+        _ => None,
+    };
+    if let Some(uplink) = &mut reactor.board.uplink {
+        let attempt = Attempt {
+            standing: server.standing(),
+            failures: server.failures(),
+            trouble: server.trouble(),
+            is_tls: server.is_tls_trouble(),
+            retry_at_ms,
+            wire_bytes,
+        };
+        uplink.tell(&attempt, now_ms);
+    }
     if !reactor.notifier.is_heard() {
         return;
     }

@@ -22,6 +22,7 @@ pub mod backoff;
 pub mod cpu_meter;
 pub mod delivery;
 pub mod glob;
+pub mod history;
 pub mod log_line;
 pub mod network;
 pub mod os_release;

@@ -11,9 +11,7 @@ use super::{Given, Origin, Secret, Warning, keys, yaml};
 const KEY_FILE_BYTES: u64 = 16 * 1024;
 
 /// Sections that the products mote stands in for have, and that mean nothing to this part of it.
-const OTHER_SECTIONS: &[&str] = &[
-    "agent", "api", "health", "metrics", "plugins", "security", "sensor",
-];
+const OTHER_SECTIONS: &[&str] = &["agent", "api", "plugins", "security", "sensor"];
 
 /// When a file is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

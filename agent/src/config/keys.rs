@@ -412,6 +412,116 @@ pub const KEYS: &[Key] = &[
         },
     ),
     key(
+        "health.enabled",
+        "health-enabled",
+        "true",
+        "answer on the health port: health, ready, page",
+        |s, v| {
+            s.health_enabled = value::truth(v)?;
+            Ok(())
+        },
+    ),
+    key(
+        "health.bind",
+        "health-bind",
+        "127.0.0.1",
+        "IP address of the health port",
+        |s, v| {
+            s.health_bind = value::address(v)?;
+            Ok(())
+        },
+    ),
+    key(
+        "health.port",
+        "health-port",
+        "8080",
+        "port of health, ready and the page; 0 picks one",
+        |s, v| {
+            s.health_port = value::count(v, (0, 65_535))? as u16;
+            Ok(())
+        },
+    ),
+    key(
+        "health.path",
+        "health-path",
+        "/health",
+        "path of health; ready is beside it",
+        |s, v| {
+            s.health_path = value::http_path(v)?;
+            Ok(())
+        },
+    ),
+    key(
+        "health.page",
+        "health-page",
+        "true",
+        "show the page of this device",
+        |s, v| {
+            s.health_page = value::truth(v)?;
+            Ok(())
+        },
+    ),
+    key(
+        "health.allowed_hosts",
+        "health-allowed-hosts",
+        "",
+        "host names that the listeners answer to besides their own, with commas",
+        |s, v| {
+            s.health_allowed_hosts = value::list(v);
+            Ok(())
+        },
+    ),
+    key(
+        "metrics.enabled",
+        "metrics-enabled",
+        "false",
+        "answer Prometheus",
+        |s, v| {
+            s.metrics_enabled = value::truth(v)?;
+            Ok(())
+        },
+    ),
+    key(
+        "metrics.bind",
+        "metrics-bind",
+        "127.0.0.1",
+        "IP address of the metrics port",
+        |s, v| {
+            s.metrics_bind = value::address(v)?;
+            Ok(())
+        },
+    ),
+    key(
+        "metrics.port",
+        "metrics-port",
+        "9090",
+        "port of the metrics; 0 picks one",
+        |s, v| {
+            s.metrics_port = value::count(v, (0, 65_535))? as u16;
+            Ok(())
+        },
+    ),
+    key(
+        "metrics.path",
+        "metrics-path",
+        "/metrics",
+        "path of the metrics",
+        |s, v| {
+            s.metrics_path = value::http_path(v)?;
+            Ok(())
+        },
+    ),
+    key(
+        "metrics.namespace",
+        "metrics-namespace",
+        "mote",
+        "what the agent's own metrics begin with",
+        |s, v| {
+            s.metrics_namespace = value::metric_name(v)?;
+            Ok(())
+        },
+    ),
+    key(
         "metrics.interfaces_include",
         "metrics-interfaces-include",
         "",

@@ -1,6 +1,7 @@
 //! The checked configuration that the agent runs with.
 
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
 use mote_core::delivery::Backfill;
@@ -91,6 +92,10 @@ pub enum KeyOrigin {
 }
 
 /// Every key's value.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a key of its own that is true or false"
+)]
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The name that the program was called by.
@@ -165,6 +170,28 @@ pub struct Settings {
     pub log_max_age_days: u32,
     /// `logging.compress`.
     pub log_compress: bool,
+    /// `health.enabled`.
+    pub health_enabled: bool,
+    /// `health.port`; 0 picks one.
+    pub health_port: u16,
+    /// `health.path`.
+    pub health_path: String,
+    /// `health.bind`.
+    pub health_bind: IpAddr,
+    /// `health.page`.
+    pub health_page: bool,
+    /// `health.allowed_hosts`.
+    pub health_allowed_hosts: Vec<String>,
+    /// `metrics.enabled`.
+    pub metrics_enabled: bool,
+    /// `metrics.port`; 0 picks one.
+    pub metrics_port: u16,
+    /// `metrics.path`.
+    pub metrics_path: String,
+    /// `metrics.bind`.
+    pub metrics_bind: IpAddr,
+    /// `metrics.namespace`.
+    pub metrics_namespace: String,
     /// `metrics.interfaces_include`.
     pub metrics_interfaces_include: Vec<String>,
     /// `metrics.interfaces_exclude`.
@@ -225,6 +252,17 @@ impl Default for Settings {
             log_max_backups: 0,
             log_max_age_days: 0,
             log_compress: false,
+            health_enabled: false,
+            health_port: 0,
+            health_path: String::new(),
+            health_bind: Ipv4Addr::LOCALHOST.into(),
+            health_page: false,
+            health_allowed_hosts: Vec::new(),
+            metrics_enabled: false,
+            metrics_port: 0,
+            metrics_path: String::new(),
+            metrics_bind: Ipv4Addr::LOCALHOST.into(),
+            metrics_namespace: String::new(),
             metrics_interfaces_include: Vec::new(),
             metrics_interfaces_exclude: Vec::new(),
             metrics_mounts_include: Vec::new(),

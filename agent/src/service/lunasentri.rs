@@ -20,7 +20,7 @@ use crate::clock;
 use crate::config::{Secret, Settings, read_api_key_again};
 use crate::device::{Device, Samples};
 use crate::log;
-use crate::setup::Plan;
+use crate::setup::Target;
 use crate::sysinfo::Inventory;
 use crate::uplink::link::Link;
 use crate::uplink::{Answer, DeliveryError, Phase, Request, Uplink};
@@ -48,15 +48,16 @@ pub struct MetricsServer {
     info_due: bool,
     info_next_ms: u64,
     payload: Vec<u8>,
-    /// Why the last attempt that failed did, for people.
+    /// Why the last attempt failed, for people; empty if it did not.
     trouble: String,
+    is_tls_trouble: bool,
 }
 
 impl MetricsServer {
     /// Prepares for `settings`, as `hostname`, with `key_prefix` in front of every key.
     pub fn new(
         settings: &Settings,
-        plan: &Plan,
+        target: &Target,
         hostname: String,
         key_prefix: String,
         seed: u64,
@@ -64,29 +65,30 @@ impl MetricsServer {
         let inventory = Inventory::read(settings, &hostname);
         inventory.log();
         Self {
-            uri: plan.uri.clone(),
-            headers: headers(&plan.api_key, settings.persona.user_agent()),
+            uri: target.uri.clone(),
+            headers: headers(&target.api_key, settings.persona.user_agent()),
             key_prefix,
             form: settings.payload,
             hostname,
             settings: settings.clone(),
-            api_key: plan.api_key.clone(),
+            api_key: target.api_key.clone(),
             delivery: Delivery::new(policy(settings), seed),
             inventory,
             info_due: true,
             info_next_ms: clock::boot_ms() + settings.system_info_period_ms,
             payload: vec![0; PAYLOAD_BYTES],
             trouble: String::new(),
+            is_tls_trouble: false,
         }
     }
 
     /// Goes on with other settings. What a held sample's first sending gave it stays true: the
     /// name, the form and the information that went along are not among what a reload changes.
-    pub fn reconfigure(&mut self, settings: &Settings, plan: &Plan, seed: u64) {
-        self.uri = plan.uri.clone();
-        let key_changed = plan.api_key.expose() != self.api_key.expose();
-        self.headers = headers(&plan.api_key, settings.persona.user_agent());
-        self.api_key = plan.api_key.clone();
+    pub fn reconfigure(&mut self, settings: &Settings, target: &Target, seed: u64) {
+        self.uri = target.uri.clone();
+        let key_changed = target.api_key.expose() != self.api_key.expose();
+        self.headers = headers(&target.api_key, settings.persona.user_agent());
+        self.api_key = target.api_key.clone();
         if settings.server_url == self.settings.server_url {
             // What the server asked for, it asked for before the reload too.
             self.delivery.change_policy(policy(settings));
@@ -111,9 +113,14 @@ impl MetricsServer {
         self.settings.server_url.as_deref().unwrap_or_default()
     }
 
-    /// Why the last attempt that failed did.
+    /// Why the last attempt failed; empty if it did not.
     pub fn trouble(&self) -> &str {
         &self.trouble
+    }
+
+    /// Whether it failed in TLS.
+    pub fn is_tls_trouble(&self) -> bool {
+        self.is_tls_trouble
     }
 
     /// Failures since the last delivery.
@@ -126,8 +133,9 @@ impl MetricsServer {
         self.delivery.next(outbox, now_ms)
     }
 
-    /// Sends the sample at `cursor` and takes what comes of it.
-    pub fn deliver(&mut self, link: &Arc<Link>, uplink: &mut Uplink, cursor: Cursor) {
+    /// Sends the sample at `cursor` and takes what comes of it. False if nothing did: it could not
+    /// be written, or the agent stops.
+    pub fn deliver(&mut self, link: &Arc<Link>, uplink: &mut Uplink, cursor: Cursor) -> bool {
         self.renew_inventory(&link.reactor().device.outbox, clock::boot_ms());
         if self.delivery.failures() > 0 {
             log::info(
@@ -140,12 +148,13 @@ impl MetricsServer {
         }
         let sent = self.post(link, uplink, cursor);
         let Some(sent) = sent.filter(|sent| !matches!(sent, Err(DeliveryError::Stopped))) else {
-            return;
+            return false;
         };
         let key_refused = self.settle(&mut link.reactor().device, cursor, &sent);
         if key_refused {
             self.read_key_again();
         }
+        true
     }
 
     /// Sends the sample at `cursor`; `None` if it is gone, or cannot be written.
@@ -228,9 +237,13 @@ impl MetricsServer {
         let settled = self
             .delivery
             .settle(&mut device.outbox, cursor, outcome, now_ms);
-        if !matches!(settled, Settled::Delivered { .. }) {
-            self.trouble = trouble(sent);
-        }
+        let delivered = matches!(settled, Settled::Delivered { .. });
+        self.trouble = if delivered {
+            String::new()
+        } else {
+            trouble(sent)
+        };
+        self.is_tls_trouble = matches!(sent, Err(error) if error.layer() == "tls");
         let held = Value::Uint(device.outbox.len() as u64);
         match settled {
             Settled::Delivered {

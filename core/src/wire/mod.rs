@@ -5,4 +5,5 @@
 
 pub mod exposition;
 pub mod lunasentri;
+pub mod pieces;
 pub mod prometheus;

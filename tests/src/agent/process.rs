@@ -2,6 +2,7 @@
 //!
 //! Memory is kB as the kernel counts them, of 1024 bytes.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus};
 use std::sync::Arc;
@@ -109,6 +110,18 @@ impl AgentUnderTest {
         timeout: Duration,
     ) -> Result<LogLine, TimedOut> {
         self.output.wait_for(from, wanted, timeout)
+    }
+
+    /// Where it listens: its first port that serves `path`, once it is open.
+    pub fn listens_at(&self, path: &str, timeout: Duration) -> Result<SocketAddr, TimedOut> {
+        let serves = |line: &LogLine| {
+            line.msg() == "Listening" && line.str("serves").split(' ').any(|each| each == path)
+        };
+        let line = self.wait_for_log(serves, timeout)?;
+        let address = line.str("address");
+        address
+            .parse()
+            .map_err(|_| TimedOut(format!("{address:?} is no address: {}", line.text)))
     }
 
     /// Sends a signal. An error if it has ended.

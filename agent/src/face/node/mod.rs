@@ -87,12 +87,14 @@ const TABLES: [&[Family]; 17] = [
     kernel::OS,
     SCRAPE,
 ];
-/// What a text file cannot have: the agent's own names.
-const OWN: [&str; 2] = ["mote_", "process_"];
+/// The agent's own names of its process, which a text file cannot have either.
+const PROCESS: &str = "process_";
 
 /// The device, ready to be written.
 #[derive(Debug)]
 pub struct Node {
+    /// What the agent's own names begin with.
+    namespace: String,
     scratch: Scratch,
     figures: kernel::Figures,
     /// What the last reading for `cpu` had for `stat`.
@@ -130,6 +132,7 @@ impl Node {
             &settings.metrics_mounts_exclude,
         );
         Self {
+            namespace: [&settings.metrics_namespace, "_"].concat(),
             scratch: Scratch::new(),
             figures: kernel::Figures::default(),
             stat_figures: None,
@@ -202,7 +205,11 @@ impl Node {
                 figures[..stat.len()].copy_from_slice(&stat);
                 stat.iter().all(Option::is_some)
             }
-            "textfile" => self.textfiles.load(scratch, &is_ours),
+            "textfile" => {
+                let namespace = &self.namespace;
+                self.textfiles
+                    .load(scratch, &|name| is_ours(name, namespace))
+            }
             "thermal_zone" => self.zones.load(scratch),
             "time" => kernel::time(figures),
             "timex" => kernel::timex(figures),
@@ -254,9 +261,9 @@ impl Node {
 }
 
 /// Whether a family of this name is or may be on the page anyway.
-fn is_ours(name: &[u8]) -> bool {
+fn is_ours(name: &[u8], namespace: &str) -> bool {
     let starts = |prefix: &str| name.starts_with(prefix.as_bytes());
-    if OWN.into_iter().any(starts) {
+    if [namespace, PROCESS].into_iter().any(starts) {
         return true;
     }
     let Some(name) = name.strip_prefix(PREFIX.as_bytes()) else {

@@ -30,6 +30,9 @@ pub(super) const FAMILIES: &[Family] = &[
 ];
 /// Fields before the numbers.
 const LABELS: usize = 3;
+/// Of the table of mounts, without those that are not shown. The rest of the buffer is for what
+/// they said.
+const LINES_BYTES: usize = 24 * 1024;
 /// No path that is mounted at is longer, see `PATH_MAX` in `limits.h`.
 const PATH_BYTES: usize = 4096;
 
@@ -67,6 +70,7 @@ impl Filesystems {
                 0
             }
         };
+        scratch.hold_lines_to(LINES_BYTES);
         let read = scratch.add(&mut self.first, &mut keep);
         // Not everybody may look at the first process.
         let read = read.or_else(|_| scratch.add(&mut self.own, &mut keep));

@@ -83,6 +83,8 @@ const FILES: [&str; 9] = [
 /// Where in a record a family's number is.
 const NUMBERS: [usize; STATE.len()] = [0, 0, 6, 7, 8, 9];
 const OPERSTATE: usize = 1;
+/// Of the interfaces' names. The rest of the buffer is for what sysfs says.
+const NAMES_BYTES: usize = 8 * 1024;
 
 /// What is read, and what of it is shown.
 #[derive(Debug)]
@@ -105,29 +107,34 @@ impl Networks {
 
     /// Reads the lines of the interfaces that are shown.
     pub(super) fn load(&mut self, scratch: &mut Scratch) -> bool {
+        self.read(scratch, |line| line.len())
+    }
+
+    /// Reads the lines of the interfaces that are shown, of each as many bytes as `keep` says.
+    fn read(&mut self, scratch: &mut Scratch, keep: fn(&mut [u8]) -> usize) -> bool {
         let mut any_physical = false;
-        let mut is_whole = self.read(scratch, |path, name| {
+        let mut is_whole = self.read_those(scratch, keep, |path, name| {
             let physical = is_physical(path, name);
             any_physical |= physical;
             physical
         });
         if self.choice.is_usual() && !any_physical {
-            scratch.clear();
-            is_whole = self.read(scratch, |_, name| name != b"lo");
+            is_whole = self.read_those(scratch, keep, |_, name| name != b"lo");
         }
         is_whole
     }
 
-    fn read(
+    fn read_those(
         &mut self,
         scratch: &mut Scratch,
+        keep: fn(&mut [u8]) -> usize,
         mut is_usual: impl FnMut(&mut PathBuf, &[u8]) -> bool,
     ) -> bool {
         let (choice, path) = (&self.choice, &mut self.path);
         let mut is_whole = true;
         let read = scratch.add(&mut self.source, &mut |line| match Columns::parse(line) {
             Ok(Some(columns)) if choice.takes(columns.name, || is_usual(path, columns.name)) => {
-                line.len()
+                keep(line)
             }
             Ok(_) => 0,
             Err(_) => {
@@ -138,13 +145,25 @@ impl Networks {
         is_whole && read.is_ok()
     }
 
-    /// The same, and makes records of what sysfs says of them.
+    /// Makes records of what sysfs says of the interfaces that are shown.
     pub(super) fn load_state(&mut self, scratch: &mut Scratch) -> bool {
-        let is_whole = self.load(scratch);
+        scratch.hold_lines_to(NAMES_BYTES);
+        let is_whole = self.read(scratch, keep_name);
         let path = &mut self.path;
         scratch.make_records(&mut |record, line| make(record, line, path));
         is_whole
     }
+}
+
+/// Leaves nothing of a line but the interface's name.
+fn keep_name(line: &mut [u8]) -> usize {
+    let mut name = heapless::Vec::<u8, NAME_MAX_BYTES>::new();
+    if let Some(columns) = Columns::parse_kept(line) {
+        // It was taken, so it is not longer.
+        let _ = name.extend_from_slice(columns.name);
+    }
+    line[..name.len()].copy_from_slice(&name);
+    name.len()
 }
 
 fn is_physical(folder: &mut PathBuf, name: &[u8]) -> bool {
@@ -155,9 +174,8 @@ fn is_physical(folder: &mut PathBuf, name: &[u8]) -> bool {
 
 fn make(record: &mut Record<'_>, line: Range<usize>, folder: &mut PathBuf) {
     let mut name = heapless::Vec::<u8, NAME_MAX_BYTES>::new();
-    match Columns::parse(&record.text()[line]) {
-        Ok(Some(columns)) if name.extend_from_slice(columns.name).is_ok() => {}
-        _ => return,
+    if name.extend_from_slice(&record.text()[line]).is_err() {
+        return;
     }
     record.field(&name);
     for file in FILES {

@@ -24,6 +24,8 @@ const FIELD_END: u8 = 0;
 pub(super) struct Scratch {
     buffer: Vec<u8>,
     used: usize,
+    /// Where lines end, so that records have room behind them.
+    lines_end: usize,
     is_cut: bool,
 }
 
@@ -34,6 +36,7 @@ impl Scratch {
             // Zeros from the allocator are pages that are not there until used.
             buffer: vec![0; BYTES],
             used: 0,
+            lines_end: BYTES,
             is_cut: false,
         }
     }
@@ -41,7 +44,13 @@ impl Scratch {
     /// Forgets everything.
     pub(super) fn clear(&mut self) {
         self.used = 0;
+        self.lines_end = BYTES;
         self.is_cut = false;
+    }
+
+    /// Leaves all but `bytes` to the records that are to be made of the lines.
+    pub(super) fn hold_lines_to(&mut self, bytes: usize) {
+        self.lines_end = bytes;
     }
 
     /// Whether something had no room.
@@ -62,7 +71,7 @@ impl Scratch {
         let mut pending = 0;
         let mut is_skipping = false;
         loop {
-            if BYTES - self.used < ROOM_BYTES {
+            if self.used + ROOM_BYTES > self.lines_end {
                 self.is_cut = true;
                 return Ok(());
             }
@@ -209,7 +218,7 @@ impl Record<'_> {
         self.end = end + 1;
     }
 
-    /// Adds a part of the text, decoded by `decode` into at most as many bytes.
+    /// Adds a part of the text, of which `decode` makes what then stands at its beginning.
     pub(super) fn field_of(&mut self, place: Range<usize>, decode: fn(&mut [u8]) -> &mut [u8]) {
         let end = self.end + place.len();
         if end >= self.buffer.len() {
@@ -367,14 +376,14 @@ mod tests {
             .unwrap();
         scratch.make_records(&mut |record, line| {
             if record.text()[line.clone()] != *b"no" {
-                record.field_of(line.clone(), |text| &mut text[1..]);
+                record.field_of(line.clone(), |text| &mut text[..1]);
                 record.number(line.start as u64);
                 record.field(b"x\ny");
                 assert_eq!(record.get(2), b"x y");
             }
         });
         let records: Vec<_> = scratch.records().collect();
-        assert_eq!(records, [&b"b\x000\x00x y"[..], b"de\x006\x00x y"]);
+        assert_eq!(records, [&b"a\x000\x00x y"[..], b"c\x006\x00x y"]);
         assert_eq!(field(records[1], 1), b"6");
         assert_eq!(field(records[1], 3), b"");
     }

@@ -45,8 +45,8 @@ impl Zones {
         true
     }
 
-    /// Makes a record of one zone, of its number, type and temperature, unless it is switched off
-    /// or has no temperature now. Says whether there is such a zone.
+    /// Makes a record of one zone, of its number, type and temperature, unless it has none now. Says
+    /// whether there is such a zone.
     fn read(&mut self, record: &mut Record<'_>, zone: u64) -> bool {
         let mut buffer = [0; 20];
         let number = digits(zone, &mut buffer);
@@ -63,12 +63,10 @@ impl Zones {
                 value.map(take).is_some()
             })
         };
-        let mut is_on = true;
-        read(b"mode", &mut |mode| is_on = mode != b"disabled");
         let mut temperature = None;
         read(b"temp", &mut |text| temperature = sys::number(text));
         read(b"type", &mut |kind| {
-            if let (Some(temperature), true) = (temperature, is_on) {
+            if let Some(temperature) = temperature {
                 record.field(number);
                 record.field(kind);
                 record.signed(temperature);

@@ -89,11 +89,14 @@ pub(crate) fn node_exporter(arguments: &[String]) -> Server {
         &format!("--web.listen-address={address}"),
         "--web.disable-exporter-metrics",
         "--collector.disable-defaults",
-        "--collector.textfile.directory=",
         // Netlink would answer for this machine, whatever tree is looked at.
         "--no-collector.netdev.netlink",
     ]);
     command.args(LEFT_OUT).args(arguments);
+    const TEXT_FILES: &str = "--collector.textfile.directory=";
+    if !arguments.iter().any(|it| it.starts_with(TEXT_FILES)) {
+        command.arg(TEXT_FILES);
+    }
     command.args(COLLECTORS.map(|name| format!("--collector.{name}")));
     Server::start(command, address)
 }

@@ -186,7 +186,14 @@ fn reload(
     name: &Name,
 ) -> Option<Settings> {
     let read = config::load_again(sources, &process_environment).map_err(|error| error.0);
-    let planned = read.and_then(|loaded| Plan::of(&loaded.settings).map(|plan| (loaded, plan)));
+    let planned = read.and_then(|loaded| {
+        let plan = Plan::of(&loaded.settings)?;
+        if plan.target.is_none() && service.is_some() {
+            // A file that is empty for a moment must not end the deliveries: that takes a restart.
+            Target::of(&loaded.settings)?;
+        }
+        Ok((loaded, plan))
+    });
     let errors = planned.as_ref().err().map_or(&[][..], Vec::as_slice);
     link.reactor().board.tell_reload(errors);
     let (mut loaded, plan) = match planned {
@@ -213,7 +220,7 @@ fn reload(
             service.host_and_port = target.host_and_port();
         }
         (Some(target), None) => *service = Some(Service::new(&settings, &target, name, link)),
-        (None, _) => *service = None,
+        (None, _) => {}
     }
     link.reactor()
         .device

@@ -9,6 +9,7 @@ use crate::agent::{Exit, Refusal, print};
 use crate::config::keys::KEYS;
 use crate::config::server_url::without_password;
 use crate::config::{ConfigError, Given, Loaded, Settings, Sources, load, process_environment};
+use crate::face::taken_ports;
 use crate::setup::Plan;
 use crate::sysinfo::hostname;
 
@@ -50,6 +51,17 @@ fn report(loaded: &Loaded) -> String {
         let _ = writeln!(text, "{:<20} {value:<32} {origin}", key.path);
     }
     let _ = writeln!(text, "\nbackfill: {}", backfill_words(&loaded.settings));
+    let settings = &loaded.settings;
+    if settings.server_url.is_none() {
+        let _ = writeln!(
+            text,
+            "samples are delivered nowhere: set server_url and api_key"
+        );
+    }
+    for (port, holder) in taken_ports(settings) {
+        // It may be the agent that runs already, so this is no warning.
+        let _ = writeln!(text, "port {port} is in use: {holder}");
+    }
     for warning in &loaded.warnings {
         let _ = writeln!(text, "warning: {}", warning.words);
     }

@@ -28,6 +28,22 @@ pub enum Command {
         /// `--strict`.
         strict: bool,
     },
+    /// Ask the agent that runs how it is doing.
+    Status {
+        /// The flags.
+        line: CommandLine,
+        /// `--json`.
+        json: bool,
+        /// `--watch`.
+        watch: bool,
+    },
+    /// Ask the agent that runs whether it is well.
+    Health {
+        /// The flags.
+        line: CommandLine,
+        /// `--ready`.
+        ready: bool,
+    },
     /// Make it a service of this device.
     Install {
         /// The flags.
@@ -123,12 +139,22 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, U
             line,
             strict: has("strict"),
         }),
+        "status" => Ok(Command::Status {
+            line,
+            json: has("json"),
+            watch: has("watch"),
+        }),
+        "health" => Ok(Command::Health {
+            line,
+            ready: has("ready"),
+        }),
         "install" => Ok(Command::Install { line, options }),
         "uninstall" => Ok(Command::Uninstall(options)),
         "version" => Ok(Command::Version { json: has("json") }),
         "help" => Ok(Command::Help),
         other => Err(UsageError(format!(
-            "no command {other}: there are run, once, check, install, uninstall, version and help"
+            "no command {other}: there are run, once, check, status, health, install, uninstall, \
+             version and help"
         ))),
     }
 }
@@ -138,6 +164,9 @@ const SWITCHES: &[(&str, &str)] = &[
     ("send", "once"),
     ("strict", "check"),
     ("json", "version"),
+    ("json", "status"),
+    ("watch", "status"),
+    ("ready", "health"),
     ("dry-run", "install"),
     ("dry-run", "uninstall"),
     ("root", "install"),
@@ -155,11 +184,16 @@ fn usage(error: &lexopt::Error) -> UsageError {
 pub fn help() -> String {
     let mut text = String::from(
         "mote: a monitoring agent for Linux devices that have little of everything\n\n\
-         usage: mote [run | once | check | install | uninstall | version | help] [flags]\n\n\
+         usage: mote [run | once | check | status | health | install | uninstall | version | help] \
+         [flags]\n\n\
          \x20 run      watch this device and deliver to the server until stopped (default)\n\
          \x20 once     print one sample as it would be sent; with --send, send it\n\
          \x20 check    print the configuration with its sources, and what is wrong with it;\n\
          \x20          with --strict, a warning is an error\n\
+         \x20 status   print how the agent that runs here is doing; with --json, for programs,\n\
+         \x20          with --watch, every 2 seconds\n\
+         \x20 health   ask the agent that runs here whether it is well; with --ready, whether it\n\
+         \x20          delivers or has room; exits with 0 or 1\n\
          \x20 install  make it a service of this device (systemd or procd), with the flags as its\n\
          \x20          configuration if it has none, and wait for the first delivery;\n\
          \x20          --dry-run, --no-start, --system NAME, --root DIR (an image)\n\
@@ -180,7 +214,7 @@ pub fn help() -> String {
         let _ = writeln!(text, "      --{:<21}{}{default}", key.flag, key.help);
     }
     text.push_str(
-        "\nexit codes: 0 good, 1 failed while running, 64 usage, 69 server not reached,\n\
+        "\nexit codes: 0 good, 1 failed while running, 64 usage, 69 server or agent not reached,\n\
          \x20           73 state or files cannot be written, 77 permission, 78 configuration\n\
          signals: TERM and INT stop, HUP reads the configuration again, USR1 logs a status line\n",
     );

@@ -15,6 +15,7 @@ pub mod device;
 pub mod face;
 pub mod install;
 pub mod log;
+pub mod look;
 pub mod notify;
 pub mod once;
 pub mod reactor;

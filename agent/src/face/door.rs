@@ -72,6 +72,13 @@ impl Door {
         (self.wanted, self.services) == (wanted, services)
     }
 
+    /// Opens it at the next turn, if it is not open.
+    pub fn hurry(&mut self) {
+        if self.listener.is_none() {
+            self.again_ms = 0;
+        }
+    }
+
     /// What is answered here.
     pub fn services(&self) -> Services {
         self.services

@@ -34,7 +34,6 @@ use door::{Arrival, Door};
 use node::Node;
 use routes::{Desk, Rules, Scrapes};
 
-pub use owner::of_port;
 pub use routes::ready_path;
 
 /// Guests at a time.
@@ -85,10 +84,11 @@ impl Face {
         let mut before = std::mem::take(&mut self.doors);
         for (wanted, services) in Door::wanted(settings) {
             let at = before.iter().position(|door| door.is(wanted, services));
-            let door = match at {
+            let mut door = match at {
                 Some(at) => before.swap_remove(at),
                 None => Door::new(wanted, services),
             };
+            door.hurry();
             // There are as many places as there can be ports.
             let _ = self.doors.push(door);
         }
@@ -101,7 +101,7 @@ impl Face {
             .metrics_enabled
             .then(|| Box::new(Node::new(settings)));
         self.proc_root.clone_from(&settings.proc_root);
-        let descriptors = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(soft, _)| soft);
+        let descriptors = getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft);
         let spare = descriptors.saturating_sub(OWN_DESCRIPTORS);
         self.most_guests = usize::try_from(spare).unwrap_or(GUESTS).clamp(1, GUESTS);
     }
@@ -216,6 +216,14 @@ impl Face {
     fn has_room(&self) -> bool {
         self.guests.len() < self.most_guests || self.guests.iter().any(Connection::is_idle)
     }
+}
+
+/// The ports that `settings` ask for and somebody has, each with its holder where `/proc` tells.
+pub fn taken_ports(settings: &Settings) -> impl Iterator<Item = (u16, String)> {
+    Door::wanted(settings).filter_map(|(address, _)| {
+        let holder = owner::of_port(&settings.proc_root, address.port())?;
+        Some((address.port(), holder))
+    })
 }
 
 /// Lets guests in, and hears them at once: what they ask for is mostly there already.

@@ -86,12 +86,12 @@ pub fn parse(bytes: &[u8], is_full: bool) -> Parsed<'_> {
 
 fn understand<'b>(request: &httparse::Request<'_, 'b>) -> Result<Request<'b>, Refusal> {
     let is_1_1 = request.version == Some(1);
-    refuse_body(request.headers)?;
     let head_only = match request.method {
         Some("GET") => false,
         Some("HEAD") => true,
         _ => return Err(Refusal::Method),
     };
+    refuse_body(request.headers)?;
     let mut hosts = named(request.headers, "host");
     let host = hosts.next().map(text).transpose()?;
     if hosts.next().is_some() || (is_1_1 && host.is_none()) {
@@ -238,6 +238,10 @@ mod tests {
             ),
             ("POST / HTTP/1.1\r\nHost: a\r\n\r\n", Refusal::Method),
             ("get / HTTP/1.1\r\nHost: a\r\n\r\n", Refusal::Method),
+            (
+                "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n",
+                Refusal::Method,
+            ),
             ("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", Refusal::Method),
             ("GET * HTTP/1.1\r\nHost: a\r\n\r\n", Refusal::Malformed),
             (

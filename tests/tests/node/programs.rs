@@ -45,6 +45,8 @@ const LEFT_OUT: [&str; 3] = [
      securityfs|selinuxfs|squashfs|sysfs|tracefs)$",
 ];
 
+const TEXT_FILES: &str = "--collector.textfile.directory=";
+
 /// A program that is killed when dropped, with the address that it listens at.
 pub(crate) struct Server {
     child: Child,
@@ -93,7 +95,6 @@ pub(crate) fn node_exporter(arguments: &[String]) -> Server {
         "--no-collector.netdev.netlink",
     ]);
     command.args(LEFT_OUT).args(arguments);
-    const TEXT_FILES: &str = "--collector.textfile.directory=";
     if !arguments.iter().any(|it| it.starts_with(TEXT_FILES)) {
         command.arg(TEXT_FILES);
     }

@@ -137,9 +137,16 @@ fn serve(
     mut service: Option<Service>,
     name: &Name,
 ) -> Option<Service> {
+    let mut clock_watch = clock::Watch::new();
     loop {
+        let clock_was_set = clock_watch.look();
         let wake = match &mut service {
-            Some(service) => deliver(link, service),
+            Some(service) => {
+                if clock_was_set {
+                    service.server.clock_was_set(clock::boot_ms());
+                }
+                deliver(link, service)
+            }
             // Samples are taken, and go nowhere.
             None => link.reactor().wait(Interest::Sample, u64::MAX),
         };
@@ -147,6 +154,11 @@ fn serve(
             return service;
         }
         let orders = link.reactor().take_orders();
+        if orders.network
+            && let Some(service) = &mut service
+        {
+            service.server.network_is_back(clock::boot_ms());
+        }
         if orders.status {
             status::log("Status", link, service.as_ref().map(|it| &it.server));
         }
@@ -169,10 +181,14 @@ fn deliver(link: &Arc<Link>, service: &mut Service) -> Wake {
             if server.deliver(link, uplink, cursor) {
                 status::tell(link, server);
             }
+            link.reactor().network.listen(server.is_cut_off());
             // Without waiting: what is due is done, and a stop in mid-request is seen.
             link.reactor().wait(Interest::Sample, 0)
         }
-        Next::Wait { until_ms } => link.reactor().wait(Interest::Sample, until_ms),
+        Next::Wait { until_ms } => {
+            let until_ms = until_ms.min(server.look_again_ms(clock::boot_ms()));
+            link.reactor().wait(Interest::Sample, until_ms)
+        }
         Next::Idle => link.reactor().wait(Interest::Sample, u64::MAX),
     }
 }
@@ -241,15 +257,17 @@ fn introduce(loaded: &Loaded, plan: &Plan, msg: &str) {
         .as_ref()
         .map(|path| path.display().to_string())
         .unwrap_or_default();
-    log::info(
-        msg,
-        &[
-            ("version", Value::Str(env!("CARGO_PKG_VERSION"))),
-            ("server_url", Value::Str(server_url)),
-            ("interval_ms", Value::Uint(settings.interval_ms)),
-            ("config", Value::Str(&file)),
-        ],
-    );
+    let proxy = plan.target.as_ref().map_or_else(String::new, Target::proxy);
+    let mut fields = vec![
+        ("version", Value::Str(env!("CARGO_PKG_VERSION"))),
+        ("server_url", Value::Str(server_url)),
+        ("interval_ms", Value::Uint(settings.interval_ms)),
+        ("config", Value::Str(&file)),
+    ];
+    if !proxy.is_empty() {
+        fields.push(("proxy", Value::Str(&proxy)));
+    }
+    log::info(msg, &fields);
     for warning in &loaded.warnings {
         log::warn("Configuration", &[("warning", Value::Str(&warning.words))]);
     }

@@ -5,6 +5,7 @@
 //! that a clock that is set later moves them all. No secret gets here.
 
 use mote_core::delivery::Standing;
+use mote_core::outage::{Layer, Outages};
 
 /// Longest words that are kept.
 const WORDS_BYTES: usize = 160;
@@ -21,14 +22,24 @@ pub struct About {
 }
 
 /// An outage of the server.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outage {
     /// When the first attempt failed.
-    pub since_ms: u64,
+    pub from_ms: u64,
+    /// The last attempt that failed, or the one that was delivered again.
+    pub to_ms: u64,
     /// Attempts that failed.
     pub failures: u32,
-    /// When an attempt was delivered again; 0 while it lasts.
-    pub until_ms: u64,
+}
+
+impl From<&mote_core::outage::Outage> for Outage {
+    fn from(outage: &mote_core::outage::Outage) -> Self {
+        Self {
+            from_ms: outage.from_ms,
+            to_ms: outage.to_ms,
+            failures: outage.failures,
+        }
+    }
 }
 
 /// How delivery goes.
@@ -94,8 +105,8 @@ pub struct Attempt<'a> {
     pub failures: u32,
     /// Why it failed; empty if it did not.
     pub trouble: &'a str,
-    /// The layer that failed is TLS.
-    pub is_tls: bool,
+    /// The outages of the server.
+    pub outages: &'a Outages,
     /// When the next attempt is due, if none may be made before.
     pub retry_at_ms: Option<u64>,
     /// Bytes on the wire.
@@ -125,28 +136,14 @@ impl Uplink {
         self.failures = attempt.failures;
         self.retry_at_ms = attempt.retry_at_ms;
         self.wire_bytes += attempt.wire_bytes;
+        self.outage = attempt.outages.current().map(Outage::from);
+        self.last_outage = attempt.outages.last().map(Outage::from);
+        keep(&mut self.trouble, attempt.trouble);
         if attempt.trouble.is_empty() {
-            self.trouble.clear();
             self.tls_trouble.clear();
             self.last_success_ms = Some(now_ms);
-            if let Some(outage) = self.outage.take() {
-                self.last_outage = Some(Outage {
-                    until_ms: now_ms,
-                    ..outage
-                });
-            }
-            return;
-        }
-        keep(&mut self.trouble, attempt.trouble);
-        if attempt.is_tls {
+        } else if attempt.outages.last_layer() == Some(Layer::Tls) {
             keep(&mut self.tls_trouble, attempt.trouble);
-        }
-        if attempt.standing != Standing::Delivering {
-            let outage = self.outage.get_or_insert(Outage {
-                since_ms: now_ms,
-                ..Outage::default()
-            });
-            outage.failures += 1;
         }
     }
 }
@@ -175,68 +172,82 @@ fn keep(place: &mut String, words: &str) {
 
 #[cfg(test)]
 mod tests {
+    use mote_core::outage::Failure;
+
     use super::*;
 
     const FAILED: Attempt<'_> = Attempt {
         standing: Standing::Away,
         failures: 1,
         trouble: "connecting took too long",
-        is_tls: false,
+        outages: &NONE,
         retry_at_ms: Some(9),
         wire_bytes: 10,
     };
-    const DELIVERED: Attempt<'_> = Attempt {
-        standing: Standing::Delivering,
-        failures: 0,
-        trouble: "",
-        retry_at_ms: None,
-        ..FAILED
-    };
+    const NONE: Outages = Outages::new();
+
+    fn failure(layer: Layer, boot_ms: u64) -> Failure {
+        Failure {
+            layer,
+            code: 0,
+            boot_ms,
+        }
+    }
 
     #[test]
-    fn an_outage_lasts_from_the_first_failure_to_the_next_delivery() {
+    fn what_became_of_attempts_is_kept_for_whoever_looks() {
         let mut uplink = Uplink::new("hub:443".into());
-        uplink.tell(&FAILED, 100);
-        uplink.tell(&FAILED, 200);
+        let mut outages = Outages::new();
+        outages.failed(failure(Layer::Tcp, 100));
+        outages.failed(failure(Layer::Tcp, 200));
+        let failed = Attempt {
+            outages: &outages,
+            ..FAILED
+        };
+        uplink.tell(&failed, 200);
         let outage = uplink.outage.unwrap();
-        assert_eq!((outage.since_ms, outage.failures), (100, 2));
-        assert_eq!(uplink.last_outage, None);
-        uplink.tell(&DELIVERED, 300);
-        assert_eq!(uplink.outage, None);
+        assert_eq!((outage.from_ms, outage.failures), (100, 2));
+        assert_eq!((uplink.last_outage, uplink.last_success_ms), (None, None));
+        assert_eq!(
+            (uplink.trouble.as_str(), uplink.tls_trouble.as_str()),
+            (FAILED.trouble, "")
+        );
+        outages.delivered(300);
+        let delivered = Attempt {
+            standing: Standing::Delivering,
+            failures: 0,
+            trouble: "",
+            outages: &outages,
+            retry_at_ms: None,
+            wire_bytes: 20,
+        };
+        uplink.tell(&delivered, 300);
         let last = uplink.last_outage.unwrap();
-        assert_eq!((last.since_ms, last.until_ms, last.failures), (100, 300, 2));
-        assert_eq!(uplink.last_success_ms, Some(300));
+        assert_eq!((last.from_ms, last.to_ms, last.failures), (100, 300, 2));
+        assert_eq!((uplink.outage, uplink.last_success_ms), (None, Some(300)));
         assert_eq!((uplink.wire_bytes, uplink.trouble.as_str()), (30, ""));
     }
 
     #[test]
-    fn a_sample_that_alone_was_not_taken_is_no_outage() {
-        let mut uplink = Uplink::new("hub:443".into());
-        let troubled = Attempt {
-            trouble: "the server answered 500",
-            ..DELIVERED
-        };
-        uplink.tell(&troubled, 100);
-        assert_eq!(uplink.outage, None);
-        assert_eq!(uplink.trouble, "the server answered 500");
-    }
-
-    #[test]
-    fn what_tls_said_stays_until_a_delivery() {
+    fn what_tls_said_stays_until_a_delivery_and_is_cut() {
         let mut uplink = Uplink::new("hub:443".into());
         let words = "x".repeat(1_000);
-        uplink.tell(
-            &Attempt {
-                trouble: &words,
-                is_tls: true,
-                ..FAILED
-            },
-            1,
-        );
+        let mut outages = Outages::new();
+        outages.failed(failure(Layer::Tls, 1));
+        let refused = Attempt {
+            trouble: &words,
+            outages: &outages,
+            ..FAILED
+        };
+        uplink.tell(&refused, 1);
         uplink.tell(&FAILED, 2);
         assert_eq!(uplink.tls_trouble, words[..WORDS_BYTES]);
         assert_eq!(uplink.trouble, FAILED.trouble);
-        uplink.tell(&DELIVERED, 3);
+        let delivered = Attempt {
+            trouble: "",
+            ..FAILED
+        };
+        uplink.tell(&delivered, 3);
         assert_eq!(uplink.tls_trouble, "");
     }
 }

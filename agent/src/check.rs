@@ -79,6 +79,10 @@ fn of_its_own(path: &str, settings: &Settings) -> Option<String> {
                 str::from_utf8(&fingerprint).unwrap_or_default()
             ))
         }
+        "proxy" => {
+            let proxy = settings.proxy.as_ref()?;
+            Some(without_password(proxy.expose()).into_owned())
+        }
         "hostname" => Some(hostname(settings)),
         "agent.base_dir" => Some(settings.base_dir().display().to_string()),
         "logging.file" => Some(settings.log_file.as_ref()?.display().to_string()),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use mote_core::log_line::Level;
 use mote_core::outbox::Cursor;
+use mote_core::text::is_steering;
 use mote_core::wire::lunasentri::encode;
 
 use crate::agent::{Exit, Refusal, complain, key_prefix, print, seed, start_reactor};
@@ -91,7 +92,7 @@ fn deliver(
     match server.post(&link, &mut uplink, cursor) {
         None => Err((Exit::Failed, "the sample cannot be written".into())),
         Some(Err(DeliveryError::Stopped)) => Err((Exit::Failed, "stopped".into())),
-        Some(Err(error)) => Err((Exit::Unreached, format!("{}: {error}", error.layer()))),
+        Some(Err(error)) => Err((Exit::Unreached, format!("{}: {error}", error.layer_name()))),
         Some(Ok(answer)) if (200..300).contains(&answer.status) => print(&format!(
             "delivered: {} in {} ms\n",
             answer.status, answer.took_ms
@@ -100,7 +101,7 @@ fn deliver(
             // A terminal obeys what a server may have put into its words.
             let words: String = server_words(&answer, &target.api_key)
                 .chars()
-                .map(|letter| if letter.is_control() { '.' } else { letter })
+                .map(|letter| if is_steering(letter) { '.' } else { letter })
                 .collect();
             Err((
                 Exit::Failed,

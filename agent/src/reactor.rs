@@ -1,11 +1,12 @@
 //! The one wait: everything that the agent waits for, it waits for in [`Reactor::wait`].
 //!
 //! One `poll(2)` looks at the signals, at the DNS socket while a look-up is under way, at the
-//! uplink's socket while a request is, and at the local listener with its guests. Before it sleeps
-//! and whenever it wakes it does what is due: takes the sample, moves a look-up on, compresses a
-//! piece of an old log. What is due never blocks and never sends; it puts things where the loop
-//! finds them. So the sample is on time while a handshake hangs, with one thread. The guests of the
-//! listener are served after a wait, each by a bounded piece that does not block either.
+//! uplink's socket while a request is, at the local listener with its guests, and at changes of the
+//! network while no server is reached. Before it sleeps and whenever it wakes it does what is due:
+//! takes the sample, moves a look-up on, compresses a piece of an old log. What is due never blocks
+//! and never sends; it puts things where the loop finds them. So the sample is on time while a
+//! handshake hangs, with one thread. The guests of the listener are served after a wait, each by a
+//! bounded piece that does not block either.
 //!
 //! The re-entrancy rule: [`Reactor::turn`] is the only place that touches the device's state
 //! while a request is under way, and the uplink holds no borrow of it. The uplink reaches the
@@ -27,13 +28,16 @@ use crate::device::Device;
 use crate::face::{self, Face};
 use crate::log;
 use crate::notify::{Notifier, PAUSING_EVERY_MS};
-use crate::uplink::dns::Stub;
+use crate::uplink::dns::{MAX_ADDRESSES, Stub};
+use crate::uplink::network::NetworkWatch;
 
 /// What a caller of [`Reactor::wait`] waits for, besides what is always looked at.
 #[derive(Debug, Clone, Copy)]
 pub enum Interest<'a> {
     /// A socket that is to become readable or writable.
     Socket(BorrowedFd<'a>, PollFlags),
+    /// Connections that are being made: that one of them came about, or did not.
+    Connecting(&'a [BorrowedFd<'a>]),
     /// The look-up under way in [`Reactor::stub`].
     Name,
     /// A new sample in the outbox, or an order.
@@ -51,13 +55,15 @@ pub enum Wake {
     Stop,
 }
 
-/// What signals ask for, besides to stop. The loop carries it out between two requests.
+/// What signals and the network ask for, besides to stop. The loop carries it out between two requests.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Orders {
     /// SIGHUP: read the configuration again.
     pub reload: bool,
     /// SIGUSR1: write a status line.
     pub status: bool,
+    /// The network came back, perhaps: an address, a route or a cable appeared.
+    pub network: bool,
 }
 
 /// Owns all that is looked at and done while waiting.
@@ -70,6 +76,8 @@ pub struct Reactor {
     pub device: Device,
     /// Looks names up.
     pub stub: Stub,
+    /// Hears when the network comes back.
+    pub network: NetworkWatch,
     /// Tells the service manager; nobody, until a caller says otherwise.
     pub notifier: Notifier,
     /// Shows the device at its own ports; nowhere, until a caller says otherwise.
@@ -92,6 +100,7 @@ impl Reactor {
             orders: Orders::default(),
             device,
             stub: Stub::default(),
+            network: NetworkWatch::default(),
             notifier: Notifier::default(),
             face: Face::default(),
             board: Board::default(),
@@ -104,7 +113,7 @@ impl Reactor {
         self.stop
     }
 
-    /// What signals asked for since this was last asked.
+    /// What was asked for since this was last asked.
     pub fn take_orders(&mut self) -> Orders {
         std::mem::take(&mut self.orders)
     }
@@ -139,6 +148,9 @@ impl Reactor {
             let ready = self.sleep(interest, due_ms.min(until_ms), now_ms);
             if ready.signals {
                 self.take_signals();
+            }
+            if ready.network && self.network.is_back() {
+                self.orders.network = true;
             }
             if !self.stop {
                 self.serve(ready.face);
@@ -219,36 +231,48 @@ impl Reactor {
     fn sleep(&self, interest: Interest<'_>, until_ms: u64, now_ms: u64) -> Ready {
         let for_ms = until_ms.saturating_sub(now_ms).min(60_000);
         let timeout = PollTimeout::try_from(for_ms).unwrap_or(PollTimeout::ZERO);
+        // No push is refused: there are no more descriptors than places.
         let mut watched: heapless::Vec<PollFd<'_>, WATCHED> = heapless::Vec::new();
         let mut places = heapless::Vec::new();
         self.face.watch(&mut watched, &mut places, now_ms);
-        let face_fds = watched.len();
-        // There is a place for each of them: no push is refused.
+        let signals_at = watched.len();
         let _ = watched.push(PollFd::new(
             self.signals.get_read().as_fd(),
             PollFlags::POLLIN,
         ));
-        let socket_at = match interest {
+        match interest {
             Interest::Socket(fd, events) => {
                 let _ = watched.push(PollFd::new(fd, events));
-                Some(face_fds + 1)
             }
-            Interest::Name | Interest::Sample => None,
-        };
+            Interest::Connecting(sockets) => {
+                for fd in sockets {
+                    let _ = watched.push(PollFd::new(*fd, PollFlags::POLLOUT));
+                }
+            }
+            Interest::Name | Interest::Sample => {}
+        }
+        let sockets = signals_at + 1..watched.len();
         if let Some(fd) = self.stub.socket() {
             let _ = watched.push(PollFd::new(fd, PollFlags::POLLIN));
         }
+        let network_at = self.network.socket().map(|fd| {
+            let _ = watched.push(PollFd::new(fd, PollFlags::POLLIN));
+            watched.len() - 1
+        });
         match poll(&mut watched, timeout) {
             // A closed or broken descriptor is ready too: reading it tells what happened.
             Ok(1..) => {
                 let is_ready = |at: usize| watched[at].any().unwrap_or(true);
                 let mut face = face::Ready::default();
-                for (_, place) in places.iter().enumerate().filter(|(at, _)| is_ready(*at)) {
-                    face.mark(*place);
+                for (at, place) in places.iter().enumerate() {
+                    if is_ready(at) {
+                        face.mark(*place);
+                    }
                 }
                 Ready {
-                    signals: is_ready(face_fds),
-                    socket: socket_at.is_some_and(is_ready),
+                    signals: is_ready(signals_at),
+                    socket: sockets.into_iter().any(is_ready),
+                    network: network_at.is_some_and(is_ready),
                     face,
                 }
             }
@@ -262,8 +286,9 @@ impl Reactor {
     }
 }
 
-/// Descriptors that are looked at: the signals, a socket, the stub's, and the face's.
-const WATCHED: usize = 3 + face::WATCHED;
+/// Descriptors that are looked at: the signals, those of a request, the stub's, the network's, and
+/// the face's.
+const WATCHED: usize = MAX_ADDRESSES + 3 + face::WATCHED;
 
 /// What a sleep ended with.
 #[derive(Debug, Clone, Copy, Default)]
@@ -271,4 +296,5 @@ struct Ready {
     signals: bool,
     socket: bool,
     face: face::Ready,
+    network: bool,
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ureq::http::Uri;
 
+use crate::config::proxy::{Proxies, Proxy};
 use crate::config::server_url::metrics_uri;
 use crate::config::settings::LogOutput;
 use crate::config::{Persona, Secret, Settings};
@@ -26,6 +27,7 @@ pub struct Target {
     pub uri: Uri,
     /// The key.
     pub api_key: Secret,
+    proxies: Arc<Proxies>,
     tls: TlsSettings,
 }
 
@@ -118,8 +120,15 @@ impl Target {
         let tls = TlsSettings::new(settings)
             .map_err(|words| keep(words.into()))
             .ok();
-        match (uri, api_key, tls) {
-            (Some(uri), Some(api_key), Some(tls)) => Ok(Self { uri, api_key, tls }),
+        let proxy = settings.proxy.as_ref();
+        let proxy = proxy.map(|url| Proxy::parse(url.expose()).map_err(&mut keep));
+        match (uri, api_key, tls, proxy.transpose()) {
+            (Some(uri), Some(api_key), Some(tls), Ok(proxy)) => Ok(Self {
+                uri,
+                api_key,
+                proxies: Arc::new(Proxies::new(proxy, settings.no_proxy.clone())),
+                tls,
+            }),
             _ => Err(errors),
         }
     }
@@ -132,6 +141,15 @@ impl Target {
         format!("{}:{port}", self.uri.host().unwrap_or_default())
     }
 
+    /// The proxy that the server is reached through, without its password; empty if there is none.
+    pub fn proxy(&self) -> String {
+        let host = self.uri.host().unwrap_or_default();
+        let proxy = self.proxies.for_host(host);
+        proxy.map_or_else(String::new, |proxy| {
+            format!("{}:{}", proxy.host, proxy.port)
+        })
+    }
+
     /// The way to the server.
     pub fn uplink(&self, settings: &Settings, link: &Arc<Link>) -> Uplink {
         let times = UplinkSettings {
@@ -141,7 +159,8 @@ impl Target {
             // router's table of connections remembers one that is silent.
             keep_ms: (settings.interval_ms * 2 + 60_000).min(240_000),
         };
-        Uplink::new(Arc::clone(link), self.tls.clone(), times)
+        let proxies = Arc::clone(&self.proxies);
+        Uplink::new(Arc::clone(link), self.tls.clone(), proxies, times)
     }
 }
 

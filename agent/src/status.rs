@@ -26,6 +26,12 @@ pub fn log(msg: &str, link: &Link, server: Option<&MetricsServer>) {
         (reactor.device.counts, reactor.device.outbox.len() as u64)
     };
     let dropped = counts.dropped_full + counts.dropped_refused + counts.dropped_late;
+    let outage = server.and_then(|server| server.outages().current());
+    let outage = outage.map(|outage| {
+        let seconds = (clock::boot_ms() - outage.from_ms) / 1000;
+        format!("for {seconds} s: {}", outage.layers())
+    });
+    let outage = outage.unwrap_or_else(|| "none".to_owned());
     log::info(
         msg,
         &[
@@ -42,6 +48,8 @@ pub fn log(msg: &str, link: &Link, server: Option<&MetricsServer>) {
             ("dropped_refused", Value::Uint(counts.dropped_refused)),
             ("dropped_late", Value::Uint(counts.dropped_late)),
             ("log_lines_dropped", Value::Uint(log::dropped())),
+            ("clock", Value::Str(clock::trust())),
+            ("outage", Value::Str(&outage)),
         ],
     );
 }
@@ -60,7 +68,7 @@ pub fn tell(link: &Link, server: &MetricsServer) {
             standing: server.standing(),
             failures: server.failures(),
             trouble: server.trouble(),
-            is_tls: server.is_tls_trouble(),
+            outages: server.outages(),
             retry_at_ms,
             wire_bytes,
         };

@@ -42,6 +42,11 @@ pub enum Backfill {
     Off,
 }
 
+/// Hints that are followed at once; see [`Delivery::retry_within`].
+pub const HINTS: u64 = 3;
+/// One more after this time.
+const HINT_EVERY_MS: u64 = 60_000;
+
 /// How one server is treated.
 #[derive(Debug, Clone, Copy)]
 pub struct Policy {
@@ -160,6 +165,8 @@ pub struct Delivery {
     rng: Rng,
     standing: Standing,
     not_before_ms: u64,
+    /// Hints that were followed count for a minute each; the last of those minutes ends here.
+    hinted_until_ms: u64,
     backlog_not_before_ms: u64,
     /// Number of the newest sample that is done with; what came later is fresh.
     settled_number: u32,
@@ -181,6 +188,7 @@ impl Delivery {
             rng: Rng::new(seed),
             standing: Standing::Unknown,
             not_before_ms: 0,
+            hinted_until_ms: 0,
             backlog_not_before_ms: 0,
             settled_number: 0,
             refused_in_a_row: 0,
@@ -287,9 +295,25 @@ impl Delivery {
         self.policy = policy;
     }
 
-    /// Asks again at once: the key was changed, or an address appeared.
+    /// Asks again at once: the key was changed.
     pub fn retry_now(&mut self) {
         self.not_before_ms = 0;
+    }
+
+    /// Asks again within this time, at a moment of this device's own: something changed, and perhaps
+    /// for a whole fleet. If that attempt is too early, the next ones follow as after a first failure.
+    ///
+    /// Of hints that come again and again, from a cable that is loose, [`HINTS`] are followed at
+    /// once and then one a minute.
+    pub fn retry_within(&mut self, now_ms: u64, within_ms: u64) {
+        let spare_ms = HINT_EVERY_MS * (HINTS - 1);
+        let earliest_ms = now_ms.max(self.hinted_until_ms.saturating_sub(spare_ms));
+        let at_ms = earliest_ms + self.rng.below(within_ms + 1);
+        if self.not_before_ms > now_ms + within_ms && self.not_before_ms > at_ms {
+            self.not_before_ms = at_ms;
+            self.backoff.restart();
+            self.hinted_until_ms = self.hinted_until_ms.max(now_ms) + HINT_EVERY_MS;
+        }
     }
 
     /// Where the server stands.

@@ -17,6 +17,7 @@ mod demo;
 mod dist;
 mod elf;
 mod failure;
+mod layout;
 mod memory;
 mod prerequisites;
 mod push;
@@ -36,7 +37,7 @@ struct Command {
     run: fn(&[String]) -> Result<(), Failure>,
 }
 
-const COMMANDS: [Command; 7] = [
+const COMMANDS: [Command; 8] = [
     Command {
         name: "demo",
         source: include_str!("demo.rs"),
@@ -71,6 +72,11 @@ const COMMANDS: [Command; 7] = [
         name: "bench",
         source: include_str!("bench.rs"),
         run: bench::run,
+    },
+    Command {
+        name: "layout",
+        source: include_str!("layout.rs"),
+        run: layout::run,
     },
 ];
 

@@ -111,6 +111,34 @@ pub const KEYS: &[Key] = &[
             Ok(())
         },
     ),
+    Key {
+        secret: true,
+        also_env: &["HTTPS_PROXY", "https_proxy"],
+        ..key(
+            "proxy",
+            "proxy",
+            "",
+            "http: proxy to connect through, as http://user:password@host:port",
+            |s, v| {
+                // An empty variable says that there is none.
+                s.proxy = (!v.is_empty()).then(|| Secret::new(v.to_owned()));
+                Ok(())
+            },
+        )
+    },
+    Key {
+        also_env: &["NO_PROXY", "no_proxy"],
+        ..key(
+            "no_proxy",
+            "no-proxy",
+            "",
+            "hosts, domains and networks to reach without it, with commas",
+            |s, v| {
+                s.no_proxy = value::list(v);
+                Ok(())
+            },
+        )
+    },
     key(
         "interval",
         "interval",
@@ -318,6 +346,16 @@ pub const KEYS: &[Key] = &[
         "sha256/BASE64 of server keys to insist on, with commas",
         |s, v| {
             s.tls_pins = value::pins(v)?;
+            Ok(())
+        },
+    ),
+    key(
+        "tls.allow_unsynced_clock",
+        "tls-allow-unsynced-clock",
+        "false",
+        "forgive a certificate's dates while the clock is not synchronised",
+        |s, v| {
+            s.tls_allow_unsynced_clock = value::truth(v)?;
             Ok(())
         },
     ),

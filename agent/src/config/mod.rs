@@ -8,6 +8,7 @@ mod environment;
 mod file;
 pub mod keys;
 pub mod persona;
+pub mod proxy;
 pub mod server_url;
 pub mod settings;
 pub mod value;

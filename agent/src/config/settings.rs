@@ -110,6 +110,10 @@ pub struct Settings {
     pub api_key_file: Option<PathBuf>,
     /// `allow_http`.
     pub allow_http: bool,
+    /// `proxy`: a URL in which there may be a password.
+    pub proxy: Option<Secret>,
+    /// `no_proxy`.
+    pub no_proxy: Vec<String>,
     /// `interval`.
     pub interval_ms: u64,
     /// `system_info_period`.
@@ -152,6 +156,8 @@ pub struct Settings {
     pub tls_min_version: TlsVersion,
     /// `tls.pins`: SHA-256 of the server's public key (RFC 7469).
     pub tls_pins: Vec<[u8; 32]>,
+    /// `tls.allow_unsynced_clock`.
+    pub tls_allow_unsynced_clock: bool,
     /// `agent.base_dir`.
     pub base_dir: Option<PathBuf>,
     /// `logging.level`.
@@ -222,6 +228,8 @@ impl Default for Settings {
             api_key_origin: KeyOrigin::Fixed,
             api_key_file: None,
             allow_http: false,
+            proxy: None,
+            no_proxy: Vec::new(),
             interval_ms: 0,
             system_info_period_ms: 0,
             payload: Form::Both,
@@ -243,6 +251,7 @@ impl Default for Settings {
             tls_server_name: None,
             tls_min_version: TlsVersion::V1_2,
             tls_pins: Vec::new(),
+            tls_allow_unsynced_clock: false,
             base_dir: None,
             log_level: Level::Info,
             log_format: LogFormat::Json,

@@ -13,6 +13,7 @@ use mote_core::wire::pieces::{Json, Pieces};
 
 use super::routes::Desk;
 use crate::board::Uplink;
+use crate::clock;
 
 /// What is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +87,7 @@ pub fn write(desk: &Desk<'_>, question: Question, out: &mut Pieces<'_>) -> Resul
             ("room", Json::Uint(room(desk))),
         ]),
     )])?;
+    out.fields(&[("clock", Json::Object(&[("state", words(clock::trust()))]))])?;
     let tls = uplink.map_or("", |uplink: &Uplink| uplink.tls_trouble.as_str());
     out.fields(&[(
         "certificates",

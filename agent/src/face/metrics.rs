@@ -13,6 +13,7 @@ use nix::unistd::{SysconfVar, sysconf};
 use super::health::{Question, is_good, standing};
 use super::node::Node;
 use super::routes::Desk;
+use crate::clock;
 use crate::log;
 
 /// How many parts the page has: what the agent says of itself, then the device.
@@ -98,13 +99,13 @@ fn write_agent(desk: &Desk<'_>, out: &mut Lines<'_>) -> Result<(), Full> {
     ] {
         out.sample(name, &[("reason", reason.as_bytes())], count)?;
     }
-    let held = device.outbox.len() as u64;
+    let waiting = device.outbox.len() as u64;
     one(
         out,
         own("samples_held"),
         Kind::Gauge,
         "Samples that wait to be delivered.",
-        held,
+        waiting,
     )?;
     let most = device.outbox.capacity() as u64;
     one(
@@ -114,12 +115,12 @@ fn write_agent(desk: &Desk<'_>, out: &mut Lines<'_>) -> Result<(), Full> {
         "Samples that can wait at most.",
         most,
     )?;
-    let missed_help = "Samples that were not taken because the device was too busy or asleep.";
+    let help = "Samples that were not taken because the device was too busy or asleep.";
     one(
         out,
         own("ticks_missed_total"),
         Kind::Counter,
-        missed_help,
+        help,
         device.missed(),
     )?;
     let name = own("stalls_total");
@@ -144,6 +145,16 @@ fn write_agent(desk: &Desk<'_>, out: &mut Lines<'_>) -> Result<(), Full> {
         "Log lines that could not be written.",
         log::dropped(),
     )?;
+    if let Some(synchronized) = clock::is_synchronized() {
+        let help = "Whether the kernel is told the time by somebody who knows it.";
+        one(
+            out,
+            own("clock_synchronized"),
+            Kind::Gauge,
+            help,
+            synchronized,
+        )?;
+    }
     write_uplink(desk, &space, out)
 }
 

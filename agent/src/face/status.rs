@@ -12,6 +12,7 @@ use mote_core::wire::pieces::{Json, Pieces};
 use super::health::{age_ms, room, some, standing};
 use super::routes::Desk;
 use crate::board::Outage;
+use crate::clock;
 use crate::vitals::Vitals;
 
 /// Series in the order in which they are written, with their names and decimal places.
@@ -51,6 +52,8 @@ pub fn write(desk: &Desk<'_>, out: &mut Pieces<'_>) -> Result<(), Full> {
     write_sample(desk, out)?;
     write_uplink(desk, out)?;
     write_outbox(desk, out)?;
+    let synchronized = clock::is_synchronized().map_or(Json::Null, Json::Bool);
+    out.fields(&[("clock", Json::Object(&[("synchronized", synchronized)]))])?;
     let uplink = desk.board.uplink.as_ref();
     let outage = uplink.and_then(|uplink| uplink.outage);
     let last_error = uplink.map_or("", |uplink| uplink.trouble.as_str());
@@ -65,8 +68,8 @@ pub fn write(desk: &Desk<'_>, out: &mut Pieces<'_>) -> Result<(), Full> {
     let last = uplink.and_then(|uplink| uplink.last_outage);
     let last = last.map(|outage| {
         [
-            ("from_ms", Json::Uint(wall_ms(desk, outage.since_ms))),
-            ("to_ms", Json::Uint(wall_ms(desk, outage.until_ms))),
+            ("from_ms", Json::Uint(wall_ms(desk, outage.from_ms))),
+            ("to_ms", Json::Uint(wall_ms(desk, outage.to_ms))),
             ("failures", Json::Uint(outage.failures.into())),
         ]
     });
@@ -85,7 +88,7 @@ fn outage_fields<'a>(
     last_error: &'a str,
 ) -> [(&'static str, Json<'a>); 3] {
     [
-        ("since_ms", Json::Uint(wall_ms(desk, outage.since_ms))),
+        ("since_ms", Json::Uint(wall_ms(desk, outage.from_ms))),
         ("failures", Json::Uint(outage.failures.into())),
         ("last_error", some(last_error)),
     ]

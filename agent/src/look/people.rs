@@ -7,12 +7,20 @@ use mote_core::time::format_rfc3339;
 use super::json::{field, number, string};
 
 /// States that need no word.
-const QUIET: [&str; 4] = ["ok", "delivering", "unknown", "not configured"];
-const PARTS: [&str; 5] = [
+const QUIET: [&str; 6] = [
+    "ok",
+    "delivering",
+    "unknown",
+    "not configured",
+    "synchronized",
+    "not synchronized",
+];
+const PARTS: [&str; 6] = [
     "sampler",
     "configuration",
     "uplink",
     "outbox",
+    "clock",
     "certificates",
 ];
 
@@ -238,16 +246,17 @@ mod tests {
         let parts = |uplink: &str| {
             format!(
                 r#"{{"status":"failing","sampler":{{"state":"ok"}},"configuration":{{"state":"ok"}},
-                "uplink":{uplink},"outbox":{{"state":"ok"}},"certificates":{{"state":"ok"}}}}"#
+                "uplink":{uplink},"outbox":{{"state":"ok"}},"clock":{{"state":"not set"}},
+                "certificates":{{"state":"ok"}}}}"#
             )
         };
         let refused = parts(r#"{"state":"key_refused","trouble":"the server answered 401"}"#);
         assert_eq!(
             health(&refused).unwrap(),
-            "failing, uplink key_refused (the server answered 401)"
+            "failing, uplink key_refused (the server answered 401), clock not set"
         );
         let good = parts(r#"{"state":"delivering","trouble":null}"#);
-        assert_eq!(health(&good).unwrap(), "failing");
+        assert_eq!(health(&good).unwrap(), "failing, clock not set");
         assert_eq!(health("<html>"), None);
     }
 }

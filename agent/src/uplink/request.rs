@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ureq::http::header::{HeaderMap, RETRY_AFTER};
+use mote_core::time::{parse_http_date, retry_after_ms};
+use ureq::http::header::{DATE, HeaderMap, RETRY_AFTER};
 use ureq::http::{HeaderValue, Method, Request as HttpRequest, Uri};
 
 use super::buffers::INPUT_MAX_BYTES;
@@ -13,6 +14,7 @@ use super::link::Link;
 use super::resolver::Names;
 use super::tls::TlsSettings;
 use crate::clock;
+use crate::config::proxy::Proxies;
 
 /// Largest body of an answer that is read.
 const BODY_BYTES: usize = 64 * 1024;
@@ -65,9 +67,14 @@ pub struct Uplink {
 
 impl Uplink {
     /// Requests that wait on `link`.
-    pub fn new(link: Arc<Link>, tls: TlsSettings, settings: UplinkSettings) -> Self {
+    pub fn new(
+        link: Arc<Link>,
+        tls: TlsSettings,
+        proxies: Arc<Proxies>,
+        settings: UplinkSettings,
+    ) -> Self {
         let config = ureq::Agent::config_builder()
-            // The default is whatever the environment says.
+            // Proxies are ours to speak to: the default is whatever the environment says.
             .proxy(None)
             .max_redirects(0)
             .max_redirects_will_error(false)
@@ -82,8 +89,13 @@ impl Uplink {
             .max_idle_age(Duration::from_millis(settings.keep_ms))
             .timeout_await_100(None)
             .build();
-        let dial = Dial::new(Arc::clone(&link), tls);
-        let names = Names::new(Arc::clone(&link));
+        let dial = Dial::new(
+            Arc::clone(&link),
+            tls,
+            Arc::clone(&proxies),
+            settings.keep_ms,
+        );
+        let names = Names::new(Arc::clone(&link), proxies);
         Self {
             agent: ureq::Agent::with_parts(config, dial, names),
             link,
@@ -150,12 +162,12 @@ impl Uplink {
         *http.headers_mut() = request.headers.clone();
         let answer = self.agent.run(http)?;
         let status = answer.status().as_u16();
-        let retry_after_ms = answer
-            .headers()
-            .get(RETRY_AFTER)
-            .and_then(|value: &HeaderValue| {
-                mote_core::time::retry_after_ms(value.as_bytes(), clock::wall_ms())
-            });
+        let header = |name| answer.headers().get(name).map(HeaderValue::as_bytes);
+        // A date is meant by the server's clock, which the answer tells; ours may not be set.
+        let now_ms = header(DATE)
+            .and_then(|date| parse_http_date(date, clock::trusted_ms() / 1000).ok())
+            .map_or_else(clock::wall_ms, |now_s| now_s.saturating_mul(1000));
+        let retry_after_ms = header(RETRY_AFTER).and_then(|value| retry_after_ms(value, now_ms));
         self.link.enter(Phase::Body);
         let mut reader = answer.into_body().into_reader();
         let mut piece = [0; 1024];

@@ -5,9 +5,11 @@
 //! it was, with what is needed to put it into words.
 //!
 //! `settings` decides what protects a connection and notices renewed files; `files` reads them;
-//! `identity` is what this device shows; `pins` what the server's keys must be; `failure` is for
-//! the person who has to mend it. Nothing here turns verification off.
+//! `identity` is what this device shows; `pins` what the server's keys must be; `dates` is about
+//! clocks that are not right; `failure` is for the person who has to mend it. Nothing here turns
+//! verification off.
 
+mod dates;
 mod failure;
 mod files;
 mod identity;
@@ -146,6 +148,9 @@ impl Transport for TlsTransport {
     fn is_open(&mut self) -> bool {
         // What arrives between requests is a session ticket or a change of keys, which rustls
         // takes in, or the end. Anything else makes the connection useless.
+        if self.socket.is_forgotten() {
+            return false;
+        }
         while let Some(arrived) = self.socket.peek() {
             if !matches!(arrived, Ok(1..)) {
                 return false;

@@ -8,6 +8,7 @@
 //! These are measurements and no tests: nothing here decides what is right, only what is over.
 
 mod allocs;
+mod awake;
 mod binary;
 mod disk;
 mod figure;
@@ -153,6 +154,7 @@ pub const MEASUREMENTS: [Measurement; 11] = [
             "anon_kb",
             "wire_bytes_per_sample",
             "deliver_cpu_us",
+            "deliver_asleep_us",
         ],
         about: "a delivery every 100 ms over one TLS connection",
         beside: false,

@@ -30,12 +30,12 @@ fn check_lost_answer(conduct: &Misbehaviour, words: &str) {
 }
 
 #[test]
-fn a_lost_answer_is_asked_for_again_with_the_same_key_and_bytes() {
+fn n4_a_lost_answer_is_asked_for_again_with_the_same_key_and_bytes() {
     check_lost_answer(&Misbehaviour::ResetMidBody, "connection broken");
 }
 
 #[test]
-fn a_cut_answer_is_never_taken_for_a_whole_one() {
+fn n3_a_cut_answer_is_never_taken_for_a_whole_one() {
     check_lost_answer(&Misbehaviour::CutBody, "cut off");
     check_lost_answer(&Misbehaviour::CutOpenBody, "cut off");
 }

@@ -217,6 +217,11 @@ fn the_status_says_what_the_server_sees() {
         "{sample}"
     );
     assert_eq!(status["outage"], Value::Null);
+    let synchronized = &status["clock"]["synchronized"];
+    assert!(
+        synchronized.is_boolean() || synchronized.is_null(),
+        "{synchronized}"
+    );
     let (held, room) = (&status["outbox"]["held"], &status["outbox"]["room"]);
     assert_eq!(held.as_u64().unwrap() + room.as_u64().unwrap(), 8_640);
     // An outage, and its end.

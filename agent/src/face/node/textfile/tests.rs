@@ -75,7 +75,8 @@ fn a_histograms_parts_are_its_own() {
 
 #[test]
 fn more_lines_than_there_is_room_for_leave_their_file_out() {
-    let many: String = (0..ENTRIES).map(|at| format!("a{at} 1\n")).collect();
+    let names = (0..ENTRIES).map(|at| ["a", &at.to_string(), " 1\n"].concat());
+    let many: String = names.collect();
     let files = [("many.prom", &*many), ("one.prom", "b 1\n")];
     let (page, has_error) = read("many", &files);
     assert!(has_error);

@@ -21,9 +21,11 @@
 pub mod backoff;
 pub mod cpu_meter;
 pub mod delivery;
+pub mod glob;
 pub mod history;
 pub mod log_line;
 pub mod network;
+pub mod os_release;
 pub mod outage;
 pub mod outbox;
 pub mod proc;

@@ -42,6 +42,9 @@ pub(crate) const TEST_TOOLS: &[Tool<'_>] = &[
     ("shellcheck", "shellcheck"),
     ("busybox", "busybox"),
     ("systemd-analyze", "systemd"),
+    ("prometheus-node-exporter", "prometheus-node-exporter"),
+    ("prometheus", "prometheus"),
+    ("promtool", "prometheus"),
 ];
 
 #[derive(Debug)]

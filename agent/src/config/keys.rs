@@ -559,6 +559,56 @@ pub const KEYS: &[Key] = &[
             Ok(())
         },
     ),
+    key(
+        "metrics.interfaces_include",
+        "metrics-interfaces-include",
+        "",
+        "network interfaces in /metrics, names with * and ?, with commas (default: physical ones)",
+        |s, v| {
+            s.metrics_interfaces_include = value::list(v);
+            Ok(())
+        },
+    ),
+    key(
+        "metrics.interfaces_exclude",
+        "metrics-interfaces-exclude",
+        "",
+        "network interfaces left out of /metrics, whatever includes them",
+        |s, v| {
+            s.metrics_interfaces_exclude = value::list(v);
+            Ok(())
+        },
+    ),
+    key(
+        "metrics.mounts_include",
+        "metrics-mounts-include",
+        "",
+        "mount points in /metrics, with * and ?, with commas (default: file systems that keep files)",
+        |s, v| {
+            s.metrics_mounts_include = value::list(v);
+            Ok(())
+        },
+    ),
+    key(
+        "metrics.mounts_exclude",
+        "metrics-mounts-exclude",
+        "",
+        "mount points left out of /metrics, whatever includes them",
+        |s, v| {
+            s.metrics_mounts_exclude = value::list(v);
+            Ok(())
+        },
+    ),
+    key(
+        "metrics.textfile_dir",
+        "metrics-textfile-dir",
+        "",
+        "folder whose *.prom files are part of /metrics",
+        |s, v| {
+            s.metrics_textfile_dir = Some(value::path(v)?);
+            Ok(())
+        },
+    ),
     of_this_run(
         key(
             "proc",

@@ -198,6 +198,16 @@ pub struct Settings {
     pub metrics_bind: IpAddr,
     /// `metrics.namespace`.
     pub metrics_namespace: String,
+    /// `metrics.interfaces_include`.
+    pub metrics_interfaces_include: Vec<String>,
+    /// `metrics.interfaces_exclude`.
+    pub metrics_interfaces_exclude: Vec<String>,
+    /// `metrics.mounts_include`.
+    pub metrics_mounts_include: Vec<String>,
+    /// `metrics.mounts_exclude`.
+    pub metrics_mounts_exclude: Vec<String>,
+    /// `metrics.textfile_dir`.
+    pub metrics_textfile_dir: Option<PathBuf>,
     /// `--proc`.
     pub proc_root: PathBuf,
     /// `--sys`.
@@ -262,6 +272,11 @@ impl Default for Settings {
             metrics_path: String::new(),
             metrics_bind: Ipv4Addr::LOCALHOST.into(),
             metrics_namespace: String::new(),
+            metrics_interfaces_include: Vec::new(),
+            metrics_interfaces_exclude: Vec::new(),
+            metrics_mounts_include: Vec::new(),
+            metrics_mounts_exclude: Vec::new(),
+            metrics_textfile_dir: None,
             proc_root: PathBuf::new(),
             sys_root: PathBuf::new(),
             rootfs: PathBuf::new(),

@@ -1,5 +1,6 @@
-//! The agent's own metrics: what became of samples, how delivery goes, what the process costs.
+//! The page for Prometheus: the agent's own metrics, then the device's, which are [`Node`]'s.
 //!
+//! The agent's say what became of samples, how delivery goes, what the process costs.
 //! Names begin with the configured namespace; `process_` ones are those of every Prometheus client.
 //! Units are Prometheus's own: seconds and bytes.
 
@@ -10,12 +11,14 @@ use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage};
 use nix::unistd::{SysconfVar, sysconf};
 
 use super::health::{Question, is_good, standing};
+use super::node::Node;
 use super::routes::Desk;
 use crate::clock;
 use crate::log;
 
-/// How many parts the page has.
-pub const PARTS: usize = 1;
+/// How many parts the page has: what the agent says of itself, then the device.
+pub const PARTS: usize = OWN_PARTS + Node::PARTS;
+const OWN_PARTS: usize = 1;
 
 const STANDINGS: [Standing; 6] = [
     Standing::Unknown,
@@ -29,8 +32,15 @@ const STANDINGS: [Standing; 6] = [
 /// Writes a part of the page, from its first line.
 pub fn write(desk: &mut Desk<'_>, part: usize, out: &mut Lines<'_>) -> Result<(), Full> {
     debug_assert!(part < PARTS);
-    write_agent(desk, out)?;
-    write_process(desk, out)
+    match (part.checked_sub(OWN_PARTS), &mut desk.node) {
+        (None, _) => {
+            write_agent(desk, out)?;
+            write_process(desk, out)
+        }
+        (Some(part), Some(node)) => node.write(part, out),
+        // The port is about to close.
+        (Some(_), None) => Ok(()),
+    }
 }
 
 /// A family with one number.

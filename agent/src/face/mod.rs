@@ -14,6 +14,7 @@ pub mod door;
 pub mod health;
 pub mod host;
 pub mod metrics;
+pub mod node;
 pub mod owner;
 pub mod request;
 pub mod routes;
@@ -30,6 +31,7 @@ use crate::config::Settings;
 use crate::device::Device;
 use connection::{Connection, Fate};
 use door::{Arrival, Door};
+use node::Node;
 use routes::{Desk, Rules, Scrapes};
 
 pub use routes::ready_path;
@@ -69,6 +71,8 @@ pub struct Face {
     guests: Vec<Connection>,
     most_guests: usize,
     scrapes: Scrapes,
+    /// In a place of its own: most devices show no metrics.
+    node: Option<Box<Node>>,
     /// The guest that is served first in the next turn.
     first: usize,
 }
@@ -93,6 +97,9 @@ impl Face {
             self.guests.clear();
         }
         self.rules = Some(Rules::new(settings));
+        self.node = settings
+            .metrics_enabled
+            .then(|| Box::new(Node::new(settings)));
         self.proc_root.clone_from(&settings.proc_root);
         let descriptors = getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft);
         let spare = descriptors.saturating_sub(OWN_DESCRIPTORS);
@@ -154,6 +161,7 @@ impl Face {
             guests,
             most_guests,
             scrapes,
+            node,
             first,
             ..
         } = self
@@ -168,6 +176,7 @@ impl Face {
             device,
             board,
             scrapes,
+            node: node.as_deref_mut(),
             now_ms: clock::boot_ms(),
             wall_ms: clock::wall_ms(),
         };

@@ -17,6 +17,7 @@ use super::answer::{Answer, Body, Content, Status};
 use super::health::{self, Question};
 use super::host::is_ours;
 use super::metrics;
+use super::node::Node;
 use super::request::Request;
 use super::status;
 use crate::board::Board;
@@ -148,6 +149,8 @@ pub struct Desk<'a> {
     pub board: &'a Board,
     /// Scrapes of late.
     pub scrapes: &'a mut Scrapes,
+    /// What the metrics say of the device, if there are any.
+    pub node: Option<&'a mut Node>,
     /// Now, since the kernel started.
     pub now_ms: u64,
     /// Now, since 1970.

@@ -42,6 +42,10 @@ pub(crate) const TEST_TOOLS: &[Tool<'_>] = &[
     ("shellcheck", "shellcheck"),
     ("busybox", "busybox"),
     ("systemd-analyze", "systemd"),
+    ("chromium", "chromium"),
+    ("chromedriver", "chromium-driver"),
+    ("acorn", "node-acorn"),
+    ("faketime", "faketime"),
 ];
 
 #[derive(Debug)]

@@ -1,11 +1,17 @@
 //! Tells the program what it is built for and when it was made, and the linker how to keep the
-//! released musl binary small.
+//! released musl binary small. Makes the page that the program carries.
+
+#[path = "build/page.rs"]
+mod page;
 
 use std::env::var;
 use std::process::Command;
 use std::time::UNIX_EPOCH;
 
 fn main() {
+    if let Err(error) = page::make() {
+        println!("cargo:error=the page cannot be made: {error}");
+    }
     println!("cargo:rerun-if-changed=link");
     let target = var("TARGET").unwrap_or_default();
     // `version` says it; the compiler itself tells a program only parts of it.

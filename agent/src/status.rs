@@ -60,7 +60,7 @@ pub fn tell(link: &Link, server: &MetricsServer) {
     let mut reactor = link.reactor();
     let now_ms = clock::boot_ms();
     let retry_at_ms = match server.next(&reactor.device.outbox, now_ms) {
-        Next::Wait { until_ms } if server.failures() > 0 => Some(until_ms),
+        Next::Wait { until_ms } if server.standing() != Standing::Delivering => Some(until_ms),
         _ => None,
     };
     if let Some(uplink) = &mut reactor.board.uplink {

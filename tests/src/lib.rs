@@ -2,6 +2,7 @@
 //!
 //! - [`hub`]: a strict LunaSentri server over TLS or plain HTTP that can misbehave on command.
 //! - [`fake_dns`]: a name server with a table, which can lie, stammer or say nothing.
+//! - [`browser`]: a real Chromium that looks at the agent's page.
 //! - [`agent`]: starts the agent as a user would, reads its log, measures it from outside.
 //! - [`namespace`]: runs a test again where the network and the mount table are its own.
 //! - [`bench`]: what the agent costs: memory, CPU, bytes, lateness, each with its budget.
@@ -15,6 +16,7 @@
 
 pub mod agent;
 pub mod bench;
+pub mod browser;
 pub mod fake_dns;
 pub mod hub;
 pub mod namespace;

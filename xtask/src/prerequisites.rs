@@ -45,6 +45,10 @@ pub(crate) const TEST_TOOLS: &[Tool<'_>] = &[
     ("prometheus-node-exporter", "prometheus-node-exporter"),
     ("prometheus", "prometheus"),
     ("promtool", "prometheus"),
+    ("chromium", "chromium"),
+    ("chromedriver", "chromium-driver"),
+    ("acorn", "node-acorn"),
+    ("faketime", "faketime"),
 ];
 
 #[derive(Debug)]

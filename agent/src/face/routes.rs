@@ -25,8 +25,9 @@ use crate::config::Settings;
 use crate::device::Device;
 use crate::vitals::newest_point;
 
-/// The page of the device, whole: it asks for nothing but the two JSON texts.
-const PAGE: &[u8] = include_bytes!("page/index.html");
+/// The page of the device, whole: it asks for nothing but the two JSON texts. `build.rs` makes it
+/// from `page/index.html`.
+const PAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/page.html"));
 
 /// More scrapes a second than any Prometheus makes.
 const SCRAPES: u32 = 20;

@@ -17,7 +17,7 @@ use std::{env, fs, io};
 
 use tempfile::TempDir;
 
-pub use binary::mote_binary;
+pub use binary::{dynamic_binary, mote_binary};
 pub use emulation::{is_emulated, left_out};
 pub use log::LogLine;
 pub use nix::sys::signal::Signal;

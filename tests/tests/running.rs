@@ -155,6 +155,10 @@ fn a_status_line_says_how_it_is_doing() {
     for count in ["failures", "held", "dropped", "log_lines_dropped"] {
         assert_eq!(line.field(count).unwrap(), 0, "{count}: {}", line.text);
     }
+    assert_eq!(line.str("outage"), "none");
+    let clock = line.str("clock");
+    let words = ["synchronized", "not synchronized", "unknown"];
+    assert!(words.contains(&clock), "{clock}");
 }
 
 #[test]

@@ -202,9 +202,9 @@ fn k6_a_starved_agent_skips_samples_counts_them_and_does_not_pile_them_up() {
         return;
     }
     let _group = Group(&group);
-    // One percent: a millisecond in a tenth of a second, which is one interval.
+    // The least that there is, a millisecond a second; ten samples and their delivery take more.
     fs::write(group.join("cpu.cfs_period_us"), "1000000").unwrap();
-    fs::write(group.join("cpu.cfs_quota_us"), "10000").unwrap();
+    fs::write(group.join("cpu.cfs_quota_us"), "1000").unwrap();
     let hub = plain_hub();
     let mut agent = hurried(&hub).flag("interval", "100ms").start().unwrap();
     hub.wait_for(3, LONG).unwrap();

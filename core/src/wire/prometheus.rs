@@ -193,14 +193,17 @@ impl<'b> Lines<'b> {
 
     fn put_escaped(&mut self, value: &[u8]) -> Result<(), Full> {
         for chunk in value.utf8_chunks() {
-            for byte in chunk.valid().bytes() {
-                match byte {
-                    b'\\' => self.put(b"\\\\")?,
-                    b'"' => self.put(b"\\\"")?,
-                    b'\n' => self.put(b"\\n")?,
-                    plain => self.put(&[plain])?,
-                }
+            let mut rest = chunk.valid().as_bytes();
+            while let Some(at) = rest.iter().position(|byte| b"\\\"\n".contains(byte)) {
+                self.put(&rest[..at])?;
+                self.put(match rest[at] {
+                    b'\\' => b"\\\\",
+                    b'"' => b"\\\"",
+                    _ => b"\\n",
+                })?;
+                rest = &rest[at + 1..];
             }
+            self.put(rest)?;
             if !chunk.invalid().is_empty() {
                 self.put("\u{fffd}".as_bytes())?;
             }

@@ -21,7 +21,7 @@ fn right_files_are_shown_as_node_exporter_shows_them() {
     let folder = builder.dir().join("text");
     fs::create_dir(&folder).unwrap();
     write(&folder, "good.prom", GOOD);
-    write(&folder, "more.prom", "raid_spare 2");
+    write(&folder, "more.prom", "raid_spare 2\n");
     write(&folder, "not-one.txt", "raid_other 2\n");
     let (_agent, address) = start(&builder.flag("metrics-textfile-dir", &folder));
     let text = folder.display();
@@ -56,6 +56,7 @@ fn a_wrong_file_is_left_out_whole_and_named() {
     let large = "x_y{z=\"some words that fill the line\"} 1\n".repeat(5_000);
     let wrong = [
         ("cut.prom", "fine 1\nbroken{a=\"b\n"),
+        ("no-newline.prom", "fine 1"),
         ("stamped.prom", "stamped 1 1395066363000\n"),
         ("ours.prom", "fine_too 1\nnode_load1 7\n"),
         ("memory.prom", "node_memory_MemTotal_bytes 7\n"),

@@ -61,12 +61,18 @@ pub(super) fn write(page: &mut Page<'_, '_>, scratch: &Scratch) -> Result<(), Fu
 /// Reads the lines of vmstat that operators look at.
 pub(super) fn load_vmstat(scratch: &mut Scratch, source: &mut Source) -> bool {
     let mut is_whole = true;
-    let read = scratch.add(source, &mut |line| match vmstat::parse_line(line) {
-        Ok(counter) if vmstat::is_watched(counter.name) => line.len(),
-        Ok(_) => 0,
-        Err(_) => {
-            is_whole = false;
-            0
+    let read = scratch.add(source, &mut |line| {
+        // Most lines are of others, and need no second look.
+        if !vmstat::is_watched(line) {
+            return 0;
+        }
+        match vmstat::parse_line(line) {
+            Ok(counter) if vmstat::is_watched(counter.name) => line.len(),
+            Ok(_) => 0,
+            Err(_) => {
+                is_whole = false;
+                0
+            }
         }
     });
     is_whole && read.is_ok()

@@ -27,6 +27,7 @@ pub(super) struct Scratch {
     /// Where lines end, so that records have room behind them.
     lines_end: usize,
     is_cut: bool,
+    is_open_ended: bool,
 }
 
 impl Scratch {
@@ -38,6 +39,7 @@ impl Scratch {
             used: 0,
             lines_end: BYTES,
             is_cut: false,
+            is_open_ended: false,
         }
     }
 
@@ -58,6 +60,11 @@ impl Scratch {
         self.is_cut
     }
 
+    /// Whether the file that was added last had no newline at its end.
+    pub(super) fn is_open_ended(&self) -> bool {
+        self.is_open_ended
+    }
+
     /// Adds the lines of a file. `keep` is shown each line without its newline, may rewrite it, and
     /// says how many of its first bytes stay; 0 is none. Of a line that is longer than all the room
     /// it is shown the beginning.
@@ -70,6 +77,7 @@ impl Scratch {
         // Bytes behind the kept ones that are part of a line whose end was not read yet.
         let mut pending = 0;
         let mut is_skipping = false;
+        self.is_open_ended = false;
         loop {
             if self.used + ROOM_BYTES > self.lines_end {
                 self.is_cut = true;
@@ -108,7 +116,7 @@ impl Scratch {
             self.buffer.copy_within(at..end, self.used);
         }
         if pending > 0 && !is_skipping {
-            // The file's last line has no newline. It is all there is.
+            self.is_open_ended = true;
             let line = self.used..self.used + pending;
             let kept = keep(&mut self.buffer[line]);
             self.keep_line(self.used, kept.min(BYTES - self.used - 1));

@@ -83,6 +83,7 @@ enum Refusal {
     Unreadable(io::Error),
     NoFile,
     Line(u32, ExpositionError),
+    Cut,
     TooMuch,
     Ours(String),
     TwoTypes(String),
@@ -195,6 +196,7 @@ impl Textfiles {
         read.map_err(Refusal::Unreadable)?;
         match wrong {
             Some(refusal) => return Err(refusal),
+            None if scratch.is_open_ended() => return Err(Refusal::Cut),
             None if scratch.is_cut() || self.entries.len() == ENTRIES => {
                 return Err(Refusal::TooMuch);
             }
@@ -390,6 +392,7 @@ impl std::fmt::Display for Refusal {
             Self::Unreadable(error) => error.fmt(f),
             Self::NoFile => f.write_str("not a regular file"),
             Self::Line(number, error) => write!(f, "line {number}: {error}"),
+            Self::Cut => f.write_str("the last line has no newline: it may be cut"),
             Self::TooMuch => f.write_str("more than 64 KiB or 1023 lines in all files: shorten it"),
             Self::Ours(name) => write!(f, "{name} is measured here already: rename it"),
             Self::TwoTypes(name) => write!(f, "{name} has two types, or one behind its numbers"),

@@ -20,6 +20,7 @@
 
 pub mod backoff;
 pub mod cpu_meter;
+pub mod crc32;
 pub mod delivery;
 pub mod glob;
 pub mod history;
@@ -29,6 +30,7 @@ pub mod os_release;
 pub mod outage;
 pub mod outbox;
 pub mod proc;
+pub mod record;
 pub mod rng;
 pub mod sample;
 pub mod schedule;

@@ -17,7 +17,8 @@ use crate::notify::Notifier;
 use crate::reactor::{Interest, Reactor, Wake};
 use crate::service::lunasentri::MetricsServer;
 use crate::setup::{Plan, Target};
-use crate::state::{Start, State};
+use crate::state::backlog::Backlog;
+use crate::state::{Now, Start, State};
 use crate::status;
 use crate::sysinfo::hostname;
 use crate::uplink::Uplink;
@@ -74,17 +75,53 @@ pub fn run(sources: &Sources) -> Result<(), Refusal> {
         start: state.start.number,
         started_ms: clock::boot_ms(),
     };
+    let mut backlog = state.backlog(&mut reactor.device);
+    backlog.save_every_ms = settings.buffer_save_every_ms;
+    let mut disk = Disk { state, backlog };
     let link = Arc::new(Link::new(reactor));
     let service = plan
         .target
         .map(|target| Service::new(settings, &target, &name, &link));
     look_out(settings, service.as_ref(), &link);
 
-    let service = serve(sources, loaded.settings, &link, service, &name);
+    let service = serve(sources, loaded.settings, &link, service, &name, &mut disk);
 
-    status::log("Stopped", &link, service.as_ref().map(|it| &it.server));
-    state.stopped_well();
+    let server = service.as_ref().map(|it| &it.server);
+    if let Some(server) = server {
+        disk.stop(&link, server);
+    }
+    status::log("Stopped", &link, server);
+    disk.state.stopped_well();
     Ok(())
+}
+
+/// What is written to disk from the loop.
+struct Disk {
+    state: State,
+    backlog: Backlog,
+}
+
+impl Disk {
+    /// Right after a sample, when a card that takes its time makes no other late.
+    fn turn(&mut self, link: &Link, server: &MetricsServer) {
+        let now = Now::read();
+        let away_since_ms = server.outages().current().map(|outage| outage.from_ms);
+        let this = server.origin(&self.state);
+        let device = &mut link.reactor().device;
+        self.backlog.turn(device, &this, away_since_ms, now);
+        if server.proves_the_clock() {
+            self.state.note_good_time(clock::wall_ms());
+        }
+    }
+
+    fn stop(&mut self, link: &Link, server: &MetricsServer) {
+        let this = server.origin(&self.state);
+        let device = &mut link.reactor().device;
+        self.backlog.save(device, &this, Now::read());
+        if server.proves_the_clock() {
+            self.state.save_good_time(clock::wall_ms());
+        }
+    }
 }
 
 /// What the device is called, and what its keys begin with: both stay until the end.
@@ -136,6 +173,7 @@ fn serve(
     link: &Arc<Link>,
     mut service: Option<Service>,
     name: &Name,
+    disk: &mut Disk,
 ) -> Option<Service> {
     let mut clock_watch = clock::Watch::new();
     loop {
@@ -153,6 +191,9 @@ fn serve(
         if wake == Wake::Stop {
             return service;
         }
+        if let Some(service) = service.as_ref().filter(|_| wake == Wake::Ready) {
+            disk.turn(link, &service.server);
+        }
         let orders = link.reactor().take_orders();
         if orders.network
             && let Some(service) = &mut service
@@ -166,6 +207,7 @@ fn serve(
             link.reactor().notifier.reloading(clock::monotonic_us());
             if let Some(new) = reload(sources, &settings, link, &mut service, name) {
                 settings = new;
+                disk.backlog.save_every_ms = settings.buffer_save_every_ms;
             }
             link.reactor().notifier.ready();
         }

@@ -55,6 +55,7 @@ pub fn run(sources: &Sources) -> Result<(), Refusal> {
     introduce(&loaded, &plan, "LunaSentri agent starting");
     let base = settings.base_dir();
     let state = State::open(&base).map_err(|error| (Exit::State, error.to_string()))?;
+    clock::raise_floor(state.last_good_ms());
 
     let mut reactor = start_reactor(settings)?;
     reactor.notifier = Notifier::from_environment();

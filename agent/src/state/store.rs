@@ -374,7 +374,7 @@ impl Store {
             return;
         }
         log::warn(
-            "State cannot be written, going on from memory",
+            super::UNWRITABLE,
             &[
                 ("path", Value::Str(&self.path.to_string_lossy())),
                 ("error", Value::Str(&error.to_string())),

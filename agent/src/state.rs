@@ -136,6 +136,7 @@ impl State {
         let (start, pace) = match start::write(&home, &start, pace.as_ref()) {
             Ok(()) => (start, pace),
             Err(error) => {
+                flash::trouble(true);
                 log::warn(
                     UNWRITABLE,
                     &[
@@ -160,6 +161,7 @@ impl State {
 
     /// Goes on in memory.
     fn without(words: &str) -> Self {
+        flash::trouble(true);
         log::warn(UNWRITABLE, &[("error", Value::Str(words))]);
         Self {
             start: Start::alone(),

@@ -33,6 +33,7 @@ fn check(options: &str, fill: impl FnOnce(&Path), relieve: impl FnOnce(&Path)) {
         .wait_for_log(says("State is written again"), LONG)
         .unwrap();
     let stopped = stop(&mut agent);
+    assert_eq!(times_said(&agent, "State is written again"), 1);
     assert_eq!(count(&stopped, "dropped"), 0);
     hub.misbehave(Misbehaviour::Normal);
     let _agent = builder.start().unwrap();

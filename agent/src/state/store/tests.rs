@@ -1,3 +1,5 @@
+//! A file of records under cuts, spoiled bytes and failures.
+
 use super::*;
 
 const SEED: u32 = 77;

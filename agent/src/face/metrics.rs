@@ -14,7 +14,9 @@ use super::health::{Question, is_good, standing};
 use super::node::Node;
 use super::routes::Desk;
 use crate::clock;
+use crate::device::Device;
 use crate::log;
+use crate::state::flash;
 
 /// How many parts the page has: what the agent says of itself, then the device.
 pub const PARTS: usize = OWN_PARTS + Node::PARTS;
@@ -59,7 +61,6 @@ fn write_agent(desk: &Desk<'_>, out: &mut Lines<'_>) -> Result<(), Full> {
     let space = [desk.rules.namespace.as_str(), "_"].concat();
     let own = |name| [space.as_str(), name];
     let (device, board) = (desk.device, desk.board);
-    let counts = &device.counts;
 
     let name = own("build_info");
     out.family(name, Kind::Gauge, "The agent that runs.")?;
@@ -75,46 +76,7 @@ fn write_agent(desk: &Desk<'_>, out: &mut Lines<'_>) -> Result<(), Full> {
         "Whether ready says yes.",
         is_good(desk, Question::Ready),
     )?;
-
-    one(
-        out,
-        own("samples_collected_total"),
-        Kind::Counter,
-        "Samples taken.",
-        counts.collected,
-    )?;
-    one(
-        out,
-        own("samples_sent_total"),
-        Kind::Counter,
-        "Samples delivered.",
-        counts.sent,
-    )?;
-    let name = own("samples_dropped_total");
-    out.family(name, Kind::Counter, "Samples lost, by reason.")?;
-    for (reason, count) in [
-        ("full", counts.dropped_full),
-        ("refused", counts.dropped_refused),
-        ("late", counts.dropped_late),
-    ] {
-        out.sample(name, &[("reason", reason.as_bytes())], count)?;
-    }
-    let waiting = device.outbox.len() as u64;
-    one(
-        out,
-        own("samples_held"),
-        Kind::Gauge,
-        "Samples that wait to be delivered.",
-        waiting,
-    )?;
-    let most = device.outbox.capacity() as u64;
-    one(
-        out,
-        own("samples_held_max"),
-        Kind::Gauge,
-        "Samples that can wait at most.",
-        most,
-    )?;
+    write_samples(device, &space, out)?;
     let help = "Samples that were not taken because the device was too busy or asleep.";
     one(
         out,
@@ -145,6 +107,7 @@ fn write_agent(desk: &Desk<'_>, out: &mut Lines<'_>) -> Result<(), Full> {
         "Log lines that could not be written.",
         log::dropped(),
     )?;
+    write_flash(&space, out)?;
     if let Some(synchronized) = clock::is_synchronized() {
         let help = "Whether the kernel is told the time by somebody who knows it.";
         one(
@@ -156,6 +119,99 @@ fn write_agent(desk: &Desk<'_>, out: &mut Lines<'_>) -> Result<(), Full> {
         )?;
     }
     write_uplink(desk, &space, out)
+}
+
+/// What became of samples.
+fn write_samples(device: &Device, space: &str, out: &mut Lines<'_>) -> Result<(), Full> {
+    let own = |name| [space, name];
+    let counts = &device.counts;
+    one(
+        out,
+        own("samples_collected_total"),
+        Kind::Counter,
+        "Samples taken.",
+        counts.collected,
+    )?;
+    one(
+        out,
+        own("samples_restored_total"),
+        Kind::Counter,
+        "Samples of earlier starts that were found on disk.",
+        counts.restored,
+    )?;
+    one(
+        out,
+        own("samples_sent_total"),
+        Kind::Counter,
+        "Samples delivered.",
+        counts.sent,
+    )?;
+    let name = own("samples_dropped_total");
+    out.family(name, Kind::Counter, "Samples lost, by reason.")?;
+    for (reason, count) in [
+        ("full", counts.dropped_full),
+        ("refused", counts.dropped_refused),
+        ("late", counts.dropped_late),
+        ("no_time", counts.dropped_no_time),
+        ("unreadable", counts.dropped_unreadable),
+    ] {
+        out.sample(name, &[("reason", reason.as_bytes())], count)?;
+    }
+    let waiting = device.outbox.len() as u64;
+    one(
+        out,
+        own("samples_held"),
+        Kind::Gauge,
+        "Samples that wait to be delivered.",
+        waiting,
+    )?;
+    let most = device.outbox.capacity() as u64;
+    one(
+        out,
+        own("samples_held_max"),
+        Kind::Gauge,
+        "Samples that can wait at most.",
+        most,
+    )
+}
+
+/// What goes to the device's storage.
+fn write_flash(space: &str, out: &mut Lines<'_>) -> Result<(), Full> {
+    let own = |name| [space, name];
+    let flash = flash::counters();
+    let name = own("flash_written_bytes_total");
+    out.family(name, Kind::Counter, "Bytes written to storage.")?;
+    for (what, bytes) in [("state", flash.state_bytes), ("log", flash.log_bytes)] {
+        out.sample(name, &[("what", what.as_bytes())], bytes)?;
+    }
+    one(
+        out,
+        own("flash_flushes_total"),
+        Kind::Counter,
+        "Times that something written was flushed.",
+        flash.flushes,
+    )?;
+    one(
+        out,
+        own("disk_stall_ms_max"),
+        Kind::Gauge,
+        "The longest wait for a write or a flush of the state, in milliseconds.",
+        flash.disk_stall_ms_max,
+    )?;
+    one(
+        out,
+        own("state_files_in_trouble"),
+        Kind::Gauge,
+        "State files that cannot be written now.",
+        flash.files_in_trouble,
+    )?;
+    one(
+        out,
+        own("state_files_damaged_total"),
+        Kind::Counter,
+        "State files that held something else than what was written to them.",
+        flash.damaged_files,
+    )
 }
 
 fn write_uplink(desk: &Desk<'_>, space: &str, out: &mut Lines<'_>) -> Result<(), Full> {

@@ -159,6 +159,8 @@ fn write_outbox(desk: &Desk<'_>, out: &mut Pieces<'_>) -> Result<(), Full> {
         ("full", Json::Uint(counts.dropped_full)),
         ("refused", Json::Uint(counts.dropped_refused)),
         ("late", Json::Uint(counts.dropped_late)),
+        ("no_time", Json::Uint(counts.dropped_no_time)),
+        ("unreadable", Json::Uint(counts.dropped_unreadable)),
     ];
     let fields = [
         ("held", Json::Uint(outbox.len() as u64)),

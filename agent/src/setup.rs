@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use mote_core::delivery::keep_ms;
 use ureq::http::Uri;
 
 use crate::config::proxy::{Proxies, Proxy};
@@ -155,9 +156,7 @@ impl Target {
         let times = UplinkSettings {
             connect_timeout_ms: settings.connect_timeout_ms,
             timeout_ms: settings.timeout_ms,
-            // Longer than the interval: shaking hands is the dear part. Not much longer than a
-            // router's table of connections remembers one that is silent.
-            keep_ms: (settings.interval_ms * 2 + 60_000).min(240_000),
+            keep_ms: keep_ms(settings.interval_ms),
         };
         let proxies = Arc::clone(&self.proxies);
         Uplink::new(Arc::clone(link), self.tls.clone(), proxies, times)

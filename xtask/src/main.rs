@@ -11,18 +11,22 @@
 mod args;
 mod bench;
 mod build;
+mod chaos;
 mod children;
 mod cross;
 mod demo;
 mod dist;
 mod elf;
 mod failure;
+mod fuzz;
 mod layout;
 mod memory;
 mod prerequisites;
 mod push;
 mod shell;
+mod simulate;
 mod size;
+mod soak;
 mod test;
 
 use std::env;
@@ -37,7 +41,7 @@ struct Command {
     run: fn(&[String]) -> Result<(), Failure>,
 }
 
-const COMMANDS: [Command; 8] = [
+const COMMANDS: [Command; 12] = [
     Command {
         name: "demo",
         source: include_str!("demo.rs"),
@@ -72,6 +76,26 @@ const COMMANDS: [Command; 8] = [
         name: "bench",
         source: include_str!("bench.rs"),
         run: bench::run,
+    },
+    Command {
+        name: "simulate",
+        source: include_str!("simulate.rs"),
+        run: simulate::run,
+    },
+    Command {
+        name: "chaos",
+        source: include_str!("chaos.rs"),
+        run: chaos::run,
+    },
+    Command {
+        name: "soak",
+        source: include_str!("soak.rs"),
+        run: soak::run,
+    },
+    Command {
+        name: "fuzz",
+        source: include_str!("fuzz.rs"),
+        run: fuzz::run,
     },
     Command {
         name: "layout",
@@ -122,7 +146,7 @@ fn overview() -> String {
     let commands = COMMANDS.map(|command| {
         let summary = head(command.source);
         format!(
-            "  {:<8}{}",
+            "  {:<10}{}",
             command.name,
             summary.lines().next().unwrap_or_default()
         )

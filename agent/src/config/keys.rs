@@ -33,6 +33,13 @@ pub struct Key {
 /// A year is longer than any interval that means something.
 const YEAR_MS: u64 = 365 * 86_400_000;
 
+/// A device that looks at itself more often has little else to do.
+const SHORTEST_INTERVAL_MS: u64 = if cfg!(feature = "short-interval") {
+    10
+} else {
+    100
+};
+
 const fn key(
     path: &'static str,
     flag: &'static str,
@@ -145,7 +152,7 @@ pub const KEYS: &[Key] = &[
         "10s",
         "time between two samples",
         |s, v| {
-            s.interval_ms = value::duration_ms(v, (100, YEAR_MS))?;
+            s.interval_ms = value::duration_ms(v, (SHORTEST_INTERVAL_MS, YEAR_MS))?;
             Ok(())
         },
     ),
@@ -252,7 +259,7 @@ pub const KEYS: &[Key] = &[
     key(
         "retry_jitter",
         "retry-jitter",
-        "0.2",
+        "0.5",
         "how far a delay is spread either way",
         |s, v| {
             s.retry_jitter_permille = value::permille(v, (0, 1_000))? as u16;
@@ -273,7 +280,7 @@ pub const KEYS: &[Key] = &[
         "backfill_rate",
         "backfill-rate",
         "",
-        "held samples a second (default: one every two intervals)",
+        "held samples a second (default: two every five intervals)",
         |s, v| {
             s.backfill_every_ms = Some(1_000_000 / value::permille(v, (1, 1_000_000))?);
             Ok(())

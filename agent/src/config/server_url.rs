@@ -36,6 +36,10 @@ pub fn metrics_uri(server_url: &str, allow_http: bool) -> Result<Uri, String> {
     if uri.query().is_some() {
         return wrong("has a query");
     }
+    if server_url.contains('#') {
+        // It would take the path that is added here along, and never be sent.
+        return wrong("has a fragment");
+    }
     match scheme {
         "https" => {}
         "http" if allow_http || is_loopback(host) => {}
@@ -118,6 +122,7 @@ mod tests {
             "https://hub:",
             "https://hub:99999",
             "https://hub?x=1",
+            "https://hub#x",
             "https://h ub",
         ] {
             let words = metrics_uri(url, false).unwrap_err();

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
-use mote_core::delivery::Backfill;
+use mote_core::delivery::{Backfill, backfill_every_ms};
 use mote_core::log_line::Level;
 use mote_core::wire::lunasentri::Form;
 
@@ -334,7 +334,8 @@ impl Settings {
 
     /// How long the backlog waits between two of its samples.
     pub fn backfill_every_ms(&self) -> u64 {
-        self.backfill_every_ms.unwrap_or(self.interval_ms * 2)
+        self.backfill_every_ms
+            .unwrap_or(backfill_every_ms(self.interval_ms))
     }
 }
 
@@ -357,8 +358,8 @@ mod tests {
         assert_eq!(settings.max_retries, 3);
         assert_eq!(settings.retry_backoff_ms, 5_000);
         assert_eq!(settings.buffer_samples, 8_640);
-        assert_eq!(settings.retry_jitter_permille, 200);
-        assert_eq!(settings.backfill_every_ms(), 20_000);
+        assert_eq!(settings.retry_jitter_permille, 500);
+        assert_eq!(settings.backfill_every_ms(), 25_000);
     }
 
     #[test]

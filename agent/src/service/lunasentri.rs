@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use mote_core::backlog::Origin;
-use mote_core::delivery::{Delivery, Next, Outcome, Policy, Settled, Standing};
+use mote_core::delivery::{Delivery, Next, Outcome, Policy, Settled, Standing, address_spread_ms};
 use mote_core::log_line::Value;
 use mote_core::outage::{FIRST_STATUS, Failure, Layer, Outage, Outages, Spell};
 use mote_core::outbox::Cursor;
@@ -30,7 +30,7 @@ use crate::state::backlog::mended_ms;
 use crate::state::{Start, State};
 use crate::sysinfo::Inventory;
 use crate::uplink::link::Link;
-use crate::uplink::{Answer, DeliveryError, Phase, Request, Uplink};
+use crate::uplink::{Answer, DeliveryError, Request, Uplink};
 
 /// A payload fits with every text at its longest and every letter escaped.
 pub const PAYLOAD_BYTES: usize = 8 * 1024;
@@ -150,7 +150,8 @@ impl MetricsServer {
     /// The network came back, perhaps. A server that answered said itself when to come again.
     pub fn network_is_back(&mut self, now_ms: u64) {
         if self.is_cut_off() {
-            self.delivery.retry_within(now_ms, self.spread_ms());
+            let spread_ms = address_spread_ms(self.settings.interval_ms);
+            self.delivery.retry_within(now_ms, spread_ms);
         }
     }
 
@@ -187,7 +188,7 @@ impl MetricsServer {
         &self.outages
     }
 
-    /// Over this time a fleet's attempts are spread that have the same reason.
+    /// Over this time a fleet's attempts are spread whose clocks were set.
     fn spread_ms(&self) -> u64 {
         self.settings.interval_ms.min(LOOK_MS)
     }
@@ -241,8 +242,7 @@ impl MetricsServer {
         let sent = uplink.send(&request);
         // What did not leave the device may still be said differently: a clock that is not set yet
         // will be.
-        let left = matches!(link.attempt().phase, Phase::Http | Phase::Body);
-        if left {
+        if link.has_left() {
             remember(&mut link.reactor().device, cursor, &sample);
         }
         Some(sent)
@@ -587,5 +587,16 @@ fn what_happened<'a>(
             ("layer", Value::Str(error.layer_name())),
             ("error", Value::Str(words)),
         ],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_the_policy_that_a_fleet_is_simulated_with() {
+        let settings = Settings::default();
+        assert_eq!(policy(&settings), Policy::usual(settings.interval_ms));
     }
 }

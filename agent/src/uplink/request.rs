@@ -112,7 +112,9 @@ impl Uplink {
     pub fn send(&mut self, request: &Request<'_>) -> Result<Answer<'_>, DeliveryError> {
         let started_ms = clock::boot_ms();
         let deadline_ms = started_ms + self.settings.timeout_ms;
-        let mut sent = self.attempt(request, deadline_ms);
+        self.link
+            .begin(self.settings.connect_timeout_ms, deadline_ms);
+        let mut sent = self.attempt(request);
         let was_kept = {
             let attempt = self.link.attempt();
             attempt.phase == Phase::Http && !attempt.connected && !attempt.answered
@@ -122,7 +124,9 @@ impl Uplink {
             Ok(_) | Err(DeliveryError::Stopped | DeliveryError::Deadline(_))
         );
         if was_kept && !is_final {
-            sent = self.attempt(request, deadline_ms);
+            self.link
+                .begin_again(self.settings.connect_timeout_ms, deadline_ms);
+            sent = self.attempt(request);
         }
         let (status, retry_after_ms) = sent?;
         let took_ms = clock::boot_ms() - started_ms;
@@ -134,13 +138,7 @@ impl Uplink {
         })
     }
 
-    fn attempt(
-        &mut self,
-        request: &Request<'_>,
-        deadline_ms: u64,
-    ) -> Result<(u16, Option<u64>), DeliveryError> {
-        self.link
-            .begin(self.settings.connect_timeout_ms, deadline_ms);
+    fn attempt(&mut self, request: &Request<'_>) -> Result<(u16, Option<u64>), DeliveryError> {
         self.body.clear();
         match self.exchange(request) {
             Ok(done) => Ok(done),

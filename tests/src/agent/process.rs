@@ -189,6 +189,19 @@ impl AgentUnderTest {
         strace::read_times_ms(trace, path)
     }
 
+    /// The same, of an agent that ended: waits until the last of its trace is written.
+    pub fn finished_trace(&self, timeout: Duration) -> io::Result<Vec<f64>> {
+        let Some((_, trace)) = &self.trace else {
+            return self.read_times_ms();
+        };
+        let is_whole = || {
+            let text = fs::read_to_string(trace).ok()?;
+            strace::is_finished(&text).then_some(())
+        };
+        poll_until("the end of the trace", timeout, is_whole).map_err(io::Error::other)?;
+        self.read_times_ms()
+    }
+
     fn as_pid(&self) -> Pid {
         // The kernel's process numbers end far below 2^31.
         Pid::from_raw(self.child.id().cast_signed())

@@ -203,7 +203,7 @@ pub fn help() -> String {
          \x20 help     print this\n\n\
          flags (also MOTE_<KEY> in the environment, or lines in the file):\n",
     );
-    text.push_str("  -c, --config FILE              default: /etc/mote/mote.yaml\n");
+    text.push_str("  -c, --config FILE                 default: /etc/mote/mote.yaml\n");
     for key in KEYS {
         let default = if key.default.is_empty() {
             String::new()
@@ -211,7 +211,7 @@ pub fn help() -> String {
             format!(" [{}]", key.default)
         };
         // Writing to a String does not fail.
-        let _ = writeln!(text, "      --{:<25}{}{default}", key.flag, key.help);
+        let _ = writeln!(text, "      --{:<27} {}{default}", key.flag, key.help);
     }
     text.push_str(
         "\nexit codes: 0 good, 1 failed while running, 64 usage, 69 server or agent not reached,\n\

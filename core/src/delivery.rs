@@ -302,7 +302,7 @@ impl Delivery {
             Verdict::Hold => {
                 if fresh {
                     // The server takes fresh ones no more than held ones: no held one is the trouble.
-                    self.troubled = (0, 0);
+                    self.troubled = None;
                 }
                 self.standing = Standing::Away;
                 let backoff_ms = self.backoff.fail(&mut self.rng);

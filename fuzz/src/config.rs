@@ -27,10 +27,7 @@ pub(crate) fn file(bytes: &[u8]) {
     let mut settings = Settings::default();
     let mut set = 0;
     for entry in &entries {
-        assert!(
-            (1..=lines).contains(&entry.line),
-            "{entry:?}"
-        );
+        assert!((1..=lines).contains(&entry.line), "{entry:?}");
         match keys::find(&entry.path) {
             Some(key) => match (key.set)(&mut settings, &entry.text) {
                 Ok(()) => set += 1,

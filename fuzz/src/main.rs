@@ -16,6 +16,7 @@ mod http;
 mod lines;
 mod names;
 mod proc_files;
+mod records;
 mod times;
 mod tls;
 
@@ -106,6 +107,14 @@ const TARGETS: &[Target] = &[
     Target {
         name: "pem",
         run: tls::pem,
+    },
+    Target {
+        name: "records",
+        run: records::file,
+    },
+    Target {
+        name: "backlog",
+        run: records::backlog,
     },
 ];
 

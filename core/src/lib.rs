@@ -21,6 +21,7 @@
 pub mod backoff;
 pub mod cpu_meter;
 pub mod delivery;
+pub mod json;
 pub mod log_line;
 pub mod network;
 pub mod outbox;

@@ -108,6 +108,34 @@ pub fn count(text: &str, range: (u64, u64)) -> Result<u64, String> {
     }
 }
 
+/// Bytes of a size within `range`, written with its unit; without one where `plain` allows it.
+pub fn bytes(text: &str, range: (u64, u64), plain: bool) -> Result<u64, String> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let factor = match unit {
+        "KB" | "kB" => Some(1_000),
+        "MB" => Some(1_000_000),
+        "GB" => Some(1_000_000_000),
+        "KiB" => Some(1 << 10),
+        "MiB" => Some(1 << 20),
+        "GiB" => Some(1 << 30),
+        "B" => Some(1),
+        "" if plain => Some(1),
+        _ => None,
+    };
+    let size = factor.and_then(|factor: u64| number.parse::<u64>().ok()?.checked_mul(factor));
+    match size {
+        Some(size) if (range.0..=range.1).contains(&size) => Ok(size),
+        Some(_) => Err(format!(
+            "{text:?} is out of range: it must be from {} to {} bytes",
+            range.0, range.1
+        )),
+        None => Err(format!(
+            "{text:?} is not a size: write it like 64KiB or 256MB"
+        )),
+    }
+}
+
 /// A decimal number within `range`, all in thousandths.
 pub fn permille(text: &str, range: (u64, u64)) -> Result<u64, String> {
     match scaled(text, 1_000) {

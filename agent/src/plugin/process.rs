@@ -12,29 +12,29 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
-use super::reaper::End;
+use super::reaper::{self, End};
 use super::sandbox::Walls;
 use super::tree::{Stat, Usage};
 
 /// From SIGTERM to SIGKILL.
-pub const GRACE_MS: u64 = 5_000;
+pub(super) const GRACE_MS: u64 = 5_000;
 /// From SIGKILL until the process counts as gone: the kernel itself holds it.
 const GONE_MS: u64 = 2_000;
 /// Where programs are looked for, and what plugins get as their PATH.
-pub const PROGRAMS: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(super) const PROGRAMS: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// A plugin rather than the agent is ended by a kernel that runs out of memory (proc(5)).
 const OOM_SCORE: &str = "500";
 
 /// What is to be started.
 #[derive(Debug)]
-pub struct Launch<'a> {
+pub(super) struct Launch<'a> {
     /// The program by its absolute path, and its arguments.
     pub command: &'a [OsString],
     /// Where it runs.
@@ -61,7 +61,7 @@ enum Ladder {
 
 /// A process that was started.
 #[derive(Debug)]
-pub struct Process {
+pub(super) struct Process {
     /// Its number, that of its group and that of its session.
     pub group: i32,
     /// When it started, in ticks since boot; 0 if /proc does not tell.
@@ -77,11 +77,12 @@ pub struct Process {
     /// What it and its descendants used when last looked at.
     pub usage: Usage,
     ladder: Ladder,
+    child: Child,
 }
 
 impl Process {
     /// Starts it.
-    pub fn start(launch: Launch<'_>, walls: &Walls) -> io::Result<Self> {
+    pub(super) fn start(launch: Launch<'_>, walls: &Walls) -> io::Result<Self> {
         let Some((program, arguments)) = launch.command.split_first() else {
             return Err(io::Error::other("nothing to start"));
         };
@@ -106,7 +107,6 @@ impl Process {
         }
         command.envs(launch.environment.iter().map(|(name, text)| (name, text)));
         walls.surround(&mut command);
-        // The reaper waits for it: dropping what std knows of a child lets it be.
         let mut child = command.spawn()?;
         let group = i32::try_from(child.id()).unwrap_or(i32::MAX);
         // Where it cannot be set the process is none the worse.
@@ -120,6 +120,7 @@ impl Process {
             end: None,
             usage: Usage::default(),
             ladder: Ladder::Ground,
+            child,
         };
         for pipe in [&process.input, &process.output, &process.errors] {
             if let Some(pipe) = pipe
@@ -133,7 +134,7 @@ impl Process {
     }
 
     /// Begins to end it, if that has not begun.
-    pub fn end(&mut self, now_ms: u64) {
+    pub(super) fn end(&mut self, now_ms: u64) {
         if self.ladder == Ladder::Ground && self.end.is_none() {
             self.signal(Signal::SIGTERM);
             self.ladder = Ladder::Told(now_ms.saturating_add(GRACE_MS));
@@ -141,7 +142,7 @@ impl Process {
     }
 
     /// Ends it without asking.
-    pub fn kill(&mut self, now_ms: u64) {
+    pub(super) fn kill(&mut self, now_ms: u64) {
         if matches!(self.ladder, Ladder::Killed(_)) || self.end.is_some() {
             return;
         }
@@ -151,12 +152,12 @@ impl Process {
     }
 
     /// Whether it was told to end, or killed.
-    pub fn is_ending(&self) -> bool {
+    pub(super) fn is_ending(&self) -> bool {
         self.ladder != Ladder::Ground
     }
 
     /// Whether nothing more is to be heard of it.
-    pub fn is_gone(&self, now_ms: u64) -> bool {
+    pub(super) fn is_gone(&self, now_ms: u64) -> bool {
         match self.ladder {
             Ladder::Killed(gone_ms) => self.end.is_some() || now_ms >= gone_ms,
             _ => self.end.is_some(),
@@ -164,7 +165,7 @@ impl Process {
     }
 
     /// Climbs the ladder; returns when the next rung is due.
-    pub fn turn(&mut self, now_ms: u64) -> u64 {
+    pub(super) fn turn(&mut self, now_ms: u64) -> u64 {
         if let Ladder::Told(kill_ms) = self.ladder
             && now_ms >= kill_ms
         {
@@ -177,9 +178,15 @@ impl Process {
         }
     }
 
-    /// The group is killed before its leader is reaped: until then nobody else can have its number.
-    pub fn kill_group(&self) {
+    /// Whether it ended just now. The rest of its group is killed before it is reaped: until then
+    /// nobody else can have its number.
+    pub(super) fn hear_end(&mut self) -> bool {
+        if self.end.is_some() || !reaper::has_ended(self.group) {
+            return false;
+        }
         self.signal(Signal::SIGKILL);
+        self.end = Some(reaper::reap(&mut self.child));
+        true
     }
 
     fn signal(&self, signal: Signal) {
@@ -194,17 +201,26 @@ fn make_nonblocking(pipe: &OwnedFd) -> Result<(), Errno> {
 
 /// The program and first arguments that run `entry`, a file below `folder`.
 ///
-/// What its ending says decides: `.py` python3, `.js` and `.mjs` node, `.sh` sh, else itself. A
-/// link that leads out of the folder is refused.
-pub fn command(folder: &Path, entry: &str) -> Result<Vec<OsString>, String> {
+/// That is `interpreter`; without one its ending decides: `.py` python3, `.js` and `.mjs` node,
+/// `.sh` sh, else itself. A link that leads out of the folder is refused.
+pub(super) fn command(
+    folder: &Path,
+    entry: &str,
+    interpreter: Option<&'static str>,
+) -> Result<Vec<OsString>, String> {
     let file = inside(folder, entry)?;
-    let interpreter = match file.extension().and_then(|ending| ending.to_str()) {
-        Some("py") => "python3",
-        Some("js" | "mjs") => "node",
-        Some("sh") => "sh",
-        _ => return Ok(vec![file.into()]),
+    let by_ending = match file.extension().and_then(|ending| ending.to_str()) {
+        Some("py") => Some("python3"),
+        Some("js" | "mjs") => Some("node"),
+        Some("sh") => Some("sh"),
+        _ => None,
     };
-    let mut places = PROGRAMS.split(':').map(|place| Path::new(place).join(interpreter));
+    let Some(interpreter) = interpreter.or(by_ending) else {
+        return Ok(vec![file.into()]);
+    };
+    let mut places = PROGRAMS
+        .split(':')
+        .map(|place| Path::new(place).join(interpreter));
     let program = places.find(|place| place.is_file()).ok_or_else(|| {
         format!("{entry} needs {interpreter}, which is not on this device: install it")
     })?;
@@ -220,7 +236,9 @@ fn inside(folder: &Path, entry: &str) -> Result<PathBuf, String> {
     let folder = folder.canonicalize().map_err(missing)?;
     let file = folder.join(entry).canonicalize().map_err(missing)?;
     if !file.starts_with(&folder) {
-        return Err(format!("entry point {entry} leads out of the plugin's folder"));
+        return Err(format!(
+            "entry point {entry} leads out of the plugin's folder"
+        ));
     }
     if !file.is_file() {
         return Err(format!("entry point {entry} is no file"));
@@ -229,11 +247,20 @@ fn inside(folder: &Path, entry: &str) -> Result<PathBuf, String> {
 }
 
 /// Whether an instruction may set this variable: it must not decide what is loaded or executed.
-pub fn may_be_set(name: &str) -> bool {
+pub(super) fn may_be_set(name: &str) -> bool {
     let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
     let is_good = !name.is_empty() && name.len() <= 256 && name.as_bytes().iter().all(is_name);
     let starts = ["LD_", "PYTHON", "NODE_", "MOTE_", "DYLD_", "BASH_", "GIT_"];
-    let names = ["PATH", "ENV", "IFS", "SHELLOPTS", "HOME", "TMPDIR", "GCONV_PATH", "LOCPATH"];
+    let names = [
+        "PATH",
+        "ENV",
+        "IFS",
+        "SHELLOPTS",
+        "HOME",
+        "TMPDIR",
+        "GCONV_PATH",
+        "LOCPATH",
+    ];
     is_good
         && !name.starts_with(|c: char| c.is_ascii_digit())
         && !starts.iter().any(|start| name.starts_with(start))
@@ -247,8 +274,20 @@ mod tests {
     #[test]
     fn a_variable_that_decides_what_runs_is_refused() {
         for name in [
-            "", "LD_PRELOAD", "LD_LIBRARY_PATH", "PATH", "PYTHONPATH", "PYTHONSTARTUP",
-            "NODE_OPTIONS", "BASH_ENV", "ENV", "A=B", "A\0", "1A", "HOME", "MOTE_CORRELATION_ID",
+            "",
+            "LD_PRELOAD",
+            "LD_LIBRARY_PATH",
+            "PATH",
+            "PYTHONPATH",
+            "PYTHONSTARTUP",
+            "NODE_OPTIONS",
+            "BASH_ENV",
+            "ENV",
+            "A=B",
+            "A\0",
+            "1A",
+            "HOME",
+            "MOTE_CORRELATION_ID",
         ] {
             assert!(!may_be_set(name), "{name:?}");
         }
@@ -265,14 +304,14 @@ mod tests {
         std::fs::write(folder.join("run"), "").unwrap();
         std::os::unix::fs::symlink("/bin/sh", folder.join("out")).unwrap();
         std::os::unix::fs::symlink("run", folder.join("in")).unwrap();
-        let words = |entry: &str| command(&folder, entry).unwrap_err();
+        let words = |entry: &str| command(&folder, entry, None).unwrap_err();
         for entry in ["../x", "/bin/sh", "out", "", "missing", "bin", "a\0b"] {
             words(entry);
         }
         assert!(words("out").contains("leads out"));
         let file = |name: &str| folder.join(name).canonicalize().unwrap().into_os_string();
-        assert_eq!(command(&folder, "in").unwrap(), [file("run")]);
-        let shell = command(&folder, "bin/run.sh").unwrap();
+        assert_eq!(command(&folder, "in", None).unwrap(), [file("run")]);
+        let shell = command(&folder, "bin/run.sh", None).unwrap();
         assert_eq!(shell[1], file("bin/run.sh"));
         assert!(shell[0].to_str().unwrap().ends_with("/sh"), "{shell:?}");
         std::fs::remove_dir_all(folder).unwrap();

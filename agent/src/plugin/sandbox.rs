@@ -7,7 +7,7 @@
 //! processes comes with that user only: the kernel counts them by user, and does not count root's.
 //!
 //! What the kernel does not give here is named by [`Walls::describe`], never assumed. Memory, CPU
-//! and time are watched from outside, in `tree.rs`: RLIMIT_AS would starve an interpreter long
+//! and time are watched from outside, in `tree.rs`: `RLIMIT_AS` would starve an interpreter long
 //! before it uses the memory that it maps.
 //!
 //! This is one of the few places with `unsafe`: the closure that runs in the child, and three
@@ -28,7 +28,7 @@ use nix::unistd::{Gid, Pid, Uid, User, getppid, setgroups, setresgid, setresuid,
 const PROCESSES: u64 = 256;
 /// Capabilities that the kernel may know one day; it has 41 now (capabilities(7)).
 const CAPABILITIES: libc::c_ulong = 64;
-/// Descriptors that are looked at one by one where close_range(2) is missing.
+/// Descriptors that are looked at one by one where `close_range(2)` is missing.
 const DESCRIPTORS: i32 = 4096;
 /// `_LINUX_CAPABILITY_VERSION_3` of capset(2).
 const CAPSET_VERSION: u32 = 0x2008_0522;
@@ -106,7 +106,11 @@ impl Walls {
         if self.enabled {
             if self.max_file_bytes > 0 {
                 let bytes = self.max_file_bytes;
-                setrlimit(Resource::RLIMIT_FSIZE, bytes as libc::rlim_t, bytes as libc::rlim_t)?;
+                setrlimit(
+                    Resource::RLIMIT_FSIZE,
+                    bytes as libc::rlim_t,
+                    bytes as libc::rlim_t,
+                )?;
             }
             drop_bounding_set();
             if let Some(account) = &self.account {
@@ -136,7 +140,11 @@ impl Walls {
     pub fn describe(&self) -> Vec<(&'static str, String)> {
         let off = || "none: security.sandbox.enabled is false".to_owned();
         let when_enabled = |words: &str| {
-            if self.enabled { words.to_owned() } else { off() }
+            if self.enabled {
+                words.to_owned()
+            } else {
+                off()
+            }
         };
         let is_root = Uid::effective().is_root();
         let user = match &self.account {
@@ -166,7 +174,7 @@ impl Walls {
     }
 }
 
-/// So that not even a program that root executes gets one back. It takes CAP_SETPCAP; where that
+/// So that not even a program that root executes gets one back. It takes `CAP_SETPCAP`; where that
 /// is missing, `no_new_privs` does the same.
 #[expect(unsafe_code, reason = "nix has no wrapper for PR_CAPBSET_DROP")]
 fn drop_bounding_set() {

@@ -14,7 +14,7 @@ use std::io::Read;
 use nix::unistd::{Pid, SysconfVar, sysconf};
 
 /// Processes that are looked at, all plugins together. A tree that has more is too large anyway.
-pub const MAX_PROCESSES: usize = 1024;
+pub(super) const MAX_PROCESSES: usize = 1024;
 /// The unit of the times in `stat`, which the kernel has told programs for ever.
 const TICKS_PER_S: u64 = 100;
 /// The line has some 300 bytes; a program's name is at most 15 of them.
@@ -22,7 +22,7 @@ const STAT_BYTES: usize = 1024;
 
 /// One process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stat {
+pub(super) struct Stat {
     /// Its number.
     pub pid: i32,
     /// Whether it ended and waits to be reaped.
@@ -43,7 +43,7 @@ pub struct Stat {
 
 impl Stat {
     /// Reads the numbers of a process; `None` if there is none.
-    pub fn of(pid: i32) -> Option<Self> {
+    pub(super) fn of(pid: i32) -> Option<Self> {
         let mut buffer = [0; STAT_BYTES];
         let mut file = File::open(format!("/proc/{pid}/stat")).ok()?;
         let length = file.read(&mut buffer).ok()?;
@@ -79,7 +79,7 @@ impl Stat {
 
 /// What a tree uses.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Usage {
+pub(super) struct Usage {
     /// Resident memory of all its processes.
     pub rss_bytes: u64,
     /// CPU time since the tree's start, as far as its processes still tell.
@@ -90,7 +90,7 @@ pub struct Usage {
 
 /// A look at who is whose, at one moment.
 #[derive(Debug)]
-pub struct Tree {
+pub(super) struct Tree {
     agent: i32,
     page_bytes: u64,
     /// All processes, where the kernel does not name children.
@@ -100,7 +100,7 @@ pub struct Tree {
 
 impl Tree {
     /// Looks; `None` without a /proc that numbers processes as the agent does.
-    pub fn read() -> Option<Self> {
+    pub(super) fn read() -> Option<Self> {
         let agent = Pid::this().as_raw();
         let self_link = std::fs::read_link("/proc/self").ok()?;
         if self_link.to_str()?.parse() != Ok(agent) {
@@ -117,7 +117,7 @@ impl Tree {
     }
 
     /// The agent's children: leaders, and those that were handed to it.
-    pub fn adopted(&mut self) -> Vec<Stat> {
+    pub(super) fn adopted(&mut self) -> Vec<Stat> {
         let mut found = Vec::new();
         self.children(self.agent, &mut found);
         let stats = found.into_iter().filter_map(|pid| self.stat(pid));
@@ -125,7 +125,7 @@ impl Tree {
     }
 
     /// Adds the tree below `root` to `usage`; calls `each` with every process in it.
-    pub fn add(&mut self, root: i32, usage: &mut Usage, each: &mut dyn FnMut(&Stat)) {
+    pub(super) fn add(&mut self, root: i32, usage: &mut Usage, each: &mut dyn FnMut(&Stat)) {
         let mut open = vec![root];
         while let Some(pid) = open.pop() {
             if self.left == 0 {
@@ -166,18 +166,23 @@ impl Tree {
             // Numbers of at most 7 digits: more than this many are too many.
             let limit = 8 * MAX_PROCESSES as u64;
             if file.is_ok_and(|file| file.take(limit).read_to_string(&mut text).is_ok()) {
-                found.extend(text.split_ascii_whitespace().filter_map(|pid| pid.parse::<i32>().ok()));
+                found.extend(
+                    text.split_ascii_whitespace()
+                        .filter_map(|pid| pid.parse::<i32>().ok()),
+                );
             }
         }
     }
 }
 
 /// Every process that /proc shows.
-pub fn everything() -> Vec<Stat> {
+pub(super) fn everything() -> Vec<Stat> {
     let Ok(entries) = std::fs::read_dir("/proc") else {
         return Vec::new();
     };
-    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let pids = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     pids.filter_map(Stat::of).collect()
 }
 
@@ -229,7 +234,10 @@ mod tests {
         let mut seen = Vec::new();
         let pid = Pid::this().as_raw();
         tree.add(pid, &mut usage, &mut |stat| seen.push(stat.pid));
-        assert!(usage.rss_bytes > 100_000 && usage.processes >= 1, "{usage:?}");
+        assert!(
+            usage.rss_bytes > 100_000 && usage.processes >= 1,
+            "{usage:?}"
+        );
         assert_eq!(seen[0], pid);
         assert!(everything().iter().any(|stat| stat.pid == pid));
     }

@@ -30,7 +30,9 @@ mod tree;
 mod words;
 mod work;
 
+use std::fs::DirBuilder;
 use std::os::fd::BorrowedFd;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use mote_core::log_line::Value;
@@ -93,6 +95,8 @@ pub struct PluginReport<'a> {
     pub state: State,
     /// What it says of itself, if it said anything.
     pub health: Option<&'a str>,
+    /// Its last failure, if nothing went well since.
+    pub error: Option<&'a str>,
     /// Its counts.
     pub tally: Tally,
     /// Resident memory of its processes, when last looked at.
@@ -125,6 +129,14 @@ impl Plugins {
             is_stopping: false,
             is_blind: false,
         };
+        // So that there is a way to be opened.
+        let _ = DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&active.scope.options.tmp_dir);
+        if let Err(words) = active.scope.open_way() {
+            log::error("Plugins cannot run", &[("error", Value::Str(&words))]);
+        }
         for folder in folders(&active.scope.options.dir) {
             match active.load(&folder) {
                 Ok(Some(plugin)) => active.standing.push(plugin),
@@ -254,6 +266,7 @@ impl Plugins {
                 kind: plugin.manifest.kind,
                 state: plugin.state(),
                 health: plugin.health.as_deref(),
+                error: plugin.fault(),
                 tally: plugin.tally,
                 rss_bytes: usage.rss_bytes,
                 cpu_ms: usage.cpu_ms,

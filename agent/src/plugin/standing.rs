@@ -19,7 +19,7 @@ use std::path::PathBuf;
 
 use mote_core::backoff::Backoff;
 use mote_core::json::{self, Object, Value};
-use mote_core::log_line;
+use mote_core::{log_line, text};
 use nix::poll::PollFlags;
 
 use super::action::{Finished, RunId, Status, judge};
@@ -157,8 +157,8 @@ pub(super) struct Standing {
     health_ms: u64,
     /// Told to stop: then SIGTERM is due.
     stop_ms: Option<u64>,
-    /// The last failure that was logged.
-    said: String,
+    /// The last failure, until something goes well.
+    fault: String,
 }
 
 impl Standing {
@@ -206,7 +206,7 @@ impl Standing {
             detect_ms: 0,
             health_ms: 0,
             stop_ms: None,
-            said: String::new(),
+            fault: String::new(),
         })
     }
 
@@ -220,6 +220,11 @@ impl Standing {
             (Some(_), None | Some(Ask::Info | Ask::Initialize)) => State::Starting,
             (Some(_), Some(_)) => State::Running,
         }
+    }
+
+    /// Its last failure, if nothing went well since.
+    pub(super) fn fault(&self) -> Option<&str> {
+        (!self.fault.is_empty()).then_some(&self.fault)
     }
 
     /// Whether it is asked for triggers right now.
@@ -556,7 +561,7 @@ impl Standing {
             self.tally.failures += 1;
             self.say(&format!("reported {words}"));
         } else {
-            self.said.clear();
+            self.fault.clear();
         }
     }
 
@@ -681,7 +686,7 @@ impl Standing {
         };
         if let Some(last) = live.words.last() {
             words.push_str(": ");
-            words.push_str(last);
+            words.push_str(text::cut(last, 500));
         }
         if self.reached.is_none() && !self.manifest.requirements.is_empty() {
             words.push_str("; it requires ");
@@ -729,7 +734,7 @@ impl Standing {
         let delay_ms = self.backoff.fail(&mut harvest.rng);
         self.start_ms = now_ms.saturating_add(delay_ms);
         self.tally.failures += 1;
-        self.said.clear();
+        words.clone_into(&mut self.fault);
         let fields = [
             ("plugin", log_line::Value::Str(&self.id)),
             ("error", log_line::Value::Str(words)),
@@ -754,10 +759,10 @@ impl Standing {
 
     /// Logs a failure, once while it stays the same.
     fn say(&mut self, words: &str) {
-        if self.said == words {
+        if self.fault == words {
             return;
         }
-        words.clone_into(&mut self.said);
+        words.clone_into(&mut self.fault);
         let fields = [
             ("plugin", log_line::Value::Str(&self.id)),
             ("error", log_line::Value::Str(words)),

@@ -194,7 +194,9 @@ impl Task {
                 &mut bytes,
             );
         }
-        raw_output(&String::from_utf8_lossy(&bytes), OUTPUT_BYTES)
+        // NUL is text nowhere: databases and other readers of JSON refuse it.
+        let text = String::from_utf8_lossy(&bytes).replace('\0', "\u{fffd}");
+        raw_output(&text, OUTPUT_BYTES)
     }
 }
 

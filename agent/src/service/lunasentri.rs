@@ -17,7 +17,7 @@ use ureq::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, USE
 use ureq::http::{HeaderValue, Method, Uri};
 
 use crate::clock;
-use crate::config::{Secret, Settings, read_api_key_again};
+use crate::config::{Secret, Settings, read_again};
 use crate::device::{Device, Samples};
 use crate::log;
 use crate::setup::Plan;
@@ -302,7 +302,7 @@ impl MetricsServer {
 
     /// Keys are changed on servers first; where this one came from may have the new one by now.
     fn read_key_again(&mut self) {
-        let error = match read_api_key_again(&self.settings.api_key_origin) {
+        let error = match read_again(&self.settings.api_key_origin, true) {
             None => return,
             Some(Ok(key)) if key.expose() == self.api_key.expose() => return,
             Some(Ok(key)) if !key.fits_a_header() => "it has characters of its own".to_owned(),

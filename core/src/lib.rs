@@ -26,6 +26,7 @@ pub mod log_line;
 pub mod network;
 pub mod outbox;
 pub mod proc;
+pub mod rate_limit;
 pub mod rng;
 pub mod sample;
 pub mod schedule;

@@ -20,11 +20,13 @@
 
 pub mod backoff;
 pub mod cpu_meter;
+pub mod crc32;
 pub mod delivery;
 pub mod log_line;
 pub mod network;
 pub mod outbox;
 pub mod proc;
+pub mod record;
 pub mod rng;
 pub mod sample;
 pub mod schedule;

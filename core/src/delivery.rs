@@ -287,9 +287,16 @@ impl Delivery {
         self.policy = policy;
     }
 
-    /// Asks again at once: the key was changed, or an address appeared.
+    /// Asks again at once: the key was changed.
     pub fn retry_now(&mut self) {
         self.not_before_ms = 0;
+    }
+
+    /// Asks again within this time, at a moment of this device's own: something changed that
+    /// changed for a whole fleet. Later attempts follow the backoff as it stands.
+    pub fn retry_within(&mut self, now_ms: u64, within_ms: u64) {
+        let at_ms = now_ms + self.rng.below(within_ms + 1);
+        self.not_before_ms = self.not_before_ms.min(at_ms);
     }
 
     /// Where the server stands.

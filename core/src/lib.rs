@@ -1,7 +1,7 @@
 //! The part of mote that could run on a microcontroller.
 //!
 //! In scope: the parsers of the hot `/proc` files, the sample and its figures, the payload
-//! encoders, the schedule, backoff, time formats and log lines. Bytes, numbers and `now` go in;
+//! encoders, the schedule, backoff, the black box of outages, time formats and log lines. Bytes, numbers and `now` go in;
 //! values and bytes come out.
 //!
 //! Out of scope: files, sockets, processes, the clock, the random source. The agent owns them and
@@ -24,6 +24,7 @@ pub mod crc32;
 pub mod delivery;
 pub mod log_line;
 pub mod network;
+pub mod outage;
 pub mod outbox;
 pub mod proc;
 pub mod record;

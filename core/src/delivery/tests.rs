@@ -409,3 +409,35 @@ fn another_policy_keeps_what_the_server_asked_for() {
     ));
     assert_eq!(world.delivery.failures(), 1);
 }
+
+#[test]
+fn a_hint_brings_the_next_attempt_forward_by_a_moment_of_the_devices_own() {
+    let within_ms = 10_000;
+    let mut moments = Vec::new();
+    for seed in 0..200 {
+        let mut world = World::new(Backfill::On);
+        world.delivery = Delivery::new(world.delivery.policy, seed);
+        world.take_sample();
+        for _ in 0..10 {
+            world.answer(Outcome::NoAnswer);
+            let Next::Wait { until_ms } = world.delivery.next(&world.outbox, world.now_ms) else {
+                panic!("no backoff");
+            };
+            world.now_ms = until_ms;
+        }
+        world.answer(Outcome::NoAnswer);
+        world.delivery.retry_within(world.now_ms, within_ms);
+        let Next::Wait { until_ms } = world.delivery.next(&world.outbox, world.now_ms) else {
+            panic!("it came at once");
+        };
+        assert!(until_ms <= world.now_ms + within_ms);
+        moments.push(until_ms - world.now_ms);
+        // A second one never makes it later.
+        world.delivery.retry_within(world.now_ms, 1_000_000);
+        let again = world.delivery.next(&world.outbox, world.now_ms);
+        assert!(matches!(again, Next::Wait { until_ms: other } if other <= until_ms));
+    }
+    // A fleet comes back over the whole time, about as many in each half of it.
+    let early = moments.iter().filter(|&&ms| ms < within_ms / 2).count();
+    assert!((60..140).contains(&early), "{early} of 200");
+}

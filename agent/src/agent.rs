@@ -84,7 +84,11 @@ fn serve(
     uplink: &mut Uplink,
     server: &mut MetricsServer,
 ) {
+    let mut clock_watch = clock::Watch::new();
     loop {
+        if clock_watch.look() {
+            server.clock_was_set(clock::boot_ms());
+        }
         let next = server.next(&link.reactor().device.outbox, clock::boot_ms());
         let wake = match next {
             Next::Send(cursor) => {
@@ -93,7 +97,10 @@ fn serve(
                 // Without waiting: what is due is done, and a stop in mid-request is seen.
                 link.reactor().wait(Interest::Sample, 0)
             }
-            Next::Wait { until_ms } => link.reactor().wait(Interest::Sample, until_ms),
+            Next::Wait { until_ms } => {
+                let until_ms = until_ms.min(server.look_again_ms(clock::boot_ms()));
+                link.reactor().wait(Interest::Sample, until_ms)
+            }
             Next::Idle => link.reactor().wait(Interest::Sample, u64::MAX),
         };
         if wake == Wake::Stop {

@@ -4,6 +4,7 @@
 use mote_core::delivery::Standing;
 use mote_core::log_line::Value;
 
+use crate::clock;
 use crate::log;
 use crate::service::lunasentri::MetricsServer;
 use crate::uplink::link::Link;
@@ -23,6 +24,11 @@ pub fn log(msg: &str, link: &Link, server: &MetricsServer) {
         (reactor.device.counts, reactor.device.outbox.len() as u64)
     };
     let dropped = counts.dropped_full + counts.dropped_refused + counts.dropped_late;
+    let outage = server.outages().current().map(|outage| {
+        let seconds = (clock::boot_ms() - outage.from_ms) / 1000;
+        format!("for {seconds} s: {}", outage.layers())
+    });
+    let outage = outage.unwrap_or_else(|| "none".to_owned());
     log::info(
         msg,
         &[
@@ -36,6 +42,8 @@ pub fn log(msg: &str, link: &Link, server: &MetricsServer) {
             ("dropped_refused", Value::Uint(counts.dropped_refused)),
             ("dropped_late", Value::Uint(counts.dropped_late)),
             ("log_lines_dropped", Value::Uint(log::dropped())),
+            ("clock", Value::Str(clock::trust())),
+            ("outage", Value::Str(&outage)),
         ],
     );
 }

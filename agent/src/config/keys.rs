@@ -321,6 +321,16 @@ pub const KEYS: &[Key] = &[
             Ok(())
         },
     ),
+    key(
+        "tls.allow_unsynced_clock",
+        "tls-allow-unsynced-clock",
+        "false",
+        "forgive a certificate's dates while the clock is not synchronised",
+        |s, v| {
+            s.tls_allow_unsynced_clock = value::truth(v)?;
+            Ok(())
+        },
+    ),
     by_restart(key(
         "agent.base_dir",
         "base-dir",

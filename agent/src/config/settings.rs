@@ -147,6 +147,8 @@ pub struct Settings {
     pub tls_min_version: TlsVersion,
     /// `tls.pins`: SHA-256 of the server's public key (RFC 7469).
     pub tls_pins: Vec<[u8; 32]>,
+    /// `tls.allow_unsynced_clock`.
+    pub tls_allow_unsynced_clock: bool,
     /// `agent.base_dir`.
     pub base_dir: Option<PathBuf>,
     /// `logging.level`.
@@ -206,6 +208,7 @@ impl Default for Settings {
             tls_server_name: None,
             tls_min_version: TlsVersion::V1_2,
             tls_pins: Vec::new(),
+            tls_allow_unsynced_clock: false,
             base_dir: None,
             log_level: Level::Info,
             log_format: LogFormat::Json,

@@ -5,6 +5,7 @@
 //! | `lock` | nothing: only one agent uses a folder | never |
 //! | `start` | which start this is (`start.rs`) | once a start |
 //! | `time` | when the clock was last known to be right (`good_time.rs`) | once a day, and at a clean stop |
+//! | `backlog` | held samples (`backlog.rs`) | in a long outage, and at a clean stop |
 //! | `journal` | events and results on their way (`journal.rs`) | as they come |
 //! | `ledger` | what was executed (`ledger.rs`) | before and after each |
 //!
@@ -12,6 +13,7 @@
 //! agent goes on from memory and says so; only the ledger then stops what it guards. Writes come
 //! from the loop, between two requests: they can take as long as the card does.
 
+pub mod backlog;
 pub mod flash;
 mod folder;
 mod good_time;
@@ -30,7 +32,9 @@ use nix::errno::Errno;
 use nix::fcntl::Flock;
 
 use crate::clock;
+use crate::device::Device;
 use crate::log;
+use backlog::Backlog;
 use good_time::GoodTime;
 use journal::Journal;
 use ledger::Ledger;
@@ -163,6 +167,12 @@ impl State {
             folder: None,
             _lock: None,
         }
+    }
+
+    /// Puts the saved samples of this folder into the device's outbox. To be done once, and before
+    /// its first sample.
+    pub fn backlog(&self, device: &mut Device) -> Backlog {
+        Backlog::restore(self.folder.as_deref(), self.boot_id, device)
     }
 
     /// The journal of this folder. To be opened once.

@@ -18,6 +18,7 @@
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
+pub mod backlog;
 pub mod backoff;
 pub mod cpu_meter;
 pub mod crc32;

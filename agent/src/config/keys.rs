@@ -262,6 +262,19 @@ pub const KEYS: &[Key] = &[
         },
     )),
     key(
+        "buffer.save_every",
+        "buffer-save-every",
+        "10m",
+        "time between two saves of held samples in an outage, 0 for at a stop only",
+        |s, v| {
+            s.buffer_save_every_ms = match value::duration_ms(v, (0, YEAR_MS))? {
+                0 => 0,
+                _ => value::duration_ms(v, (1_000, YEAR_MS))?,
+            };
+            Ok(())
+        },
+    ),
+    key(
         "tls.ca_file",
         "tls-ca-file",
         "",

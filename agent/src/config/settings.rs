@@ -135,6 +135,8 @@ pub struct Settings {
     pub backfill_every_ms: Option<u64>,
     /// `buffer.samples`.
     pub buffer_samples: usize,
+    /// `buffer.save_every`; 0 saves at a clean stop only.
+    pub buffer_save_every_ms: u64,
     /// `tls.ca_file`.
     pub tls_ca_file: Option<PathBuf>,
     /// `tls.cert_file`.
@@ -202,6 +204,7 @@ impl Default for Settings {
             backfill: Backfill::Auto,
             backfill_every_ms: None,
             buffer_samples: 0,
+            buffer_save_every_ms: 0,
             tls_ca_file: None,
             tls_cert_file: None,
             tls_key_file: None,

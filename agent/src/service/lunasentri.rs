@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use mote_core::backlog::Origin;
 use mote_core::delivery::{Delivery, Next, Outcome, Policy, Settled, Standing};
 use mote_core::log_line::Value;
 use mote_core::outage::{Failure, Layer, Outage, Outages, Spell};
@@ -16,13 +17,17 @@ use mote_core::text;
 use mote_core::wire::lunasentri::{EncodeError, Form, encode, is_documented_acceptance};
 use nix::errno::Errno;
 use ureq::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, USER_AGENT};
+use ureq::http::uri::Scheme;
 use ureq::http::{HeaderValue, Method, Uri};
 
+use crate::agent::key_prefix;
 use crate::clock;
 use crate::config::{Secret, Settings, read_api_key_again};
 use crate::device::{Device, Samples};
 use crate::log;
 use crate::setup::Plan;
+use crate::state::backlog::mended_ms;
+use crate::state::{Start, State};
 use crate::sysinfo::Inventory;
 use crate::uplink::link::Link;
 use crate::uplink::{Answer, DeliveryError, Phase, Request, Uplink};
@@ -153,6 +158,26 @@ impl MetricsServer {
         }
     }
 
+    /// Whether the clock is known to be right: it is synchronized, and what this server showed over
+    /// TLS was good by it.
+    pub fn proves_the_clock(&self) -> bool {
+        self.delivery.standing() == Standing::Delivering
+            && self.uri.scheme() == Some(&Scheme::HTTPS)
+            && clock::is_synchronized() == Some(true)
+    }
+
+    /// What the samples of this start are sent with.
+    pub fn origin(&self, state: &State) -> Origin<'_> {
+        Origin {
+            // Drawn or read as sixteen hex digits.
+            identity: u64::from_str_radix(&state.start.identity, 16).unwrap_or(0),
+            start: state.start.number,
+            boot_id: state.boot_id,
+            form: self.form,
+            info: self.inventory.as_info(),
+        }
+    }
+
     /// What the server's outages were like, this one and the last.
     pub fn outages(&self) -> &Outages {
         &self.outages
@@ -198,9 +223,8 @@ impl MetricsServer {
         cursor: Cursor,
     ) -> Option<Result<Answer<'u>, DeliveryError>> {
         // The bytes are copied out here: while the request runs, samples go on coming in.
-        let (sample, length) = self.prepare(&mut link.reactor().device, cursor)?;
+        let (sample, length, key) = self.prepare(&mut link.reactor().device, cursor)?;
         let mut headers = self.headers.clone();
-        let key = format!("{}{}", self.key_prefix, sample.number);
         headers.insert(IDEMPOTENCY_KEY, HeaderValue::try_from(key).ok()?);
         let request = Request {
             method: Method::POST,
@@ -213,36 +237,53 @@ impl MetricsServer {
         // will be.
         let left = matches!(link.attempt().phase, Phase::Http | Phase::Body);
         if left {
-            link.reactor().device.outbox.update(cursor, &sample);
+            remember(&mut link.reactor().device, cursor, &sample);
         }
         Some(sent)
     }
 
-    /// Writes the payload of a sample; gives it as its first sending makes it, and the length.
-    fn prepare(&mut self, device: &mut Device, cursor: Cursor) -> Option<(Sample, usize)> {
-        let outbox = &mut device.outbox;
+    /// Writes the payload of a sample; gives it as its first sending makes it, the length, and the
+    /// key. One that an earlier start took is sent as that start would have.
+    fn prepare(&mut self, device: &mut Device, cursor: Cursor) -> Option<(Sample, usize, String)> {
+        let outbox = &device.outbox;
         let mut sample = outbox.get(cursor)?;
+        let (now_ms, wall_ms) = (clock::boot_ms(), clock::wall_ms());
         if sample.wall_ms.is_none() {
-            sample.stamp(clock::boot_ms(), clock::wall_ms());
+            sample.stamp(now_ms, wall_ms);
             sample.with_info = self.info_due && self.form != Form::Documented;
+        } else if outbox.marks(cursor)?.provisional {
+            let mended_ms = mended_ms(sample.boot_ms, sample.wall_ms, now_ms, wall_ms);
+            sample.wall_ms = mended_ms.or(sample.wall_ms);
         }
-        let info = self.inventory.as_info();
-        let info = sample.with_info.then_some(&info);
-        match encode(
-            self.form,
-            &self.hostname,
+        let this = self.inventory.as_info();
+        let (form, info, key) = match device.origin(cursor) {
+            Some(origin) => {
+                let start = Start {
+                    identity: format!("{:016x}", origin.identity),
+                    number: origin.start,
+                };
+                let key = key_prefix(origin.info.hostname, &start);
+                (origin.form, origin.info, key)
+            }
+            None => (self.form, this, self.key_prefix.clone()),
+        };
+        let key = format!("{key}{}", sample.number);
+        let encoded = encode(
+            form,
+            info.hostname,
             &sample,
-            info,
+            sample.with_info.then_some(&info),
             &mut self.payload[..],
-        ) {
-            Ok(length) => Some((sample, length)),
+        );
+        match encoded {
+            Ok(length) => Some((sample, length, key)),
             Err(error) => {
                 let reason = match error {
                     EncodeError::Full => "its payload is larger than 8 KiB: shorten hostname",
                     EncodeError::NoTime => "it has no time",
                 };
                 log::error("Sample dropped", &[("error", Value::Str(reason))]);
-                outbox.remove(cursor);
+                device.outbox.remove(cursor);
                 device.counts.dropped_refused += 1;
                 None
             }
@@ -286,7 +327,8 @@ impl MetricsServer {
             Settled::Delivered { dropped, .. } => {
                 device.counts.sent += 1;
                 device.counts.dropped_late += u64::from(dropped);
-                if sample.is_some_and(|sample| sample.with_info) {
+                let is_of_this_start = cursor.origin() == 0;
+                if sample.is_some_and(|sample| sample.with_info && is_of_this_start) {
                     self.info_due = false;
                 }
                 if let (Ok(answer), Some(sample)) = (sent, sample) {
@@ -371,7 +413,7 @@ impl MetricsServer {
     /// Reads the system information again when its period is over, but not while a held sample
     /// was already tried with what it says now: a repeat must be the same bytes.
     fn renew_inventory(&mut self, outbox: &Samples, now_ms: u64) {
-        if now_ms < self.info_next_ms || outbox.any(|sample| sample.with_info) {
+        if now_ms < self.info_next_ms || outbox.any_of_this_start(|sample| sample.with_info) {
             return;
         }
         self.inventory = Inventory::read(&self.settings, &self.hostname);
@@ -379,6 +421,18 @@ impl MetricsServer {
         self.info_due = true;
         self.info_next_ms = now_ms + self.settings.system_info_period_ms;
     }
+}
+
+/// Keeps what the first sending of a sample gave it.
+fn remember(device: &mut Device, cursor: Cursor, sample: &Sample) {
+    let Some(mut marks) = device.outbox.marks(cursor) else {
+        return;
+    };
+    if device.outbox.get(cursor).as_ref() != Some(sample) {
+        device.restamped |= marks.saved;
+    }
+    marks.provisional = false;
+    device.outbox.update(cursor, sample, marks);
 }
 
 fn log_delivered(answer: &Answer<'_>, sample: &Sample) {

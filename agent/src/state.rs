@@ -321,6 +321,7 @@ mod tests {
             "0123456789abcdef 9 boot\n",
             "0123456789abcdef 9 boot 1 2 3\n",
             "\u{fffd}",
+            "\u{ff}",
         ] {
             std::fs::write(&path, text).unwrap();
             let start = State::open(&base).unwrap().start;

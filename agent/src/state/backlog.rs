@@ -185,8 +185,12 @@ impl Backlog {
             .is_some_and(|since_ms| now.boot_ms >= since_ms.saturating_add(self.save_every_ms));
         let has_moved = self.is_in_use() && oldest != self.oldest;
         if is_away || has_moved {
-            self.next_ms = now.boot_ms + self.save_every_ms;
-            self.write(device, this, is_away, now);
+            // After a failure not a whole period is waited: the disk may be there again soon.
+            let may_try = self.store.as_ref().is_some_and(Store::may_try);
+            if may_try {
+                self.next_ms = now.boot_ms + self.save_every_ms;
+                self.write(device, this, is_away, now);
+            }
         }
     }
 
@@ -222,11 +226,6 @@ impl Backlog {
 
     fn write(&mut self, device: &mut Device, this: &Origin<'_>, with_new: bool, now: Now) {
         let Some(store) = &self.store else { return };
-        if !store.may_try() {
-            // Not a whole period: the disk may be there again soon.
-            self.next_ms = now.boot_ms;
-            return;
-        }
         let is_synchronized = clock::is_synchronized() == Some(true);
         let mends = is_synchronized && self.has_provisional || device.restamped;
         let limit = 2 * capacity_bytes(&device.outbox) + EXTRA_BYTES;
@@ -238,6 +237,8 @@ impl Backlog {
             self.oldest = device.outbox.oldest();
             self.settle(&mut device.outbox, with_new || !appended);
             device.restamped &= appended;
+        } else {
+            self.next_ms = now.boot_ms;
         }
     }
 

@@ -43,13 +43,13 @@ impl Start {
 
 /// What the file says; `None` if there is none, or it says nothing that we wrote.
 pub(super) fn read(path: &Path) -> Option<(Start, Option<Pace>)> {
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     File::open(path)
         .ok()?
         .take(256)
-        .read_to_string(&mut text)
+        .read_to_end(&mut bytes)
         .ok()?;
-    let start = parse(&text);
+    let start = str::from_utf8(&bytes).ok().and_then(parse);
     if start.is_none() {
         flash::damaged();
         log::warn(

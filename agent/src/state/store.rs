@@ -27,7 +27,7 @@ use crate::clock;
 use crate::log;
 
 /// How long a file that could not be written is left alone.
-pub(super) const TRY_AGAIN_MS: u64 = 60_000;
+const TRY_AGAIN_MS: u64 = 10_000;
 
 /// One file.
 #[expect(

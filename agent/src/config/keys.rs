@@ -369,6 +369,19 @@ const OWN: &[Key] = &[
         },
     )),
     key(
+        "buffer.save_every",
+        "buffer-save-every",
+        "10m",
+        "time between two saves of held samples in an outage, 0 for at a stop only",
+        |s, v| {
+            s.buffer_save_every_ms = match value::duration_ms(v, (0, YEAR_MS))? {
+                0 => 0,
+                _ => value::duration_ms(v, (1_000, YEAR_MS))?,
+            };
+            Ok(())
+        },
+    ),
+    key(
         "tls.ca_file",
         "tls-ca-file",
         "",
@@ -425,6 +438,16 @@ const OWN: &[Key] = &[
         "sha256/BASE64 of server keys to insist on, with commas",
         |s, v| {
             s.tls_pins = value::pins(v)?;
+            Ok(())
+        },
+    ),
+    key(
+        "tls.allow_unsynced_clock",
+        "tls-allow-unsynced-clock",
+        "false",
+        "forgive a certificate's dates while the clock is not synchronised",
+        |s, v| {
+            s.tls_allow_unsynced_clock = value::truth(v)?;
             Ok(())
         },
     ),

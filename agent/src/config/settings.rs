@@ -142,6 +142,8 @@ pub struct Settings {
     pub backfill_every_ms: Option<u64>,
     /// `buffer.samples`.
     pub buffer_samples: usize,
+    /// `buffer.save_every`; 0 saves at a clean stop only.
+    pub buffer_save_every_ms: u64,
     /// `tls.ca_file`.
     pub tls_ca_file: Option<PathBuf>,
     /// `tls.cert_file`.
@@ -154,6 +156,8 @@ pub struct Settings {
     pub tls_min_version: TlsVersion,
     /// `tls.pins`: SHA-256 of the server's public key (RFC 7469).
     pub tls_pins: Vec<[u8; 32]>,
+    /// `tls.allow_unsynced_clock`.
+    pub tls_allow_unsynced_clock: bool,
     /// `agent.base_dir`.
     pub base_dir: Option<PathBuf>,
     /// `logging.level`.
@@ -215,12 +219,14 @@ impl Default for Settings {
             backfill: Backfill::Auto,
             backfill_every_ms: None,
             buffer_samples: 0,
+            buffer_save_every_ms: 0,
             tls_ca_file: None,
             tls_cert_file: None,
             tls_key_file: None,
             tls_server_name: None,
             tls_min_version: TlsVersion::V1_2,
             tls_pins: Vec::new(),
+            tls_allow_unsynced_clock: false,
             base_dir: None,
             log_level: Level::Info,
             log_format: LogFormat::Json,

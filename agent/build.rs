@@ -1,13 +1,18 @@
-//! Tells the program what it is built for, and the linker how to keep the released musl binary
-//! small.
+//! Tells the program what it is built for and when it was made, and the linker how to keep the
+//! released musl binary small.
 
 use std::env::var;
+use std::process::Command;
+use std::time::UNIX_EPOCH;
 
 fn main() {
     println!("cargo:rerun-if-changed=link/no_unwind.ld");
     let target = var("TARGET").unwrap_or_default();
     // `version` says it; the compiler itself tells a program only parts of it.
     println!("cargo:rustc-env=MOTE_TARGET={target}");
+
+    println!("cargo:rerun-if-env-changed=SOURCE_DATE_EPOCH");
+    println!("cargo:rustc-env=MOTE_BUILD_TIME_S={}", made_at_s());
 
     let upper = target.replace(['-', '.'], "_").to_uppercase();
     // Where the choice of a linker comes from; cargo does not run this again for it by itself.
@@ -37,4 +42,27 @@ fn main() {
     for argument in arguments {
         println!("cargo:rustc-link-arg-bins={prefix}{argument}");
     }
+}
+
+/// When the program was made, seconds since 1970: no clock that is right is earlier.
+///
+/// It is the time of the sources and not of the compiler, so that two builds of the same commit
+/// are the same bytes: what `SOURCE_DATE_EPOCH` says, else the commit, else the lock file.
+fn made_at_s() -> u64 {
+    let given = var("SOURCE_DATE_EPOCH").ok();
+    let committed = || {
+        let mut git = Command::new("git");
+        let output = git.args(["log", "-1", "--format=%ct"]).output().ok()?;
+        String::from_utf8(output.stdout).ok()
+    };
+    let seconds = |text: String| text.trim().parse().ok();
+    let locked = || {
+        let changed = std::fs::metadata("../Cargo.lock").ok()?.modified().ok()?;
+        Some(changed.duration_since(UNIX_EPOCH).ok()?.as_secs())
+    };
+    given
+        .and_then(seconds)
+        .or_else(|| committed().and_then(seconds))
+        .or_else(locked)
+        .unwrap_or(0)
 }

@@ -16,7 +16,8 @@ use crate::notify::Notifier;
 use crate::reactor::{Interest, Reactor, Wake};
 use crate::service::lunasentri::MetricsServer;
 use crate::setup::Plan;
-use crate::state::{Start, State};
+use crate::state::backlog::Backlog;
+use crate::state::{Now, Start, State};
 use crate::status;
 use crate::sysinfo::hostname;
 use crate::uplink::Uplink;
@@ -64,17 +65,57 @@ pub fn run(sources: &Sources) -> Result<(), Refusal> {
         // Its schedule begins now.
         reactor.device = device(settings)?;
     }
+    let mut backlog = state.backlog(&mut reactor.device);
+    backlog.save_every_ms = settings.buffer_save_every_ms;
     let link = Arc::new(Link::new(reactor));
     let mut uplink = plan.uplink(settings, &link);
     let hostname = hostname(settings);
     let prefix = key_prefix(&hostname, &state.start);
     let mut server = MetricsServer::new(settings, &plan, hostname, prefix, seed());
+    let mut disk = Disk { state, backlog };
 
-    serve(sources, loaded.settings, &link, &mut uplink, &mut server);
+    serve(
+        sources,
+        loaded.settings,
+        &link,
+        &mut uplink,
+        &mut server,
+        &mut disk,
+    );
 
+    disk.stop(&link, &server);
     status::log("Stopped", &link, &server);
-    state.stopped_well();
+    disk.state.stopped_well();
     Ok(())
+}
+
+/// What is written to disk from the loop.
+struct Disk {
+    state: State,
+    backlog: Backlog,
+}
+
+impl Disk {
+    /// Right after a sample, when a card that takes its time makes no other late.
+    fn turn(&mut self, link: &Link, server: &MetricsServer) {
+        let now = Now::read();
+        let away_since_ms = server.outages().current().map(|outage| outage.from_ms);
+        let this = server.origin(&self.state);
+        let device = &mut link.reactor().device;
+        self.backlog.turn(device, &this, away_since_ms, now);
+        if server.proves_the_clock() {
+            self.state.note_good_time(clock::wall_ms());
+        }
+    }
+
+    fn stop(&mut self, link: &Link, server: &MetricsServer) {
+        let this = server.origin(&self.state);
+        let device = &mut link.reactor().device;
+        self.backlog.save(device, &this, Now::read());
+        if server.proves_the_clock() {
+            self.state.save_good_time(clock::wall_ms());
+        }
+    }
 }
 
 fn serve(
@@ -83,8 +124,13 @@ fn serve(
     link: &Arc<Link>,
     uplink: &mut Uplink,
     server: &mut MetricsServer,
+    disk: &mut Disk,
 ) {
+    let mut clock_watch = clock::Watch::new();
     loop {
+        if clock_watch.look() {
+            server.clock_was_set(clock::boot_ms());
+        }
         let next = server.next(&link.reactor().device.outbox, clock::boot_ms());
         let wake = match next {
             Next::Send(cursor) => {
@@ -93,11 +139,17 @@ fn serve(
                 // Without waiting: what is due is done, and a stop in mid-request is seen.
                 link.reactor().wait(Interest::Sample, 0)
             }
-            Next::Wait { until_ms } => link.reactor().wait(Interest::Sample, until_ms),
+            Next::Wait { until_ms } => {
+                let until_ms = until_ms.min(server.look_again_ms(clock::boot_ms()));
+                link.reactor().wait(Interest::Sample, until_ms)
+            }
             Next::Idle => link.reactor().wait(Interest::Sample, u64::MAX),
         };
         if wake == Wake::Stop {
             return;
+        }
+        if wake == Wake::Ready {
+            disk.turn(link, server);
         }
         let orders = link.reactor().take_orders();
         if orders.status {
@@ -107,6 +159,7 @@ fn serve(
             link.reactor().notifier.reloading(clock::monotonic_us());
             if let Some(new) = reload(sources, &settings, link, server) {
                 (settings, *uplink) = new;
+                disk.backlog.save_every_ms = settings.buffer_save_every_ms;
             }
             link.reactor().notifier.ready();
         }

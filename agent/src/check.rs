@@ -59,8 +59,11 @@ fn report(loaded: &Loaded) -> String {
 /// What stands for a value that is masked or worked out.
 fn of_its_own(path: &str, settings: &Settings) -> Option<String> {
     match path {
-        "api_key" => {
-            let key = settings.api_key.as_ref()?;
+        "api_key" | "api.auth.api_key" => {
+            let key = match path {
+                "api_key" => settings.api_key.as_ref()?,
+                _ => settings.orchestrator.credential.as_ref()?,
+            };
             let fingerprint = key.fingerprint();
             Some(format!(
                 "(set, {})",
@@ -68,6 +71,9 @@ fn of_its_own(path: &str, settings: &Settings) -> Option<String> {
             ))
         }
         "hostname" => Some(hostname(settings)),
+        "plugins.dir" => Some(settings.plugins_dir().display().to_string()),
+        "plugins.config_dir" => Some(settings.plugins_config_dir().display().to_string()),
+        "security.audit.file" => Some(settings.audit_file().display().to_string()),
         "agent.base_dir" => Some(settings.base_dir().display().to_string()),
         "logging.file" => Some(settings.log_file.as_ref()?.display().to_string()),
         "etc" => Some(settings.etc_dir().display().to_string()),

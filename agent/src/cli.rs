@@ -80,7 +80,10 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, U
                 switches.push(name.to_owned());
             }
             Arg::Long(name) => {
-                let Some(key) = KEYS.iter().find(|key| key.flag == name) else {
+                let Some(key) = KEYS
+                    .iter()
+                    .find(|key| key.flag == name && !key.flag.is_empty())
+                else {
                     return Err(UsageError(format!("no flag --{name}: see mote help")));
                 };
                 let is_truth = key.default == "true" || key.default == "false";
@@ -170,7 +173,7 @@ pub fn help() -> String {
          flags (also MOTE_<KEY> in the environment, or lines in the file):\n",
     );
     text.push_str("  -c, --config FILE          default: /etc/mote/mote.yaml\n");
-    for key in KEYS {
+    for key in KEYS.iter().filter(|key| !key.flag.is_empty()) {
         let default = if key.default.is_empty() {
             String::new()
         } else {
@@ -300,7 +303,7 @@ mod tests {
     #[test]
     fn the_help_names_every_flag() {
         let text = help();
-        for key in KEYS {
+        for key in KEYS.iter().filter(|key| !key.flag.is_empty()) {
             assert!(text.contains(&format!("--{} ", key.flag)), "{}", key.flag);
         }
     }

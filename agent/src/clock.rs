@@ -4,10 +4,30 @@
 //! back and goes on while the device sleeps, see `clock_gettime(2)`. `CLOCK_REALTIME` is only what a
 //! person or a server calls the time: it jumps, and on a device without a battery it starts in
 //! 1970. Both are milliseconds here. `CLOCK_MONOTONIC` is only what the service manager is told.
+//!
+//! What the clock cannot be trusted with, the floor can: it is never earlier than the floor, which
+//! is when this program was made, or the last time that was known to be right, if that is later.
+//! Certificates are judged by [`trusted_ms`], so a device that wakes in 1970 still verifies them.
+//!
+//! Never sets a clock: that is the work of NTP.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use mote_core::log_line::Value;
+use mote_core::time::Rfc3339;
 use nix::time::{ClockId, clock_gettime};
+
+use crate::log;
+
+/// When this program was made, seconds since 1970.
+const BUILD_S: u32 = match u32::from_str_radix(env!("MOTE_BUILD_TIME_S"), 10) {
+    Ok(seconds) => seconds,
+    Err(_) => 0,
+};
+
+/// Seconds, because 32-bit MIPS has no 64-bit atomics.
+static FLOOR_S: AtomicU32 = AtomicU32::new(BUILD_S);
 
 /// Milliseconds since the device started, sleep included.
 pub fn boot_ms() -> u64 {
@@ -26,6 +46,125 @@ pub fn monotonic_us() -> u64 {
     time.map_or(0, |time| {
         u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
     })
+}
+
+/// No clock that is right is earlier than this: milliseconds since 1970.
+pub fn floor_ms() -> u64 {
+    u64::from(FLOOR_S.load(Ordering::Relaxed)) * 1000
+}
+
+/// A moment that is known to have passed: the floor is not below it from now on.
+pub fn raise_floor(passed_ms: u64) {
+    let seconds = u32::try_from(passed_ms / 1000).unwrap_or(u32::MAX);
+    FLOOR_S.fetch_max(seconds, Ordering::Relaxed);
+}
+
+/// The time, as far as it can be believed: milliseconds since 1970, not before the floor.
+pub fn trusted_ms() -> u64 {
+    wall_ms().max(floor_ms())
+}
+
+/// Whether somebody has set the clock since the device started without one.
+pub fn is_set() -> bool {
+    wall_ms() >= floor_ms()
+}
+
+/// Whether the kernel is told the time by somebody who knows it (`adjtimex(2)`); `None` where it
+/// does not say, as in some containers.
+///
+/// A clock that was set once, by hand or by `ntpdate`, is right and yet not synchronised.
+#[expect(unsafe_code, reason = "adjtimex(2) has no safe wrapper")]
+pub fn is_synchronized() -> Option<bool> {
+    // Larger than any `struct timex` and aligned like one. All zero, and so is its first field
+    // `modes`: the kernel is asked, and nothing is changed.
+    let mut timex = [0_u64; 64];
+    // SAFETY: the kernel and libc write at most the size of their `struct timex`, 208 bytes, into
+    // the 512 bytes that `timex` has; nothing keeps the pointer.
+    let state = unsafe { nix::libc::adjtimex(timex.as_mut_ptr().cast()) };
+    match state {
+        -1 => None,
+        state => Some(state != nix::libc::TIME_ERROR),
+    }
+}
+
+/// How much can be made of the clock now, in a word for people.
+pub fn trust() -> &'static str {
+    match is_synchronized() {
+        _ if !is_set() => "not set",
+        Some(true) => "synchronized",
+        Some(false) => "not synchronized",
+        None => "unknown",
+    }
+}
+
+/// A step of less is what NTP does to a clock that it keeps.
+const STEP_MS: u64 = 10_000;
+
+/// Notices when somebody sets the clock, and says so.
+#[derive(Debug)]
+pub struct Watch {
+    /// Wall time less time since the device started.
+    offset_ms: i64,
+    was_set: bool,
+}
+
+impl Watch {
+    /// Looks at the clock for the first time; says if it is not set.
+    pub fn new() -> Self {
+        let (boot_ms, wall_ms) = (boot_ms(), wall_ms());
+        let was_set = is_set();
+        if !was_set {
+            log::warn(
+                "Clock is not set, certificates are judged by the last time that is known",
+                &[
+                    ("clock", Value::Str(&Rfc3339(wall_ms).to_string())),
+                    ("judged_by", Value::Str(&Rfc3339(floor_ms()).to_string())),
+                ],
+            );
+        }
+        Self {
+            offset_ms: offset(boot_ms, wall_ms),
+            was_set,
+        }
+    }
+
+    /// Whether the clock was set since this was last asked.
+    pub fn look(&mut self) -> bool {
+        let wall_ms = wall_ms();
+        let Some(by_ms) = self.step(boot_ms(), wall_ms) else {
+            return false;
+        };
+        let time = Rfc3339(wall_ms).to_string();
+        let is_set = is_set();
+        let fields = [("clock", Value::Str(&time)), ("by_ms", Value::Int(by_ms))];
+        match (self.was_set, is_set) {
+            (_, false) => log::warn("Clock was set to a time that cannot be right", &fields),
+            (false, true) => log::info("Clock is set", &fields),
+            (true, true) => log::info("Clock was set anew", &fields),
+        }
+        self.was_set = is_set;
+        true
+    }
+
+    fn step(&mut self, boot_ms: u64, wall_ms: u64) -> Option<i64> {
+        let offset_ms = offset(boot_ms, wall_ms);
+        let by_ms = offset_ms - self.offset_ms;
+        if by_ms.unsigned_abs() < STEP_MS {
+            return None;
+        }
+        self.offset_ms = offset_ms;
+        Some(by_ms)
+    }
+}
+
+impl Default for Watch {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn offset(boot_ms: u64, wall_ms: u64) -> i64 {
+    wall_ms.cast_signed().saturating_sub(boot_ms.cast_signed())
 }
 
 fn read(clock: ClockId) -> u64 {
@@ -55,5 +194,45 @@ mod tests {
         assert!(before <= after);
         // /proc/uptime counts hundredths and cuts what is left.
         assert!(uptime_ms + 10 >= before && uptime_ms <= after);
+    }
+
+    #[test]
+    fn the_floor_only_rises_and_is_as_old_as_the_program_at_least() {
+        assert!(
+            BUILD_S > 1_700_000_000,
+            "this program was made after 2023: {BUILD_S}"
+        );
+        assert!(floor_ms() >= u64::from(BUILD_S) * 1000);
+        let before = floor_ms();
+        raise_floor(1_000);
+        assert_eq!(floor_ms(), before);
+        assert!(trusted_ms() >= before);
+    }
+
+    #[test]
+    fn the_kernel_says_whether_the_clock_is_synchronized() {
+        // Which it is depends on the machine; that it answers does not.
+        assert!(is_synchronized().is_some());
+    }
+
+    #[test]
+    fn k5_suspend_is_no_step_and_setting_the_clock_is_one() {
+        let hour_ms = 3_600_000;
+        let mut watch = Watch {
+            offset_ms: offset(5_000, 1_000_000_000_000),
+            was_set: true,
+        };
+        // Eight hours of sleep: both clocks went on.
+        assert_eq!(
+            watch.step(5_000 + 8 * hour_ms, 1_000_000_000_000 + 8 * hour_ms),
+            None
+        );
+        // A few seconds are NTP's own business, also when they add up to less than a step.
+        assert_eq!(watch.step(10_000, 1_000_000_014_999), None);
+        assert_eq!(watch.step(10_000, 1_000_000_105_000), Some(100_000));
+        assert_eq!(watch.step(20_000, 1_000_000_115_000), None);
+        // Back to 1970, and to 2100.
+        assert_eq!(watch.step(30_000, 30_000), Some(-1_000_000_095_000));
+        assert!(watch.step(30_000, 4_102_444_800_000).is_some());
     }
 }

@@ -3,8 +3,9 @@
 //! [`Device::turn`] is called by the reactor before it sleeps and whenever it wakes. It reads a
 //! few files and puts a sample into the outbox; it never sends, never waits and never allocates.
 
+use mote_core::backlog::Origin;
 use mote_core::log_line::Value;
-use mote_core::outbox::Outbox;
+use mote_core::outbox::{Cursor, Outbox};
 use mote_core::sample::Packed;
 use mote_core::schedule::Schedule;
 
@@ -24,6 +25,8 @@ pub type Samples = Outbox<Vec<Packed>>;
 pub struct Counts {
     /// Taken.
     pub collected: u64,
+    /// Taken by earlier starts, and found on disk.
+    pub restored: u64,
     /// Delivered.
     pub sent: u64,
     /// Dropped because the outbox was full.
@@ -32,6 +35,21 @@ pub struct Counts {
     pub dropped_refused: u64,
     /// Dropped because the server would file them at the wrong time.
     pub dropped_late: u64,
+    /// Dropped because there is no telling when an earlier boot of the device took them.
+    pub dropped_no_time: u64,
+    /// Dropped because the disk no longer had what was written.
+    pub dropped_unreadable: u64,
+}
+
+impl Counts {
+    /// Dropped, whatever the reason.
+    pub fn dropped(&self) -> u64 {
+        self.dropped_full
+            + self.dropped_refused
+            + self.dropped_late
+            + self.dropped_no_time
+            + self.dropped_unreadable
+    }
 }
 
 /// Takes samples and holds them.
@@ -44,6 +62,11 @@ pub struct Device {
     pub outbox: Samples,
     /// What became of samples.
     pub counts: Counts,
+    /// The starts that took the restored ones: the first is origin 1. Each is as
+    /// [`Origin::parse`] takes it.
+    pub origins: Vec<Box<[u8]>>,
+    /// A sample that the disk has was given another time.
+    pub restamped: bool,
     last_number: u32,
     missed_said: u64,
     news: bool,
@@ -62,6 +85,8 @@ impl Device {
             interval_ms: settings.interval_ms,
             outbox: Outbox::new(slots)?,
             counts: Counts::default(),
+            origins: Vec::new(),
+            restamped: false,
             last_number: 0,
             missed_said: 0,
             news: false,
@@ -84,6 +109,12 @@ impl Device {
             self.tick();
         }
         self.schedule.next_ms()
+    }
+
+    /// What took the sample at `cursor`; `None` if it was this start.
+    pub fn origin(&self, cursor: Cursor) -> Option<Origin<'_>> {
+        let at = usize::from(cursor.origin()).checked_sub(1)?;
+        Origin::parse(self.origins.get(at)?)
     }
 
     /// Whether a sample came since this was last asked.

@@ -91,7 +91,7 @@ fn deliver(
     match server.post(&link, &mut uplink, cursor) {
         None => Err((Exit::Failed, "the sample cannot be written".into())),
         Some(Err(DeliveryError::Stopped)) => Err((Exit::Failed, "stopped".into())),
-        Some(Err(error)) => Err((Exit::Unreached, format!("{}: {error}", error.layer()))),
+        Some(Err(error)) => Err((Exit::Unreached, format!("{}: {error}", error.layer_name()))),
         Some(Ok(answer)) if (200..300).contains(&answer.status) => print(&format!(
             "delivered: {} in {} ms\n",
             answer.status, answer.took_ms

@@ -1,33 +1,45 @@
-//! The folder that mote writes to: who may use it, and the number of this start.
+//! What mote keeps on disk, in `{base}/data/state`.
 //!
-//! The folder is made with mode 0700. A link, or a folder of somebody else, is refused: whoever
-//! owns it could replace what mote reads back. Only one agent uses a folder; a second is refused
-//! by the lock.
+//! | file | what | written when |
+//! | --- | --- | --- |
+//! | `lock` | nothing: only one agent uses a folder | never |
+//! | `start` | which start this is (`start.rs`) | once a start |
+//! | `time` | when the clock was last known to be right (`good_time.rs`) | once a day, and at a clean stop |
+//! | `backlog` | held samples (`backlog.rs`) | in a long outage, and at a clean stop |
+//! | `journal` | events and results on their way (`journal.rs`) | as they come |
+//! | `ledger` | what was executed (`ledger.rs`) | before and after each |
 //!
-//! `data/state/start` holds an identity, drawn when the folder is new, and how often the agent
-//! started. Both go into every `Idempotency-Key`, so that no key is ever used for two samples:
-//! neither after a restart, nor after the folder was lost. Behind them stands when this start
-//! begins to work (`pace.rs`). The file is written once a start, and once more by a good stop that
-//! comes right after it. If it cannot be written, the agent goes on with an identity of this start
-//! alone.
+//! Files of records are `store.rs`; the folder itself is `folder.rs`. Whatever the disk does, the
+//! agent goes on from memory and says so; only the ledger then stops what it guards. Writes come
+//! from the loop, between two requests: they can take as long as the card does.
 
+pub mod backlog;
+pub mod flash;
+mod folder;
+mod good_time;
+pub mod journal;
+pub mod ledger;
 mod pace;
+mod start;
+mod store;
 
 use std::fmt;
-use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use mote_core::log_line::Value;
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
-use nix::unistd::Uid;
-use ring::rand::{SecureRandom, SystemRandom};
+use nix::fcntl::Flock;
 
 use crate::clock;
+use crate::device::Device;
 use crate::log;
+use backlog::Backlog;
+use good_time::GoodTime;
+use journal::Journal;
+use ledger::Ledger;
 use pace::{Pace, QUICK_MS};
+pub use start::Start;
 
 /// Why the folder cannot be used, in words that say what to do.
 #[derive(Debug)]
@@ -53,24 +65,29 @@ impl fmt::Display for StateError {
 
 impl std::error::Error for StateError {}
 
-/// Hex digits of an identity.
-const IDENTITY_DIGITS: usize = 16;
+/// One boot of the kernel: the 128 bits of `/proc/sys/kernel/random/boot_id`, random(4). All zero if
+/// the kernel does not tell.
+pub type BootId = [u8; 16];
 
-/// This start of the agent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Start {
-    /// 64 random bits, drawn when the folder was new.
-    pub identity: String,
-    /// Counted from 1.
-    pub number: u64,
+/// The moment, on both clocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// `CLOCK_BOOTTIME`, milliseconds.
+    pub boot_ms: u64,
+    /// Unix milliseconds, unless the clock tells a time before this program existed.
+    pub wall_ms: Option<u64>,
 }
 
-impl Start {
-    /// A start that no folder remembers.
-    pub fn alone() -> Self {
+impl Now {
+    /// 2025-01-01. A clock that says less was not set.
+    const EARLIEST_MS: u64 = 1_735_689_600_000;
+
+    /// Reads the clocks.
+    pub fn read() -> Self {
+        let wall_ms = clock::wall_ms();
         Self {
-            identity: draw_identity(),
-            number: 1,
+            boot_ms: clock::boot_ms(),
+            wall_ms: (wall_ms >= Self::EARLIEST_MS).then_some(wall_ms),
         }
     }
 }
@@ -80,7 +97,10 @@ impl Start {
 pub struct State {
     /// This start.
     pub start: Start,
+    /// This boot.
+    pub boot_id: BootId,
     pace: Option<Pace>,
+    good_time: GoodTime,
     /// Where the state is; none while it is in memory only.
     folder: Option<PathBuf>,
     /// Released when the process ends.
@@ -90,21 +110,21 @@ pub struct State {
 impl State {
     /// Takes the folder at `base` and counts this start.
     pub fn open(base: &Path) -> Result<Self, StateError> {
-        let folder = base.join("data/state");
-        let prepared = check(base).and_then(|()| {
-            make(&folder).map_err(|error| Ok(format!("{}: {error}", folder.display())))
+        let home = base.join("data/state");
+        let prepared = folder::check(base).and_then(|()| {
+            folder::make(&home).map_err(|error| Ok(format!("{}: {error}", home.display())))
         });
         match prepared {
             Ok(()) => {}
             Err(Err(error)) => return Err(error),
             Err(Ok(words)) => return Ok(Self::without(&words)),
         }
-        let lock = match lock(&folder) {
+        let lock = match folder::lock(&home) {
             Ok(lock) => Some(lock),
             Err(Errno::EWOULDBLOCK) => return Err(StateError::Locked(base.to_owned())),
-            Err(errno) => return Ok(Self::without(&format!("{}: {errno}", folder.display()))),
+            Err(errno) => return Ok(Self::without(&format!("{}: {errno}", home.display()))),
         };
-        let (start, previous) = match read(&folder.join("start")) {
+        let (start, previous) = match start::read(&home.join("start")) {
             Some((start, pace)) => {
                 let number = start.number + 1;
                 (Start { number, ..start }, pace)
@@ -112,18 +132,19 @@ impl State {
             None => (Start::alone(), None),
         };
         // Without its identity, moments of one boot cannot be told from those of another.
-        let pace = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
-            .ok()
-            .map(|id| Pace::after(previous.as_ref(), id.trim(), clock::boot_ms()));
-        match write(&folder, &start, pace.as_ref()) {
+        let pace =
+            boot_id_text().map(|id| Pace::after(previous.as_ref(), id.trim(), clock::boot_ms()));
+        match start::write(&home, &start, pace.as_ref()) {
             Ok(()) => Ok(Self {
                 start,
+                boot_id: boot_id(),
                 pace,
-                folder: Some(folder),
+                good_time: GoodTime::open(&home),
+                folder: Some(home),
                 _lock: lock,
             }),
             Err(error) => {
-                let words = format!("{}: {error}", folder.display());
+                let words = format!("{}: {error}", home.display());
                 Ok(Self {
                     _lock: lock,
                     ..Self::without(&words)
@@ -140,10 +161,44 @@ impl State {
         );
         Self {
             start: Start::alone(),
+            boot_id: boot_id(),
             pace: None,
+            good_time: GoodTime::default(),
             folder: None,
             _lock: None,
         }
+    }
+
+    /// Puts the saved samples of this folder into the device's outbox. To be done once, and before
+    /// its first sample.
+    pub fn backlog(&self, device: &mut Device) -> Backlog {
+        Backlog::restore(self.folder.as_deref(), self.boot_id, device)
+    }
+
+    /// The journal of this folder. To be opened once.
+    pub fn journal(&self, now: Now) -> Journal {
+        Journal::open(self.folder.as_deref(), now)
+    }
+
+    /// The ledger of this folder. To be opened once.
+    pub fn ledger(&self, now: Now) -> Ledger {
+        Ledger::open(self.folder.as_deref(), self.boot_id, now)
+    }
+
+    /// When the clock was last known to be right, Unix milliseconds; 0 if that was never kept.
+    pub fn last_good_ms(&self) -> u64 {
+        self.good_time.last_ms()
+    }
+
+    /// The clock is known to be right: it is synchronized, and a TLS server was verified at what it
+    /// says. Written at most once a day.
+    pub fn note_good_time(&mut self, wall_ms: u64) {
+        self.good_time.note(wall_ms);
+    }
+
+    /// Writes `wall_ms` down as a time that was right, or the last one that was noted.
+    pub fn save_good_time(&mut self, wall_ms: u64) {
+        self.good_time.save(wall_ms);
     }
 
     /// When work may begin, if starts before this one ended too quickly.
@@ -168,141 +223,36 @@ impl State {
         if clock::boot_ms() >= pace.begin_ms + QUICK_MS {
             return;
         }
-        if let Err(error) = write(folder, &self.start, None) {
+        if let Err(error) = start::write(folder, &self.start, None) {
             let error = error.to_string();
             log::warn("State not written", &[("error", Value::Str(&error))]);
         }
     }
 }
 
-/// Refuses a folder that somebody else could change under us.
-///
-/// The inner error is one to refuse with, the inner `Ok` one to go on without the folder.
-fn check(base: &Path) -> Result<(), Result<String, StateError>> {
-    let place = base.display();
-    let found = match std::fs::symlink_metadata(base) {
-        Ok(found) => found,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return make(base).map_err(|error| Ok(format!("{place}: {error}")));
-        }
-        Err(error) => return Err(Ok(format!("{place}: {error}"))),
-    };
-    let refuse = |words: String| Err(Err(StateError::Untrusted(words.into())));
-    if found.is_symlink() {
-        return refuse(format!(
-            "{place} is a link: give the folder itself with --base-dir"
-        ));
-    }
-    if !found.is_dir() {
-        return refuse(format!(
-            "{place} is no folder: give another with --base-dir"
-        ));
-    }
-    if found.uid() != 0 && found.uid() != Uid::effective().as_raw() {
-        return refuse(format!(
-            "{place} belongs to user {}: it must belong to root or to the user of the agent",
-            found.uid()
-        ));
-    }
-    if found.mode() & 0o022 != 0 {
-        log::warn(
-            "Others can write to the state folder: chmod 700 it",
-            &[("path", Value::Str(&place.to_string()))],
-        );
-    }
-    Ok(())
+fn boot_id_text() -> Option<String> {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()
 }
 
-fn make(folder: &Path) -> std::io::Result<()> {
-    // A parent that has to be made is not ours alone: others look for their folders in it.
-    if let Some(parent) = folder.parent() {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o755)
-            .create(parent)?;
+fn boot_id() -> BootId {
+    let text = boot_id_text().unwrap_or_default();
+    let digits: Vec<u8> = text
+        .chars()
+        .filter_map(|digit| digit.to_digit(16))
+        .map(|digit| digit as u8)
+        .collect();
+    let mut id = [0; 16];
+    for (byte, pair) in id.iter_mut().zip(digits.as_chunks().0) {
+        let [high, low] = pair;
+        *byte = high << 4 | low;
     }
-    match DirBuilder::new().mode(0o700).create(folder) {
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-        made => made,
-    }
-}
-
-fn lock(folder: &Path) -> Result<Flock<File>, Errno> {
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .custom_flags(nix::libc::O_NOFOLLOW)
-        .open(folder.join("lock"))
-        .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or_default()))?;
-    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| errno)
-}
-
-/// What the file says; `None` if there is none, or it says nothing that we wrote.
-fn read(path: &Path) -> Option<(Start, Option<Pace>)> {
-    let mut text = String::new();
-    File::open(path)
-        .ok()?
-        .take(256)
-        .read_to_string(&mut text)
-        .ok()?;
-    let start = parse(&text);
-    if start.is_none() {
-        log::warn(
-            "State file is damaged, beginning anew",
-            &[("path", Value::Str(&path.to_string_lossy()))],
-        );
-    }
-    start
-}
-
-fn parse(text: &str) -> Option<(Start, Option<Pace>)> {
-    let (identity, rest) = text.strip_suffix('\n')?.split_once(' ')?;
-    let is_identity = identity.len() == IDENTITY_DIGITS
-        && identity
-            .bytes()
-            .all(|byte| b"0123456789abcdef".contains(&byte));
-    let (number, pace) = match rest.split_once(' ') {
-        Some((number, pace)) => (number, Some(Pace::parse(pace)?)),
-        None => (rest, None),
-    };
-    let number: u64 = number.parse().ok()?;
-    let start = Start {
-        identity: identity.to_owned(),
-        number,
-    };
-    (is_identity && number > 0 && number < u64::MAX).then_some((start, pace))
-}
-
-/// Replaces the file so that a power cut leaves the old one or the new one, never half of either.
-fn write(folder: &Path, start: &Start, pace: Option<&Pace>) -> std::io::Result<()> {
-    let (path, next) = (folder.join("start"), folder.join("start.new"));
-    let mut file = OpenOptions::new()
-        .create(true)
-        .truncate(true)
-        .write(true)
-        .mode(0o600)
-        .custom_flags(nix::libc::O_NOFOLLOW)
-        .open(&next)?;
-    let pace = pace.map(|pace| format!(" {pace}")).unwrap_or_default();
-    file.write_all(format!("{} {}{pace}\n", start.identity, start.number).as_bytes())?;
-    file.sync_all()?;
-    std::fs::rename(&next, &path)?;
-    File::open(folder)?.sync_all()
-}
-
-fn draw_identity() -> String {
-    let mut random = [0; 8];
-    // Without a random source there is no TLS either; the number of the process then has to do.
-    if SystemRandom::new().fill(&mut random).is_err() {
-        random = u64::from(std::process::id()).to_be_bytes();
-    }
-    format!("{:016x}", u64::from_be_bytes(random))
+    id
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt;
+
     use super::*;
 
     fn folder(name: &str) -> PathBuf {
@@ -371,6 +321,7 @@ mod tests {
             "0123456789abcdef 9 boot\n",
             "0123456789abcdef 9 boot 1 2 3\n",
             "\u{fffd}",
+            "\u{ff}",
         ] {
             std::fs::write(&path, text).unwrap();
             let start = State::open(&base).unwrap().start;

@@ -4,8 +4,10 @@
 use mote_core::delivery::Standing;
 use mote_core::log_line::Value;
 
+use crate::clock;
 use crate::log;
 use crate::service::lunasentri::MetricsServer;
+use crate::state::flash;
 use crate::uplink::link::Link;
 
 /// Writes the line into the log.
@@ -22,20 +24,34 @@ pub fn log(msg: &str, link: &Link, server: &MetricsServer) {
         let reactor = link.reactor();
         (reactor.device.counts, reactor.device.outbox.len() as u64)
     };
-    let dropped = counts.dropped_full + counts.dropped_refused + counts.dropped_late;
+    let flash = flash::counters();
+    let outage = server.outages().current().map(|outage| {
+        let seconds = (clock::boot_ms() - outage.from_ms) / 1000;
+        format!("for {seconds} s: {}", outage.layers())
+    });
+    let outage = outage.unwrap_or_else(|| "none".to_owned());
     log::info(
         msg,
         &[
             ("server", Value::Str(standing)),
             ("failures", Value::Uint(server.failures().into())),
             ("collected", Value::Uint(counts.collected)),
+            ("restored", Value::Uint(counts.restored)),
             ("sent", Value::Uint(counts.sent)),
             ("held", Value::Uint(held)),
-            ("dropped", Value::Uint(dropped)),
+            ("dropped", Value::Uint(counts.dropped())),
             ("dropped_full", Value::Uint(counts.dropped_full)),
             ("dropped_refused", Value::Uint(counts.dropped_refused)),
             ("dropped_late", Value::Uint(counts.dropped_late)),
+            ("dropped_no_time", Value::Uint(counts.dropped_no_time)),
+            ("dropped_unreadable", Value::Uint(counts.dropped_unreadable)),
             ("log_lines_dropped", Value::Uint(log::dropped())),
+            ("state_bytes_written", Value::Uint(flash.state_bytes)),
+            ("log_bytes_written", Value::Uint(flash.log_bytes)),
+            ("flushes", Value::Uint(flash.flushes)),
+            ("disk_stall_ms_max", Value::Uint(flash.disk_stall_ms_max)),
+            ("clock", Value::Str(clock::trust())),
+            ("outage", Value::Str(&outage)),
         ],
     );
 }

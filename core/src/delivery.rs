@@ -7,6 +7,7 @@
 //!
 //! The rules:
 //! - The newest sample goes first, always. While the server is away it is the only one tried.
+//!   Samples of an earlier start wait for the first one of this start.
 //! - Older samples follow once the newest was delivered: oldest first, one every
 //!   `backfill_every_ms`, so that the return of a fleet stays near its steady load.
 //! - The backoff belongs to the server, not to a sample. Nothing is given up; after `max_retries`
@@ -165,7 +166,7 @@ pub struct Delivery {
     settled_number: u32,
     refused_in_a_row: u32,
     /// The held sample that was answered with trouble last, and how often.
-    troubled: (u32, u32),
+    troubled: Option<(Cursor, u32)>,
 }
 
 impl Delivery {
@@ -184,7 +185,7 @@ impl Delivery {
             backlog_not_before_ms: 0,
             settled_number: 0,
             refused_in_a_row: 0,
-            troubled: (0, 0),
+            troubled: None,
         }
     }
 
@@ -202,6 +203,9 @@ impl Delivery {
             };
         }
         let answers = matches!(self.standing, Standing::Delivering | Standing::Refusing);
+        if !answers && newest.origin() > 0 {
+            return Next::Idle;
+        }
         if !answers || self.is_fresh(outbox, newest) {
             return Next::Send(newest);
         }
@@ -287,9 +291,16 @@ impl Delivery {
         self.policy = policy;
     }
 
-    /// Asks again at once: the key was changed, or an address appeared.
+    /// Asks again at once: the key was changed.
     pub fn retry_now(&mut self) {
         self.not_before_ms = 0;
+    }
+
+    /// Asks again within this time, at a moment of this device's own: something changed that
+    /// changed for a whole fleet. Later attempts follow the backoff as it stands.
+    pub fn retry_within(&mut self, now_ms: u64, within_ms: u64) {
+        let at_ms = now_ms + self.rng.below(within_ms + 1);
+        self.not_before_ms = self.not_before_ms.min(at_ms);
     }
 
     /// Where the server stands.
@@ -306,9 +317,9 @@ impl Delivery {
     where
         S: AsRef<[Packed]> + AsMut<[Packed]>,
     {
-        outbox
-            .get(cursor)
-            .is_some_and(|sample| sample.number > self.settled_number)
+        cursor.origin() == 0
+            && cursor.number() > self.settled_number
+            && outbox.get(cursor).is_some()
     }
 
     fn delivered<S>(
@@ -399,13 +410,10 @@ impl Delivery {
         if fresh || !is_trouble || self.standing != Standing::Delivering {
             return None;
         }
-        let number = outbox.get(cursor)?.number;
-        let tries = if self.troubled.0 == number {
-            self.troubled.1 + 1
-        } else {
-            1
-        };
-        self.troubled = (number, tries);
+        outbox.get(cursor)?;
+        let before = self.troubled.filter(|(troubled, _)| *troubled == cursor);
+        let tries = before.map_or(1, |(_, tries)| tries + 1);
+        self.troubled = Some((cursor, tries));
         self.backlog_not_before_ms = now_ms + self.policy.backfill_every_ms;
         let dropped = tries >= BACKLOG_TRIES;
         if dropped {

@@ -1,7 +1,7 @@
 //! The part of mote that could run on a microcontroller.
 //!
 //! In scope: the parsers of the hot `/proc` files, the sample and its figures, the payload
-//! encoders, the schedule, backoff, time formats and log lines. Bytes, numbers and `now` go in;
+//! encoders, the schedule, backoff, the black box of outages, time formats and log lines. Bytes, numbers and `now` go in;
 //! values and bytes come out.
 //!
 //! Out of scope: files, sockets, processes, the clock, the random source. The agent owns them and
@@ -18,14 +18,19 @@
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
+pub mod backlog;
 pub mod backoff;
 pub mod cpu_meter;
+pub mod crc32;
 pub mod delivery;
 pub mod json;
 pub mod log_line;
 pub mod network;
+pub mod outage;
 pub mod outbox;
 pub mod proc;
+pub mod rate_limit;
+pub mod record;
 pub mod rng;
 pub mod sample;
 pub mod schedule;

@@ -8,18 +8,59 @@
 //! is the caller's. A [`Cursor`] names one sample; once that is gone the cursor names nothing,
 //! whatever its slot holds by then, so an answer that comes late acknowledges nothing else.
 //!
+//! Samples of earlier starts of the agent can be put back in before the first one is taken
+//! ([`Outbox::restore`]); their [`origin`](Cursor::origin) tells them from those of this start,
+//! whose numbers they may have. So that it can be told what a disk has of all this, a slot has
+//! [`Marks`].
+//!
 //! What is sent when is policy and lives in [`crate::delivery`].
 
 use crate::sample::{Packed, Sample};
 
-/// The top byte of a slot's first word is ours: it says that the slot is taken.
+/// The top byte of a slot's first word is ours: it says that the slot is taken, and the marks.
 const TAKEN: u64 = 1 << 63;
+const SAVED: u64 = 1 << 62;
+const PROVISIONAL: u64 = 1 << 61;
+/// So are these bits of its last word: the sample's origin.
+const ORIGIN_SHIFT: u32 = 32;
+
+/// The start of the agent that took a sample: 0 is this one. What the others are is known to
+/// whoever put them back.
+pub type Origin = u16;
 
 /// Names one sample in the ring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor {
     slot: usize,
+    origin: Origin,
     number: u32,
+}
+
+impl Cursor {
+    /// Which start took the sample.
+    pub fn origin(self) -> Origin {
+        self.origin
+    }
+
+    /// The sample's number in that start.
+    pub fn number(self) -> u32 {
+        self.number
+    }
+}
+
+/// What is known of a held sample besides what it says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Marks {
+    /// The disk has it as it is.
+    pub saved: bool,
+    /// Its wall time was given while the clock may have been wrong, and was not sent yet.
+    pub provisional: bool,
+}
+
+impl Marks {
+    fn bits(self) -> u64 {
+        (u64::from(self.saved) * SAVED) | (u64::from(self.provisional) * PROVISIONAL)
+    }
 }
 
 /// A ring of samples over the caller's slots.
@@ -52,6 +93,17 @@ impl<S: AsRef<[Packed]> + AsMut<[Packed]>> Outbox<S> {
 
     /// Puts `sample` in as the newest. Returns the oldest if it had to go for it.
     pub fn overwrite(&mut self, sample: &Sample) -> Option<Sample> {
+        self.put(sample, 0, Marks::default())
+    }
+
+    /// Puts a sample of an earlier start in, behind those that are in, as [`overwrite`] does.
+    ///
+    /// [`overwrite`]: Outbox::overwrite
+    pub fn restore(&mut self, sample: &Sample, origin: Origin, marks: Marks) -> Option<Sample> {
+        self.put(sample, origin, marks)
+    }
+
+    fn put(&mut self, sample: &Sample, origin: Origin, marks: Marks) -> Option<Sample> {
         let dropped = if self.span == self.capacity() {
             let oldest = self.oldest();
             oldest.and_then(|cursor| self.remove(cursor))
@@ -59,9 +111,7 @@ impl<S: AsRef<[Packed]> + AsMut<[Packed]>> Outbox<S> {
             None
         };
         let slot = self.slot(self.span);
-        let mut packed = sample.pack();
-        packed[0] |= TAKEN;
-        self.slots.as_mut()[slot] = packed;
+        self.slots.as_mut()[slot] = pack(sample, origin, marks);
         self.span += 1;
         self.len += 1;
         dropped
@@ -69,31 +119,54 @@ impl<S: AsRef<[Packed]> + AsMut<[Packed]>> Outbox<S> {
 
     /// The sample taken last.
     pub fn newest(&self) -> Option<Cursor> {
-        self.cursor(self.span.checked_sub(1)?)
+        self.at(self.span.checked_sub(1)?)
     }
 
     /// The sample taken first.
     pub fn oldest(&self) -> Option<Cursor> {
-        if self.span == 0 { None } else { self.cursor(0) }
+        self.at(0)
+    }
+
+    /// How many places there are for [`at`](Self::at), those of removed samples included.
+    pub fn span(&self) -> usize {
+        self.span
+    }
+
+    /// The sample at a place, counted from the oldest; `None` if it was removed.
+    pub fn at(&self, at: usize) -> Option<Cursor> {
+        if at >= self.span {
+            return None;
+        }
+        let slot = self.slot(at);
+        let packed = &self.slots.as_ref()[slot];
+        read(packed).map(|sample| Cursor {
+            slot,
+            origin: origin(packed),
+            number: sample.number,
+        })
     }
 
     /// What `cursor` names, if it is still there.
     pub fn get(&self, cursor: Cursor) -> Option<Sample> {
-        let packed = self.slots.as_ref().get(cursor.slot)?;
-        let sample = read(packed)?;
-        (sample.number == cursor.number).then_some(sample)
+        read(self.named(cursor)?)
+    }
+
+    /// The marks of what `cursor` names, if it is still there.
+    pub fn marks(&self, cursor: Cursor) -> Option<Marks> {
+        self.named(cursor).map(|packed| Marks {
+            saved: packed[0] & SAVED != 0,
+            provisional: packed[0] & PROVISIONAL != 0,
+        })
     }
 
     /// Replaces what `cursor` names, to remember what its first sending gave it.
     ///
     /// `false` if it is gone. The number may not change.
-    pub fn update(&mut self, cursor: Cursor, sample: &Sample) -> bool {
-        if self.get(cursor).is_none() || sample.number != cursor.number {
+    pub fn update(&mut self, cursor: Cursor, sample: &Sample, marks: Marks) -> bool {
+        if self.named(cursor).is_none() || sample.number != cursor.number {
             return false;
         }
-        let mut packed = sample.pack();
-        packed[0] |= TAKEN;
-        self.slots.as_mut()[cursor.slot] = packed;
+        self.slots.as_mut()[cursor.slot] = pack(sample, cursor.origin, marks);
         true
     }
 
@@ -106,13 +179,14 @@ impl<S: AsRef<[Packed]> + AsMut<[Packed]>> Outbox<S> {
         Some(sample)
     }
 
-    /// Takes out every sample older than number `number`; returns how many.
+    /// Takes out every sample older than number `number` of this start; returns how many.
     ///
-    /// Samples of this start are numbered in the order in which they were taken.
+    /// Samples of a start are numbered in the order in which they were taken.
     pub fn drop_older_than(&mut self, number: u32) -> u32 {
         let mut dropped = 0;
         while let Some(cursor) = self.oldest() {
-            if cursor.number >= number || self.remove(cursor).is_none() {
+            let is_older = cursor.origin > 0 || cursor.number < number;
+            if !is_older || self.remove(cursor).is_none() {
                 break;
             }
             dropped += 1;
@@ -120,9 +194,25 @@ impl<S: AsRef<[Packed]> + AsMut<[Packed]>> Outbox<S> {
         dropped
     }
 
-    /// Whether a held sample passes `test`. Looks at every slot in use.
-    pub fn any(&self, test: impl Fn(&Sample) -> bool) -> bool {
-        (0..self.span).any(|at| read(&self.slots.as_ref()[self.slot(at)]).is_some_and(|s| test(&s)))
+    /// Takes out every sample that is in front of what this origin and number name, if they name
+    /// one that is held; `false` if they do not.
+    pub fn drop_in_front_of(&mut self, origin: Origin, number: u32) -> bool {
+        let is_it = |cursor: Cursor| (cursor.origin, cursor.number) == (origin, number);
+        if !(0..self.span).any(|at| self.at(at).is_some_and(is_it)) {
+            return false;
+        }
+        while let Some(cursor) = self.oldest().filter(|cursor| !is_it(*cursor)) {
+            self.remove(cursor);
+        }
+        true
+    }
+
+    /// Whether a held sample of this start passes `test`. Looks at every slot in use.
+    pub fn any_of_this_start(&self, test: impl Fn(&Sample) -> bool) -> bool {
+        (0..self.span).any(|at| {
+            let packed = &self.slots.as_ref()[self.slot(at)];
+            origin(packed) == 0 && read(packed).is_some_and(|sample| test(&sample))
+        })
     }
 
     /// How many samples are held.
@@ -144,12 +234,10 @@ impl<S: AsRef<[Packed]> + AsMut<[Packed]>> Outbox<S> {
         (self.first + at) % self.capacity()
     }
 
-    fn cursor(&self, at: usize) -> Option<Cursor> {
-        let slot = self.slot(at);
-        read(&self.slots.as_ref()[slot]).map(|sample| Cursor {
-            slot,
-            number: sample.number,
-        })
+    fn named(&self, cursor: Cursor) -> Option<&Packed> {
+        let packed = self.slots.as_ref().get(cursor.slot)?;
+        let is_it = read(packed)?.number == cursor.number && origin(packed) == cursor.origin;
+        is_it.then_some(packed)
     }
 
     /// Gives back empty slots at both ends, so that both ends are always taken.
@@ -165,6 +253,17 @@ impl<S: AsRef<[Packed]> + AsMut<[Packed]>> Outbox<S> {
             self.first = 0;
         }
     }
+}
+
+fn pack(sample: &Sample, origin: Origin, marks: Marks) -> Packed {
+    let mut packed = sample.pack();
+    packed[0] |= TAKEN | marks.bits();
+    packed[5] |= u64::from(origin) << ORIGIN_SHIFT;
+    packed
+}
+
+fn origin(packed: &Packed) -> Origin {
+    (packed[5] >> ORIGIN_SHIFT) as Origin
 }
 
 fn read(packed: &Packed) -> Option<Sample> {
@@ -253,7 +352,7 @@ mod tests {
         outbox.overwrite(&sample(2));
         assert_eq!(outbox.remove(in_flight), None);
         assert_eq!(outbox.len(), 1);
-        assert!(!outbox.update(in_flight, &sample(1)));
+        assert!(!outbox.update(in_flight, &sample(1), Marks::default()));
     }
 
     #[test]
@@ -263,8 +362,46 @@ mod tests {
         let cursor = outbox.newest().unwrap();
         let mut stamped = sample(1);
         stamped.wall_ms = Some(1_700_000_000_000);
-        assert!(outbox.update(cursor, &stamped));
+        assert!(outbox.update(cursor, &stamped, Marks::default()));
         assert_eq!(outbox.get(cursor), Some(stamped));
+    }
+
+    #[test]
+    fn equal_numbers_of_different_starts_are_different_samples() {
+        let mut outbox = ring(9);
+        let marks = Marks {
+            saved: true,
+            provisional: true,
+        };
+        for origin in [1, u16::MAX] {
+            for number in 1..=3 {
+                assert_eq!(outbox.restore(&sample(number), origin, marks), None);
+            }
+        }
+        for number in 1..=3 {
+            outbox.overwrite(&sample(number));
+        }
+        let names: Vec<_> = (0..outbox.span()).filter_map(|at| outbox.at(at)).collect();
+        let names: Vec<_> = names.iter().map(|c| (c.origin(), c.number())).collect();
+        let all = [1, u16::MAX, 0].map(|origin| (1..=3).map(move |number| (origin, number)));
+        assert!(names.into_iter().eq(all.into_iter().flatten()));
+        let (old, new) = (outbox.at(2).unwrap(), outbox.at(8).unwrap());
+        assert_eq!(
+            (outbox.get(old), outbox.get(new)),
+            (Some(sample(3)), Some(sample(3)))
+        );
+        assert_eq!(outbox.marks(old), Some(marks));
+        assert_eq!(outbox.marks(new), Some(Marks::default()));
+        outbox.remove(new);
+        assert_eq!((outbox.get(old), outbox.get(new)), (Some(sample(3)), None));
+        assert!(outbox.update(old, &sample(3), Marks::default()));
+        assert_eq!(outbox.marks(old), Some(Marks::default()));
+        assert!(!outbox.drop_in_front_of(7, 1));
+        assert!(outbox.drop_in_front_of(u16::MAX, 3));
+        assert_eq!(outbox.len(), 3);
+        // All of an earlier start is older than anything of this one.
+        assert_eq!(outbox.drop_older_than(2), 2);
+        assert_eq!(outbox.oldest().map(Cursor::number), Some(2));
     }
 
     #[test]
@@ -309,7 +446,9 @@ mod tests {
         }
         assert_eq!(outbox.drop_older_than(4), 3);
         assert_eq!(outbox.oldest().and_then(|c| outbox.get(c)), Some(sample(4)));
-        assert!(outbox.any(|s| s.number == 6));
-        assert!(!outbox.any(|s| s.number == 3));
+        assert!(outbox.any_of_this_start(|s| s.number == 6));
+        assert!(!outbox.any_of_this_start(|s| s.number == 3));
+        outbox.restore(&sample(9), 1, Marks::default());
+        assert!(!outbox.any_of_this_start(|s| s.number == 9));
     }
 }

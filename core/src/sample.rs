@@ -13,7 +13,7 @@
 //! | 2 | disk (16) | | `wall_ms` |
 //! | 3 | `network.sent` | | |
 //! | 4 | `network.recv` | | |
-//! | 5 | free | | `uptime_s` (32) |
+//! | 5 | free | | the keeper's own (16), `uptime_s` (32) |
 //!
 //! When a sample is taken, kept or sent is decided elsewhere.
 
@@ -90,8 +90,9 @@ pub struct Sample {
     pub uptime_s: Option<u32>,
 }
 
-/// A kept sample. All zero is an empty slot. The top byte of word 0 belongs to whoever keeps it:
-/// [`Sample::pack`] leaves it zero and [`Sample::unpack`] does not look at it.
+/// A kept sample. All zero is an empty slot. The top byte of word 0 and bits 47 to 32 of word 5
+/// belong to whoever keeps it: [`Sample::pack`] leaves them zero and [`Sample::unpack`] does not
+/// look at them.
 pub type Packed = [u64; 6];
 
 const LOW_48: u64 = (1 << 48) - 1;
@@ -233,11 +234,13 @@ mod tests {
             let mut packed = sample.pack();
             assert_eq!(packed[0] >> 56, 0, "{sample:?}");
             assert_eq!(Sample::unpack(&packed), Some(sample));
+            assert_eq!(packed[5] >> 32, 0, "{sample:?}");
             packed[0] |= rng.below(256) << 56;
+            packed[5] |= rng.below(1 << 16) << 32;
             assert_eq!(
                 Sample::unpack(&packed),
                 Some(sample),
-                "the keeper's byte is not looked at"
+                "what is the keeper's is not looked at"
             );
         }
     }

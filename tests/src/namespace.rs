@@ -79,6 +79,34 @@ pub fn mount_memory(folder: &Path, bytes: u64) {
     run("mount", &["-t", "tmpfs", "-o", &size, "tmpfs", &folder]);
 }
 
+/// Mounts a file system in memory on a folder, with tmpfs(5)'s options, say `nr_inodes=9`. One that
+/// is there is changed with `remount,…`.
+///
+/// # Panics
+/// If mount(8) fails, or this is outside.
+pub fn mount_memory_with(folder: &Path, options: &str) {
+    let folder = folder.to_string_lossy();
+    run("mount", &["-t", "tmpfs", "-o", options, "tmpfs", &folder]);
+}
+
+/// Mounts an ext4 file system that is in a file, through a loop device, on a folder. Nothing is
+/// written to it but what is flushed.
+///
+/// # Panics
+/// If mount(8) fails, or this is outside.
+pub fn mount_ext4(image: &Path, folder: &Path) {
+    let (image, folder) = (image.to_string_lossy(), folder.to_string_lossy());
+    run("mount", &["-o", "loop,commit=300", &image, &folder]);
+}
+
+/// Takes a mount away again.
+///
+/// # Panics
+/// If umount(8) fails, or this is outside.
+pub fn unmount(folder: &Path) {
+    run("umount", &[&folder.to_string_lossy()]);
+}
+
 /// Lets `place`, a file, be this text.
 ///
 /// # Panics

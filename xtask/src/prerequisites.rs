@@ -29,6 +29,7 @@ pub(crate) const TEST_TOOLS: &[Tool<'_>] = &[
     ("free", "procps"),
     ("df", "coreutils"),
     ("mount", "util-linux"),
+    ("mkfs.ext4", "e2fsprogs"),
     ("unshare", "util-linux"),
     ("nsenter", "util-linux"),
     ("script", "bsdutils"),

@@ -20,6 +20,7 @@ use nix::libc::{O_NOCTTY, O_NOFOLLOW, O_NONBLOCK};
 use super::compress::{self, Job};
 use super::rotate;
 use super::sink::{Entry, Look, Tally, Written, write};
+use crate::state::flash;
 
 /// How often is looked whether the file is still the one at its path.
 const LOOK_EVERY_MS: u64 = 1_000;
@@ -125,11 +126,13 @@ impl LogFile {
             return Written::Nothing;
         };
         let written = write(opened.file.as_fd(), bytes);
-        opened.size_bytes += match written {
+        let written_bytes = match written {
             Written::Whole => more_bytes,
             Written::Part(length) => length as u64,
             Written::Nothing => 0,
         };
+        opened.size_bytes += written_bytes;
+        flash::log_written(written_bytes);
         written
     }
 

@@ -7,20 +7,27 @@
 
 use std::sync::Arc;
 
+use mote_core::backlog::Origin;
 use mote_core::delivery::{Delivery, Next, Outcome, Policy, Settled, Standing};
 use mote_core::log_line::Value;
+use mote_core::outage::{Failure, Layer, Outage, Outages, Spell};
 use mote_core::outbox::Cursor;
 use mote_core::sample::Sample;
 use mote_core::text;
 use mote_core::wire::lunasentri::{EncodeError, Form, encode, is_documented_acceptance};
+use nix::errno::Errno;
 use ureq::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, USER_AGENT};
+use ureq::http::uri::Scheme;
 use ureq::http::{HeaderValue, Method, Uri};
 
+use crate::agent::key_prefix;
 use crate::clock;
-use crate::config::{Secret, Settings, read_api_key_again};
+use crate::config::{Secret, Settings, read_again};
 use crate::device::{Device, Samples};
 use crate::log;
 use crate::setup::Plan;
+use crate::state::backlog::mended_ms;
+use crate::state::{Start, State};
 use crate::sysinfo::Inventory;
 use crate::uplink::link::Link;
 use crate::uplink::{Answer, DeliveryError, Phase, Request, Uplink};
@@ -29,6 +36,9 @@ use crate::uplink::{Answer, DeliveryError, Phase, Request, Uplink};
 pub const PAYLOAD_BYTES: usize = 8 * 1024;
 /// How much of a server's own words is logged.
 const WORDS_BYTES: usize = 200;
+/// How often the clock is looked at while it matters, and the longest time that attempts of a
+/// whole fleet are spread over: together less than the minute in which a device must recover.
+const LOOK_MS: u64 = 25_000;
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// The metrics server.
@@ -50,6 +60,7 @@ pub struct MetricsServer {
     payload: Vec<u8>,
     /// Why the last attempt that failed did, for people.
     trouble: String,
+    outages: Outages,
 }
 
 impl MetricsServer {
@@ -77,6 +88,7 @@ impl MetricsServer {
             info_next_ms: clock::boot_ms() + settings.system_info_period_ms,
             payload: vec![0; PAYLOAD_BYTES],
             trouble: String::new(),
+            outages: Outages::new(),
         }
     }
 
@@ -95,6 +107,7 @@ impl MetricsServer {
             }
         } else {
             self.delivery = Delivery::new(policy(settings), seed);
+            self.outages = Outages::new();
         }
         let due_ms = clock::boot_ms() + settings.system_info_period_ms;
         self.info_next_ms = self.info_next_ms.min(due_ms);
@@ -119,6 +132,60 @@ impl MetricsServer {
     /// Failures since the last delivery.
     pub fn failures(&self) -> u32 {
         self.delivery.failures()
+    }
+
+    /// The clock was set: a certificate that was refused for its dates may be good now. So is a
+    /// fleet's whose clocks were set together, and it does not come back in one moment.
+    pub fn clock_was_set(&mut self, now_ms: u64) {
+        if self.outages.last_layer() == Some(Layer::Tls) {
+            self.delivery.retry_within(now_ms, self.spread_ms());
+        }
+    }
+
+    /// The network came back: an address or a route appeared.
+    pub fn network_is_back(&mut self, now_ms: u64) {
+        // A server that answered said itself when to come again.
+        if self.outages.last_layer().is_some_and(Layer::is_before_http) {
+            self.delivery.retry_within(now_ms, self.spread_ms());
+        }
+    }
+
+    /// When to look at the clock again while it may be why nothing is delivered.
+    pub fn look_again_ms(&self, now_ms: u64) -> u64 {
+        match self.outages.last_layer() {
+            Some(Layer::Tls) => now_ms + LOOK_MS,
+            _ => u64::MAX,
+        }
+    }
+
+    /// Whether the clock is known to be right: it is synchronized, and what this server showed over
+    /// TLS was good by it.
+    pub fn proves_the_clock(&self) -> bool {
+        self.delivery.standing() == Standing::Delivering
+            && self.uri.scheme() == Some(&Scheme::HTTPS)
+            && clock::is_synchronized() == Some(true)
+    }
+
+    /// What the samples of this start are sent with.
+    pub fn origin(&self, state: &State) -> Origin<'_> {
+        Origin {
+            // Drawn or read as sixteen hex digits.
+            identity: u64::from_str_radix(&state.start.identity, 16).unwrap_or(0),
+            start: state.start.number,
+            boot_id: state.boot_id,
+            form: self.form,
+            info: self.inventory.as_info(),
+        }
+    }
+
+    /// What the server's outages were like, this one and the last.
+    pub fn outages(&self) -> &Outages {
+        &self.outages
+    }
+
+    /// Over this time a fleet's attempts are spread that have the same reason.
+    fn spread_ms(&self) -> u64 {
+        self.settings.interval_ms.min(LOOK_MS)
     }
 
     /// What to send now, or how long to wait.
@@ -156,9 +223,8 @@ impl MetricsServer {
         cursor: Cursor,
     ) -> Option<Result<Answer<'u>, DeliveryError>> {
         // The bytes are copied out here: while the request runs, samples go on coming in.
-        let (sample, length) = self.prepare(&mut link.reactor().device, cursor)?;
+        let (sample, length, key) = self.prepare(&mut link.reactor().device, cursor)?;
         let mut headers = self.headers.clone();
-        let key = format!("{}{}", self.key_prefix, sample.number);
         headers.insert(IDEMPOTENCY_KEY, HeaderValue::try_from(key).ok()?);
         let request = Request {
             method: Method::POST,
@@ -171,36 +237,53 @@ impl MetricsServer {
         // will be.
         let left = matches!(link.attempt().phase, Phase::Http | Phase::Body);
         if left {
-            link.reactor().device.outbox.update(cursor, &sample);
+            remember(&mut link.reactor().device, cursor, &sample);
         }
         Some(sent)
     }
 
-    /// Writes the payload of a sample; gives it as its first sending makes it, and the length.
-    fn prepare(&mut self, device: &mut Device, cursor: Cursor) -> Option<(Sample, usize)> {
-        let outbox = &mut device.outbox;
+    /// Writes the payload of a sample; gives it as its first sending makes it, the length, and the
+    /// key. One that an earlier start took is sent as that start would have.
+    fn prepare(&mut self, device: &mut Device, cursor: Cursor) -> Option<(Sample, usize, String)> {
+        let outbox = &device.outbox;
         let mut sample = outbox.get(cursor)?;
+        let (now_ms, wall_ms) = (clock::boot_ms(), clock::wall_ms());
         if sample.wall_ms.is_none() {
-            sample.stamp(clock::boot_ms(), clock::wall_ms());
+            sample.stamp(now_ms, wall_ms);
             sample.with_info = self.info_due && self.form != Form::Documented;
+        } else if outbox.marks(cursor)?.provisional {
+            let mended_ms = mended_ms(sample.boot_ms, sample.wall_ms, now_ms, wall_ms);
+            sample.wall_ms = mended_ms.or(sample.wall_ms);
         }
-        let info = self.inventory.as_info();
-        let info = sample.with_info.then_some(&info);
-        match encode(
-            self.form,
-            &self.hostname,
+        let this = self.inventory.as_info();
+        let (form, info, key) = match device.origin(cursor) {
+            Some(origin) => {
+                let start = Start {
+                    identity: format!("{:016x}", origin.identity),
+                    number: origin.start,
+                };
+                let key = key_prefix(origin.info.hostname, &start);
+                (origin.form, origin.info, key)
+            }
+            None => (self.form, this, self.key_prefix.clone()),
+        };
+        let key = format!("{key}{}", sample.number);
+        let encoded = encode(
+            form,
+            info.hostname,
             &sample,
-            info,
+            sample.with_info.then_some(&info),
             &mut self.payload[..],
-        ) {
-            Ok(length) => Some((sample, length)),
+        );
+        match encoded {
+            Ok(length) => Some((sample, length, key)),
             Err(error) => {
                 let reason = match error {
                     EncodeError::Full => "its payload is larger than 8 KiB: shorten hostname",
                     EncodeError::NoTime => "it has no time",
                 };
                 log::error("Sample dropped", &[("error", Value::Str(reason))]);
-                outbox.remove(cursor);
+                device.outbox.remove(cursor);
                 device.counts.dropped_refused += 1;
                 None
             }
@@ -231,22 +314,30 @@ impl MetricsServer {
         if !matches!(settled, Settled::Delivered { .. }) {
             self.trouble = trouble(sent);
         }
+        // Trouble with one held sample is no outage.
+        let failed = !matches!(
+            settled,
+            Settled::Delivered { .. } | Settled::Troubled { .. }
+        );
+        if let Some(failure) = failure(sent, now_ms).filter(|_| failed) {
+            self.outages.failed(failure);
+        }
         let held = Value::Uint(device.outbox.len() as u64);
         match settled {
-            Settled::Delivered {
-                after_failures,
-                back,
-                dropped,
-            } => {
+            Settled::Delivered { dropped, .. } => {
                 device.counts.sent += 1;
                 device.counts.dropped_late += u64::from(dropped);
-                if sample.is_some_and(|sample| sample.with_info) {
+                let is_of_this_start = cursor.origin() == 0;
+                if sample.is_some_and(|sample| sample.with_info && is_of_this_start) {
                     self.info_due = false;
                 }
                 if let (Ok(answer), Some(sample)) = (sent, sample) {
                     log_delivered(answer, &sample);
                 }
-                log_return(back, after_failures, dropped, device.outbox.len());
+                log_dropped(dropped);
+                if let Some(outage) = self.outages.delivered(now_ms) {
+                    log_return(outage, dropped, device.outbox.len());
+                }
             }
             Settled::Troubled { tries, dropped } => {
                 device.counts.dropped_refused += u64::from(dropped);
@@ -302,7 +393,7 @@ impl MetricsServer {
 
     /// Keys are changed on servers first; where this one came from may have the new one by now.
     fn read_key_again(&mut self) {
-        let error = match read_api_key_again(&self.settings.api_key_origin) {
+        let error = match read_again(&self.settings.api_key_origin, true) {
             None => return,
             Some(Ok(key)) if key.expose() == self.api_key.expose() => return,
             Some(Ok(key)) if !key.fits_a_header() => "it has characters of its own".to_owned(),
@@ -322,7 +413,7 @@ impl MetricsServer {
     /// Reads the system information again when its period is over, but not while a held sample
     /// was already tried with what it says now: a repeat must be the same bytes.
     fn renew_inventory(&mut self, outbox: &Samples, now_ms: u64) {
-        if now_ms < self.info_next_ms || outbox.any(|sample| sample.with_info) {
+        if now_ms < self.info_next_ms || outbox.any_of_this_start(|sample| sample.with_info) {
             return;
         }
         self.inventory = Inventory::read(&self.settings, &self.hostname);
@@ -330,6 +421,18 @@ impl MetricsServer {
         self.info_due = true;
         self.info_next_ms = now_ms + self.settings.system_info_period_ms;
     }
+}
+
+/// Keeps what the first sending of a sample gave it.
+fn remember(device: &mut Device, cursor: Cursor, sample: &Sample) {
+    let Some(mut marks) = device.outbox.marks(cursor) else {
+        return;
+    };
+    if device.outbox.get(cursor).as_ref() != Some(sample) {
+        device.restamped |= marks.saved;
+    }
+    marks.provisional = false;
+    device.outbox.update(cursor, sample, marks);
 }
 
 fn log_delivered(answer: &Answer<'_>, sample: &Sample) {
@@ -345,25 +448,52 @@ fn log_delivered(answer: &Answer<'_>, sample: &Sample) {
     );
 }
 
-/// Says what a delivery means for the samples that were held.
-fn log_return(back: bool, failures: u32, dropped: u32, held: usize) {
-    let dropped_field = ("dropped", Value::Uint(dropped.into()));
+fn log_dropped(dropped: u32) {
     if dropped > 0 {
         log::warn(
             "Held samples dropped, this server would file them at the wrong time",
-            &[dropped_field],
+            &[("dropped", Value::Uint(dropped.into()))],
         );
     }
-    if back {
-        log::info(
-            "Server is back",
-            &[
-                ("failures", Value::Uint(failures.into())),
-                ("held", Value::Uint(held as u64)),
-                dropped_field,
-            ],
-        );
+}
+
+/// Says what the outage was like that is over, and what it means for the samples that were held.
+fn log_return(outage: &Outage, dropped: u32, held: usize) {
+    log::info(
+        "Server is back",
+        &[
+            ("failures", Value::Uint(outage.failures.into())),
+            ("away_ms", Value::Uint(outage.duration_ms())),
+            ("layers", Value::Str(&outage.layers().to_string())),
+            ("first", Value::Str(&cause(outage.first()))),
+            ("last", Value::Str(&cause(outage.latest()))),
+            ("held", Value::Uint(held as u64)),
+            ("dropped", Value::Uint(dropped.into())),
+        ],
+    );
+}
+
+/// What failed, for people: `http 503`, or `tcp: Connection refused`.
+pub fn cause(spell: &Spell) -> String {
+    let layer = spell.layer.as_str();
+    match (spell.layer, spell.code) {
+        (_, 0) => layer.to_owned(),
+        (Layer::Http | Layer::Proxy, 200..) => format!("{layer} {}", spell.code),
+        (_, code) => format!("{layer}: {}", Errno::from_raw(code.into()).desc()),
     }
+}
+
+/// What the black box is told of an attempt that was not good.
+fn failure(sent: &Result<Answer<'_>, DeliveryError>, boot_ms: u64) -> Option<Failure> {
+    let (layer, code) = match sent {
+        Ok(answer) => (Layer::Http, answer.status),
+        Err(error) => (error.layer()?, error.code()),
+    };
+    Some(Failure {
+        layer,
+        code,
+        boot_ms,
+    })
 }
 
 impl Inventory {
@@ -448,7 +578,7 @@ fn what_happened<'a>(
             fields
         }
         Err(error) => vec![
-            ("layer", Value::Str(error.layer())),
+            ("layer", Value::Str(error.layer_name())),
             ("error", Value::Str(words)),
         ],
     }

@@ -5,9 +5,11 @@
 //! it was, with what is needed to put it into words.
 //!
 //! `settings` decides what protects a connection and notices renewed files; `files` reads them;
-//! `identity` is what this device shows; `pins` what the server's keys must be; `failure` is for
-//! the person who has to mend it. Nothing here turns verification off.
+//! `identity` is what this device shows; `pins` what the server's keys must be; `dates` is about
+//! clocks that are not right; `failure` is for the person who has to mend it. Nothing here turns
+//! verification off.
 
+mod dates;
 mod failure;
 mod files;
 mod identity;

@@ -4,6 +4,7 @@ use std::vec;
 use std::vec::Vec;
 
 use super::*;
+use crate::outbox::Marks;
 use crate::sample::{Sample, Tenths};
 
 const INTERVAL_MS: u64 = 10_000;
@@ -408,4 +409,84 @@ fn another_policy_keeps_what_the_server_asked_for() {
         Next::Wait { until_ms } if until_ms >= 60_000
     ));
     assert_eq!(world.delivery.failures(), 1);
+}
+
+#[test]
+fn a_hint_brings_the_next_attempt_forward_by_a_moment_of_the_devices_own() {
+    let within_ms = 10_000;
+    let mut moments = Vec::new();
+    for seed in 0..200 {
+        let mut world = World::new(Backfill::On);
+        world.delivery = Delivery::new(world.delivery.policy, seed);
+        world.take_sample();
+        for _ in 0..10 {
+            world.answer(Outcome::NoAnswer);
+            let Next::Wait { until_ms } = world.delivery.next(&world.outbox, world.now_ms) else {
+                panic!("no backoff");
+            };
+            world.now_ms = until_ms;
+        }
+        world.answer(Outcome::NoAnswer);
+        world.delivery.retry_within(world.now_ms, within_ms);
+        let Next::Wait { until_ms } = world.delivery.next(&world.outbox, world.now_ms) else {
+            panic!("it came at once");
+        };
+        assert!(until_ms <= world.now_ms + within_ms);
+        moments.push(until_ms - world.now_ms);
+        // A second one never makes it later.
+        world.delivery.retry_within(world.now_ms, 1_000_000);
+        let again = world.delivery.next(&world.outbox, world.now_ms);
+        assert!(matches!(again, Next::Wait { until_ms: other } if other <= until_ms));
+    }
+    // A fleet comes back over the whole time, about as many in each half of it.
+    let early = moments.iter().filter(|&&ms| ms < within_ms / 2).count();
+    assert!((60..140).contains(&early), "{early} of 200");
+}
+
+/// Puts samples of an earlier start in front of all others.
+fn restore(world: &mut World, numbers: std::ops::RangeInclusive<u32>) {
+    for number in numbers {
+        let sample = Sample {
+            number,
+            boot_ms: 0,
+            wall_ms: Some(1),
+            with_info: false,
+            cpu: Tenths::ABSENT,
+            memory: Tenths::ABSENT,
+            disk: Tenths::ABSENT,
+            network: None,
+            uptime_s: None,
+        };
+        world.outbox.restore(&sample, 1, Marks::default());
+    }
+}
+
+#[test]
+fn samples_of_an_earlier_start_wait_for_the_first_of_this_one_and_then_go_oldest_first() {
+    let mut world = World::new(Backfill::Auto);
+    restore(&mut world, 7..=9);
+    assert_eq!(world.delivery.next(&world.outbox, 0), Next::Idle);
+    world.pass(20 * INTERVAL_MS, GOOD);
+    let restored: Vec<u32> = world.arrived.iter().copied().skip(1).collect();
+    assert_eq!(world.arrived[0], 1, "{:?}", world.arrived);
+    let positions = [7, 8, 9].map(|number| restored.iter().position(|n| *n == number));
+    assert!(positions.iter().all(Option::is_some), "{:?}", world.arrived);
+    assert!(positions.is_sorted(), "{:?}", world.arrived);
+    assert!(world.outbox.is_empty());
+}
+
+#[test]
+fn samples_of_an_earlier_start_are_dropped_for_a_server_that_files_by_arrival() {
+    let mut world = World::new(Backfill::Auto);
+    restore(&mut world, 7..=9);
+    world.take_sample();
+    let silent = Outcome::Answer {
+        status: 202,
+        retry_after_ms: None,
+        documented: false,
+    };
+    let Settled::Delivered { dropped, .. } = world.answer(silent) else {
+        panic!("not delivered")
+    };
+    assert_eq!((dropped, world.outbox.len()), (3, 0));
 }

@@ -4,4 +4,5 @@
 //! is an error and its content is then worth nothing. Nothing here sends, retries or waits.
 
 pub mod lunasentri;
+pub mod orchestrator;
 pub mod prometheus;

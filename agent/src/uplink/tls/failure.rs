@@ -12,6 +12,7 @@ use rustls::{AlertDescription, CertificateError, Error, OtherError, PeerIncompat
 
 use super::identity::Shown;
 use super::pins::NotPinned;
+use crate::clock;
 use crate::config::settings::TlsVersion;
 
 /// Names of a certificate that are told; some have hundreds.
@@ -60,6 +61,13 @@ impl TlsFailure {
                 "the server's certificate expired at {}: renew it (this device's clock says {})",
                 at(*not_after),
                 at(*time)
+            ),
+            Bad::NotValidYetContext { not_before, .. } if !clock::is_set() => write!(
+                f,
+                "the server's certificate is not valid before {}, and this device's clock is not \
+                 set: it says {}",
+                at(*not_before),
+                Rfc3339(clock::wall_ms())
             ),
             Bad::NotValidYetContext { time, not_before } => write!(
                 f,

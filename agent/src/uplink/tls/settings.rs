@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mote_core::log_line::Value;
+use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::ServerName;
@@ -17,6 +18,7 @@ use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, Error, InconsistentKeys, RootCertStore, SupportedProtocolVersion};
 
+use super::dates::{DatesForgiven, TrustedTime, is_unsynchronized};
 use super::failure::TlsFailure;
 use super::files::{Stamp, authorities, chain, private_key, stamp};
 use super::identity::Identity;
@@ -46,6 +48,7 @@ struct Rules {
     identity_files: Option<(PathBuf, PathBuf)>,
     min_version: TlsVersion,
     pins: Vec<Pin>,
+    allow_unsynced_clock: bool,
 }
 
 /// What the files said when they were last good.
@@ -166,6 +169,7 @@ impl Rules {
             identity_files,
             min_version: settings.tls_min_version,
             pins: settings.tls_pins.clone(),
+            allow_unsynced_clock: settings.tls_allow_unsynced_clock,
         })
     }
 
@@ -245,28 +249,40 @@ impl Rules {
         roots: RootCertStore,
         key: Option<CertifiedKey>,
     ) -> Result<(ClientConfig, Arc<Identity>), Box<dyn std::error::Error>> {
-        let roots = Arc::new(roots);
-        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        let time = Arc::new(TrustedTime);
+        let builder = ClientConfig::builder_with_details(Arc::clone(&provider), time)
             .with_protocol_versions(self.versions())?;
-        let builder = if self.pins.is_empty() {
-            builder.with_root_certificates(roots)
-        } else {
-            let usual = WebPkiServerVerifier::builder_with_provider(
-                Arc::clone(&roots),
-                Arc::clone(&provider),
-            );
-            let verifier = PinnedVerifier::new(usual.build()?, &roots, &self.pins, provider);
-            // It does what the usual one does, and then some.
-            builder
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(verifier))
-        };
+        // It does what the usual verifier does, and then some.
+        let builder = builder
+            .dangerous()
+            .with_custom_certificate_verifier(self.verifier(provider, roots)?);
         let identity = Arc::new(Identity::new(key));
         let resolver = Arc::clone(&identity);
         let mut config = builder.with_client_cert_resolver(resolver);
         // One or two servers: a ticket or two for each is enough to resume with.
         config.resumption = Resumption::in_memory_sessions(4);
         Ok((config, identity))
+    }
+
+    fn verifier(
+        &self,
+        provider: Arc<CryptoProvider>,
+        roots: RootCertStore,
+    ) -> Result<Arc<dyn ServerCertVerifier>, Box<dyn std::error::Error>> {
+        let roots = Arc::new(roots);
+        let usual =
+            WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider));
+        let usual = usual.build()?;
+        let verifier: Arc<dyn ServerCertVerifier> = if self.pins.is_empty() {
+            usual
+        } else {
+            let pinned = PinnedVerifier::new(usual, &roots, &self.pins, provider);
+            Arc::new(pinned)
+        };
+        if !self.allow_unsynced_clock {
+            return Ok(verifier);
+        }
+        Ok(Arc::new(DatesForgiven::new(verifier, is_unsynchronized)))
     }
 
     fn versions(&self) -> &'static [&'static SupportedProtocolVersion] {

@@ -67,6 +67,14 @@ impl Authority {
         })
     }
 
+    /// Signed by `above`, valid from the first day of one year to that of another.
+    pub(super) fn between(name: &str, key: KeyPair, above: &Self, years: (i32, i32)) -> Self {
+        let mut params = params(name, &[]);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        limit(&mut params, years);
+        Self(CertifiedIssuer::signed_by(params, key, &above.0).unwrap())
+    }
+
     pub(super) fn der(&self) -> &CertificateDer<'static> {
         self.0.der()
     }
@@ -86,6 +94,23 @@ pub(super) fn leaf(authority: &Authority, name: &str) -> (Certificate, KeyPair) 
     let key = KeyPair::generate().unwrap();
     let params = params(name, &[name, "192.0.2.7"]);
     (params.signed_by(&key, &authority.0).unwrap(), key)
+}
+
+/// The same, valid from the first day of one year to that of another.
+pub(super) fn leaf_between(
+    authority: &Authority,
+    name: &str,
+    years: (i32, i32),
+) -> (Certificate, KeyPair) {
+    let key = KeyPair::generate().unwrap();
+    let mut params = params(name, &[name]);
+    limit(&mut params, years);
+    (params.signed_by(&key, &authority.0).unwrap(), key)
+}
+
+fn limit(params: &mut CertificateParams, years: (i32, i32)) {
+    params.not_before = date_time_ymd(years.0, 1, 1);
+    params.not_after = date_time_ymd(years.1, 1, 1);
 }
 
 fn params(name: &str, alternative_names: &[&str]) -> CertificateParams {

@@ -1,0 +1,477 @@
+//! Held samples on disk, so that they outlive the agent and the power.
+//!
+//! Nothing is written while the server takes samples. When it has been away for
+//! [`save_every_ms`](Backlog::save_every_ms), what is held is appended to `backlog`, then every
+//! `save_every_ms` what is new, each time with one flush: 2.9 kB for ten minutes at 10 s. What is new
+//! is saved at a clean stop too. While the backlog is being delivered, how far that got is written as
+//! often; when nothing that was saved is held any more the file is emptied, once.
+//!
+//! A saved sample gets its wall time when it is saved, and keeps it, so that its request is the same
+//! bytes whoever sends it. While the clock is not synchronized that time is provisional. It is given
+//! anew if the clock turns out to have been wrong, as long as the kernel's boot is the same; after
+//! that there is no telling when the sample was taken: it is dropped and counted.
+//!
+//! The file stays below about twice what the outbox holds. What it says is `mote_core::backlog`;
+//! when a sample is sent is `mote_core::delivery`.
+
+use std::io;
+use std::path::Path;
+
+use mote_core::backlog::{
+    GONE, ORIGIN, ORIGIN_BYTES, Origin, SAMPLE_BYTES, SAMPLES, SAMPLES_PER_RECORD, read_gone,
+    read_samples, write_gone, write_sample,
+};
+use mote_core::log_line::Value;
+use mote_core::outbox::Cursor;
+use mote_core::record::Record;
+
+use super::store::Store;
+use super::{BootId, Now};
+use crate::clock;
+use crate::device::{Device, Samples};
+use crate::log;
+
+const SEED: u32 = u32::from_le_bytes(*b"blg1");
+/// For origins and heads, whatever the outbox holds.
+const EXTRA_BYTES: u64 = 128 * 1024;
+/// A provisional time that is off by more than this is given anew.
+const OFF_MS: u64 = 2_000;
+/// Starts of which samples are held at once. A device that starts every ten minutes in an outage
+/// gets here after a week.
+const ORIGINS: usize = 1_024;
+
+/// The file, and what is in it.
+#[derive(Debug)]
+pub struct Backlog {
+    /// None where there is no folder.
+    store: Option<Store>,
+    /// Between two writes; 0 saves at a clean stop only.
+    pub save_every_ms: u64,
+    next_ms: u64,
+    /// Names of the restored origins' records, in their order.
+    origin_ids: Vec<u64>,
+    /// The body of this start's origin as the file has it, and the name of its record.
+    written_origin: Option<(u64, Vec<u8>)>,
+    next_id: u64,
+    /// The oldest sample that was held when the file was written last.
+    oldest: Option<Cursor>,
+    /// The file has times that are provisional.
+    has_provisional: bool,
+}
+
+impl Backlog {
+    /// Puts what is in `folder` back into the device's outbox, before its first sample.
+    pub fn restore(folder: Option<&Path>, boot_id: BootId, device: &mut Device) -> Self {
+        let mut backlog = Self {
+            store: None,
+            save_every_ms: 0,
+            next_ms: 0,
+            origin_ids: Vec::new(),
+            written_origin: None,
+            next_id: 1,
+            oldest: None,
+            has_provisional: false,
+        };
+        // How many there should be in the end.
+        let mut expected: u32 = 0;
+        backlog.store = folder.map(|folder| {
+            let limit = 4 * capacity_bytes(&device.outbox) + EXTRA_BYTES;
+            let path = folder.join("backlog");
+            Store::open(path, SEED, limit, &mut |record, _| {
+                backlog.take(&record, device, &mut expected);
+            })
+        });
+        backlog.sift(boot_id, device, expected);
+        backlog
+    }
+
+    /// Takes a record of the file in.
+    fn take(&mut self, record: &Record<'_>, device: &mut Device, expected: &mut u32) {
+        if record.kind == ORIGIN {
+            let is_known = self.origin_ids.contains(&record.id);
+            if Origin::parse(record.body).is_some() && self.origin_ids.len() < ORIGINS && !is_known
+            {
+                self.origin_ids.push(record.id);
+                device.origins.push(record.body.into());
+            }
+            self.next_id = self.next_id.max(record.id.saturating_add(1));
+            return;
+        }
+        let at = self.origin_ids.iter().position(|id| *id == record.id);
+        let Some(origin) = at.and_then(|at| u16::try_from(at + 1).ok()) else {
+            // Samples of an origin that was spoiled cannot be sent as what they were.
+            if record.kind == SAMPLES {
+                let count = read_samples(record.body).count() as u32;
+                *expected = expected.saturating_add(count);
+            }
+            return;
+        };
+        match record.kind {
+            SAMPLES => {
+                let before = last_number(device, origin);
+                for (sample, marks) in read_samples(record.body) {
+                    // A write that failed at its end, and was repeated.
+                    if before.is_none_or(|before| sample.number > before) {
+                        device.outbox.restore(&sample, origin, marks);
+                        *expected = expected.saturating_add(1);
+                    }
+                }
+            }
+            GONE => {
+                if let Some((number, held)) = read_gone(record.body)
+                    && device.outbox.drop_in_front_of(origin, number)
+                {
+                    *expected = held;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Drops what cannot be given its time any more, and counts what is not there.
+    fn sift(&mut self, boot_id: BootId, device: &mut Device, expected: u32) {
+        let read = device.outbox.len() as u64;
+        let missing = u64::from(expected).saturating_sub(read);
+        device.counts.restored = read + missing;
+        if device.outbox.len() == device.outbox.capacity() {
+            device.counts.dropped_full += missing;
+        } else {
+            device.counts.dropped_unreadable += missing;
+        }
+        let mut doomed = Vec::new();
+        for cursor in cursors(&device.outbox) {
+            if !device.outbox.marks(cursor).unwrap_or_default().provisional {
+                continue;
+            }
+            // A kernel that does not name its boots could have had any.
+            let origin = device.origin(cursor).filter(|_| boot_id != [0; 16]);
+            if origin.is_some_and(|origin| origin.boot_id == boot_id) {
+                self.has_provisional = true;
+            } else {
+                doomed.push(cursor);
+            }
+        }
+        for cursor in &doomed {
+            device.outbox.remove(*cursor);
+        }
+        device.counts.dropped_no_time += doomed.len() as u64;
+        self.oldest = device.outbox.oldest();
+        if device.counts.restored > 0 {
+            log::info(
+                "Held samples restored",
+                &[
+                    ("restored", Value::Uint(device.outbox.len() as u64)),
+                    ("dropped_no_time", Value::Uint(doomed.len() as u64)),
+                    ("missing", Value::Uint(missing)),
+                ],
+            );
+        }
+    }
+
+    /// Writes what is due, if the server has been away since `away_since_ms`; right after a sample.
+    pub fn turn(
+        &mut self,
+        device: &mut Device,
+        this: &Origin<'_>,
+        away_since_ms: Option<u64>,
+        now: Now,
+    ) {
+        let oldest = device.outbox.oldest();
+        self.empty(&device.outbox, oldest);
+        if self.save_every_ms == 0 || now.boot_ms < self.next_ms {
+            return;
+        }
+        let is_away = away_since_ms
+            .is_some_and(|since_ms| now.boot_ms >= since_ms.saturating_add(self.save_every_ms));
+        let has_moved = self.is_in_use() && oldest != self.oldest;
+        if is_away || has_moved {
+            // After a failure not a whole period is waited: the disk may be there again soon.
+            let may_try = self.store.as_ref().is_some_and(Store::may_try);
+            if may_try {
+                self.next_ms = now.boot_ms + self.save_every_ms;
+                self.write(device, this, is_away, now);
+            }
+        }
+    }
+
+    /// Writes all that is not on disk yet: the agent stops.
+    pub fn save(&mut self, device: &mut Device, this: &Origin<'_>, now: Now) {
+        let oldest = device.outbox.oldest();
+        self.empty(&device.outbox, oldest);
+        if oldest.is_some() {
+            self.write(device, this, true, now);
+        }
+    }
+
+    fn is_in_use(&self) -> bool {
+        self.store.as_ref().is_some_and(|store| store.bytes() > 0)
+    }
+
+    /// Empties the file when nothing is held that it has. What is saved is older than what is not,
+    /// so the oldest sample tells.
+    fn empty(&mut self, outbox: &Samples, oldest: Option<Cursor>) {
+        let is_saved = |cursor| outbox.marks(cursor).is_some_and(|marks| marks.saved);
+        if !self.is_in_use() || oldest.is_some_and(is_saved) {
+            return;
+        }
+        let Some(store) = self.store.as_mut().filter(|store| store.may_try()) else {
+            return;
+        };
+        // A failure is said by the store, and tried again.
+        if store.clear().and_then(|()| store.flush()).is_ok() {
+            self.written_origin = None;
+            self.has_provisional = false;
+        }
+    }
+
+    fn write(&mut self, device: &mut Device, this: &Origin<'_>, with_new: bool, now: Now) {
+        let Some(store) = &self.store else { return };
+        let is_synchronized = clock::is_synchronized() == Some(true);
+        let mends = is_synchronized && self.has_provisional || device.restamped;
+        let limit = 2 * capacity_bytes(&device.outbox) + EXTRA_BYTES;
+        let is_long = store.bytes() > limit;
+        let can_append = store.is_good() && !mends && !is_long;
+        stamp(&mut device.outbox, is_synchronized, now);
+        let appended = can_append && self.append(device, this, with_new).is_ok();
+        if appended || self.rewrite(device, this).is_ok() {
+            self.oldest = device.outbox.oldest();
+            self.settle(&mut device.outbox, with_new || !appended);
+            device.restamped &= appended;
+        } else {
+            self.next_ms = now.boot_ms;
+        }
+    }
+
+    /// Appends what is new, and how far delivery got.
+    fn append(&mut self, device: &Device, this: &Origin<'_>, with_new: bool) -> io::Result<()> {
+        let outbox = &device.outbox;
+        let Some(store) = &mut self.store else {
+            return Ok(());
+        };
+        let is_saved = |cursor: &Cursor| outbox.marks(*cursor).unwrap_or_default().saved;
+        let has_moved = outbox.oldest() != self.oldest;
+        let oldest = outbox
+            .oldest()
+            .filter(|oldest| has_moved && is_saved(oldest));
+        let written = self.written_origin.take();
+        let mut writer = Writer::new(store, &self.origin_ids, written, self.next_id);
+        let mut put_all = || {
+            for cursor in cursors(outbox).filter(|cursor| with_new && !is_saved(cursor)) {
+                writer.put(outbox, cursor, this)?;
+            }
+            writer.end()?;
+            let Some(oldest) = oldest else { return Ok(()) };
+            let held = cursors(outbox)
+                .filter(|cursor| with_new || is_saved(cursor))
+                .count();
+            writer.gone(oldest, held, this)
+        };
+        let put: io::Result<()> = put_all();
+        // A name is never given twice, whatever got into the file.
+        self.next_id = writer.next_id;
+        if put.is_ok() {
+            self.written_origin = writer.this;
+        }
+        put.and_then(|()| store.flush())
+    }
+
+    /// Writes a new file with all that is held.
+    fn rewrite(&mut self, device: &Device, this: &Origin<'_>) -> io::Result<()> {
+        let Some(store) = &mut self.store else {
+            return Ok(());
+        };
+        let outbox = &device.outbox;
+        let (origin_ids, first_id) = (&self.origin_ids, self.next_id);
+        let mut done = (None, first_id);
+        store.replace(&mut |_, new| {
+            let mut held = [false; ORIGINS + 1];
+            for cursor in cursors(outbox) {
+                held[usize::from(cursor.origin()).min(ORIGINS)] = true;
+            }
+            for ((id, body), held) in origin_ids.iter().zip(&device.origins).zip(&held[1..]) {
+                let record = Record {
+                    kind: ORIGIN,
+                    id: *id,
+                    body,
+                };
+                if *held {
+                    new.append(&record)?;
+                }
+            }
+            let mut writer = Writer::new(new, origin_ids, None, first_id);
+            for cursor in cursors(outbox) {
+                writer.put(outbox, cursor, this)?;
+            }
+            writer.end()?;
+            done = (writer.this, writer.next_id);
+            Ok(())
+        })?;
+        (self.written_origin, self.next_id) = done;
+        Ok(())
+    }
+
+    /// Notes what the file has now.
+    fn settle(&mut self, outbox: &mut Samples, is_all: bool) {
+        self.has_provisional = false;
+        for at in 0..outbox.span() {
+            let Some(cursor) = outbox.at(at) else {
+                continue;
+            };
+            let (Some(sample), Some(mut marks)) = (outbox.get(cursor), outbox.marks(cursor)) else {
+                continue;
+            };
+            if is_all && !marks.saved {
+                marks.saved = true;
+                outbox.update(cursor, &sample, marks);
+            }
+            self.has_provisional |= marks.provisional && marks.saved;
+        }
+    }
+}
+
+/// Gives every held sample its wall time, and those a new one whose time was off.
+fn stamp(outbox: &mut Samples, is_synchronized: bool, now: Now) {
+    let now_wall_ms = now.wall_ms.unwrap_or(0);
+    for at in 0..outbox.span() {
+        let Some(cursor) = outbox.at(at) else {
+            continue;
+        };
+        let (Some(mut sample), Some(mut marks)) = (outbox.get(cursor), outbox.marks(cursor)) else {
+            continue;
+        };
+        if sample.wall_ms.is_some() && !marks.provisional {
+            continue;
+        }
+        let off_ms = mended_ms(sample.boot_ms, sample.wall_ms, now.boot_ms, now_wall_ms);
+        if off_ms.is_none() && marks.provisional != is_synchronized {
+            continue;
+        }
+        if off_ms.is_some() {
+            sample.wall_ms = None;
+            sample.stamp(now.boot_ms, now_wall_ms);
+        }
+        marks.provisional = !is_synchronized;
+        outbox.update(cursor, &sample, marks);
+    }
+}
+
+/// The time that a sample should have by the clock as it is now, if what it has is off.
+pub fn mended_ms(
+    taken_boot_ms: u64,
+    has_wall_ms: Option<u64>,
+    now_boot_ms: u64,
+    now_wall_ms: u64,
+) -> Option<u64> {
+    let should_ms = now_wall_ms.saturating_sub(now_boot_ms.saturating_sub(taken_boot_ms));
+    has_wall_ms
+        .is_none_or(|has_ms| has_ms.abs_diff(should_ms) > OFF_MS)
+        .then_some(should_ms)
+}
+
+fn cursors(outbox: &Samples) -> impl Iterator<Item = Cursor> {
+    (0..outbox.span()).filter_map(|at| outbox.at(at))
+}
+
+/// The number of the last sample that was restored, if the start is that of `origin`.
+fn last_number(device: &Device, origin: u16) -> Option<u32> {
+    let newest = device.outbox.newest()?;
+    let start = |origin: u16| {
+        let body = device.origins.get(usize::from(origin).checked_sub(1)?)?;
+        Origin::parse(body).map(|origin| (origin.identity, origin.start))
+    };
+    (start(newest.origin()) == start(origin)).then_some(newest.number())
+}
+
+fn capacity_bytes(outbox: &Samples) -> u64 {
+    (outbox.capacity() * SAMPLE_BYTES) as u64
+}
+
+/// Puts samples into records, each with those of one origin.
+struct Writer<'a> {
+    store: &'a mut Store,
+    origin_ids: &'a [u64],
+    /// This start's origin, if the file has it.
+    this: Option<(u64, Vec<u8>)>,
+    next_id: u64,
+    /// The record under way, and the name of its origin.
+    body: Vec<u8>,
+    id: u64,
+}
+
+impl<'a> Writer<'a> {
+    fn new(
+        store: &'a mut Store,
+        origin_ids: &'a [u64],
+        this: Option<(u64, Vec<u8>)>,
+        next_id: u64,
+    ) -> Self {
+        Self {
+            store,
+            origin_ids,
+            this,
+            next_id,
+            body: Vec::with_capacity(SAMPLES_PER_RECORD * SAMPLE_BYTES),
+            id: 0,
+        }
+    }
+
+    fn put(&mut self, outbox: &Samples, cursor: Cursor, this: &Origin<'_>) -> io::Result<()> {
+        let (Some(sample), Some(marks)) = (outbox.get(cursor), outbox.marks(cursor)) else {
+            return Ok(());
+        };
+        let id = self.origin_id(cursor, this)?;
+        if id != self.id || self.body.len() >= SAMPLES_PER_RECORD * SAMPLE_BYTES {
+            self.end()?;
+            self.id = id;
+        }
+        self.body.extend(write_sample(&sample, marks.provisional));
+        Ok(())
+    }
+
+    /// Writes the record under way.
+    fn end(&mut self) -> io::Result<()> {
+        if !self.body.is_empty() {
+            self.append(SAMPLES, self.id, None)?;
+            self.body.clear();
+        }
+        Ok(())
+    }
+
+    fn gone(&mut self, oldest: Cursor, held: usize, this: &Origin<'_>) -> io::Result<()> {
+        let id = self.origin_id(oldest, this)?;
+        let held = u32::try_from(held).unwrap_or(u32::MAX);
+        self.append(GONE, id, Some(&write_gone(oldest.number(), held)))
+    }
+
+    /// The name of the record that tells the origin of a sample.
+    fn origin_id(&mut self, cursor: Cursor, this: &Origin<'_>) -> io::Result<u64> {
+        if let Some(at) = usize::from(cursor.origin()).checked_sub(1) {
+            return Ok(self.origin_ids.get(at).copied().unwrap_or(0));
+        }
+        let mut body = [0; ORIGIN_BYTES];
+        let length = this
+            .encode(&mut body)
+            .map_err(|_| io::ErrorKind::InvalidInput)?;
+        let body = &body[..length];
+        if let Some((id, written)) = &self.this
+            && written == body
+        {
+            return Ok(*id);
+        }
+        // The samples before it are another origin's.
+        self.end()?;
+        let id = self.next_id;
+        self.next_id += 1;
+        self.append(ORIGIN, id, Some(body))?;
+        self.this = Some((id, body.to_vec()));
+        Ok(id)
+    }
+
+    fn append(&mut self, kind: u8, id: u64, body: Option<&[u8]>) -> io::Result<()> {
+        let body = body.unwrap_or(&self.body);
+        self.store.append(&Record { kind, id, body }).map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,306 @@
+use mote_core::sample::{Sample, Tenths};
+use mote_core::wire::lunasentri::{Form, SystemInfo};
+
+use super::*;
+use crate::config::Settings;
+use crate::state::store::tests::Folder;
+
+const EVERY_MS: u64 = 600_000;
+const BOOT: BootId = [7; 16];
+const OTHER_BOOT: BootId = [8; 16];
+
+fn device(capacity: usize) -> Device {
+    let settings = Settings {
+        buffer_samples: capacity,
+        ..Settings::default()
+    };
+    Device::new(&settings, 0).unwrap()
+}
+
+fn this(start: u64, boot_id: BootId) -> Origin<'static> {
+    Origin {
+        identity: 5,
+        start,
+        boot_id,
+        form: Form::Both,
+        info: SystemInfo {
+            hostname: "gw-7",
+            platform: "debian",
+            platform_version: "12",
+            kernel_version: "6.1",
+            cpu_cores: 4,
+            memory_total_mb: 924,
+            disk_total_gb: Some(7),
+            last_boot_time_ms: None,
+        },
+    }
+}
+
+fn now(boot_ms: u64) -> Now {
+    Now {
+        boot_ms,
+        wall_ms: Some(1_770_000_000_000 + boot_ms),
+    }
+}
+
+fn take(device: &mut Device, numbers: impl IntoIterator<Item = u32>) {
+    for number in numbers {
+        device.outbox.overwrite(&Sample {
+            number,
+            boot_ms: u64::from(number) * 10_000,
+            wall_ms: None,
+            with_info: false,
+            cpu: Tenths::of(1, 3),
+            memory: Tenths::ABSENT,
+            disk: Tenths::ABSENT,
+            network: None,
+            uptime_s: None,
+        });
+    }
+}
+
+fn restore(folder: &Folder, device: &mut Device) -> Backlog {
+    let mut backlog = Backlog::restore(Some(&folder.0), BOOT, device);
+    backlog.save_every_ms = EVERY_MS;
+    backlog
+}
+
+/// What a start in the same boot finds: the number of the start and of the sample, oldest first.
+fn found(folder: &Folder) -> Vec<(u64, u32)> {
+    let mut device = device(10_000);
+    restore(folder, &mut device);
+    let names = |cursor: Cursor| (device.origin(cursor).unwrap().start, cursor.number());
+    cursors(&device.outbox).map(names).collect()
+}
+
+fn numbered(start: u64, numbers: impl IntoIterator<Item = u32>) -> Vec<(u64, u32)> {
+    numbers.into_iter().map(|number| (start, number)).collect()
+}
+
+fn file_bytes(folder: &Folder) -> u64 {
+    std::fs::metadata(folder.0.join("backlog")).map_or(0, |file| file.len())
+}
+
+#[test]
+fn nothing_is_written_before_the_server_was_away_for_a_period_and_then_what_is_new() {
+    let folder = Folder::new("backlog-period");
+    let mut device = device(100);
+    let mut backlog = restore(&folder, &mut device);
+    let this = this(3, BOOT);
+    take(&mut device, 1..=60);
+    for (away, at_ms) in [(None, 9 * EVERY_MS), (Some(1_000), 1_000 + EVERY_MS - 1)] {
+        backlog.turn(&mut device, &this, away, now(at_ms));
+        assert!(!folder.0.join("backlog").exists());
+    }
+    backlog.turn(&mut device, &this, Some(1_000), now(1_000 + EVERY_MS));
+    assert_eq!(found(&folder), numbered(3, 1..=60));
+    // The origin and sixty samples.
+    let first_bytes = file_bytes(&folder);
+    assert!(first_bytes < 3_100, "{first_bytes}");
+    take(&mut device, 61..=100);
+    take(&mut device, 101..=120);
+    backlog.turn(
+        &mut device,
+        &this,
+        Some(1_000),
+        now(1_000 + 2 * EVERY_MS - 1),
+    );
+    assert_eq!(file_bytes(&folder), first_bytes);
+    backlog.turn(&mut device, &this, Some(1_000), now(1_000 + 2 * EVERY_MS));
+    // What a full outbox dropped meanwhile is known to be gone.
+    assert_eq!(found(&folder), numbered(3, 21..=120));
+    let second_bytes = file_bytes(&folder) - first_bytes;
+    assert!(second_bytes <= 3_000, "{second_bytes}");
+}
+
+#[test]
+fn a_delivered_backlog_empties_the_file_and_a_part_of_it_is_noted() {
+    let folder = Folder::new("backlog-delivered");
+    let mut device = device(100);
+    let mut backlog = restore(&folder, &mut device);
+    let this = this(3, BOOT);
+    take(&mut device, 1..=10);
+    backlog.turn(&mut device, &this, Some(0), now(EVERY_MS));
+    let deliver = |device: &mut Device| {
+        let oldest = device.outbox.oldest().unwrap();
+        device.outbox.remove(oldest);
+    };
+    for _ in 0..4 {
+        deliver(&mut device);
+    }
+    take(&mut device, 11..=12);
+    backlog.turn(&mut device, &this, None, now(2 * EVERY_MS - 1));
+    assert_eq!(found(&folder), numbered(3, 1..=10));
+    backlog.turn(&mut device, &this, None, now(2 * EVERY_MS));
+    // New ones are not written while the server takes them.
+    assert_eq!(found(&folder), numbered(3, 5..=10));
+    for _ in 0..6 {
+        deliver(&mut device);
+    }
+    backlog.turn(&mut device, &this, None, now(2 * EVERY_MS + 1));
+    assert_eq!(file_bytes(&folder), 0);
+    // At a stop what is new is written all the same.
+    backlog.save(&mut device, &this, now(2 * EVERY_MS + 2));
+    assert_eq!(found(&folder), numbered(3, 11..=12));
+}
+
+#[test]
+fn without_periods_it_is_saved_at_a_stop_only() {
+    let folder = Folder::new("backlog-never");
+    let mut device = device(100);
+    let mut backlog = restore(&folder, &mut device);
+    backlog.save_every_ms = 0;
+    let this = this(3, BOOT);
+    take(&mut device, 1..=3);
+    backlog.turn(&mut device, &this, Some(0), now(100 * EVERY_MS));
+    assert_eq!(file_bytes(&folder), 0);
+    backlog.save(&mut device, &this, now(100 * EVERY_MS));
+    assert_eq!(found(&folder), numbered(3, 1..=3));
+}
+
+#[test]
+fn samples_of_several_starts_keep_their_names_and_their_order() {
+    let folder = Folder::new("backlog-starts");
+    for start in 1..=5 {
+        let mut device = device(100);
+        let mut backlog = restore(&folder, &mut device);
+        assert_eq!(device.outbox.len() as u64, (start - 1) * 3);
+        take(&mut device, 1..=3);
+        // Saved twice: nothing is there twice.
+        backlog.save(&mut device, &this(start, BOOT), now(50_000));
+        backlog.save(&mut device, &this(start, BOOT), now(60_000));
+    }
+    let all: Vec<_> = (1..=5).flat_map(|start| numbered(start, 1..=3)).collect();
+    assert_eq!(found(&folder), all);
+}
+
+#[test]
+fn what_the_outbox_has_no_room_for_is_dropped_from_the_old_end_and_counted() {
+    let folder = Folder::new("backlog-room");
+    let mut first = device(100);
+    let mut backlog = restore(&folder, &mut first);
+    take(&mut first, 1..=100);
+    backlog.save(&mut first, &this(1, BOOT), now(0));
+    let mut small = device(30);
+    restore(&folder, &mut small);
+    assert_eq!(small.outbox.oldest().map(Cursor::number), Some(71));
+    assert_eq!(
+        (small.counts.restored, small.counts.dropped_full),
+        (100, 70)
+    );
+    assert_eq!(small.counts.dropped(), 70);
+}
+
+#[test]
+fn provisional_times_of_another_boot_are_dropped_and_counted_and_sure_ones_kept() {
+    let folder = Folder::new("backlog-boots");
+    let mut first = device(100);
+    let mut backlog = restore(&folder, &mut first);
+    take(&mut first, 1..=6);
+    // 2 and 4 were sent, which made their time sure; the clock here may or may not be synchronized.
+    for at in 0..6 {
+        let cursor = first.outbox.at(at).unwrap();
+        let mut sample = first.outbox.get(cursor).unwrap();
+        sample.wall_ms = Some(clock::wall_ms());
+        let marks = mote_core::outbox::Marks {
+            saved: false,
+            provisional: at % 2 == 0,
+        };
+        first.outbox.update(cursor, &sample, marks);
+    }
+    backlog.rewrite(&first, &this(1, BOOT)).unwrap();
+    assert_eq!(found(&folder), numbered(1, 1..=6));
+    for unknown in [OTHER_BOOT, [0; 16]] {
+        let mut later = device(100);
+        Backlog::restore(Some(&folder.0), unknown, &mut later);
+        let numbers: Vec<u32> = cursors(&later.outbox).map(Cursor::number).collect();
+        assert_eq!(numbers, [2, 4, 6]);
+        assert_eq!(
+            (later.counts.restored, later.counts.dropped_no_time),
+            (6, 3)
+        );
+    }
+}
+
+#[test]
+fn a_time_is_given_anew_only_when_it_is_off() {
+    // Taken at 10 s, now 60 s after the start: 50 s old.
+    for (has_ms, mended) in [
+        (None, Some(950_000)),
+        (Some(950_000), None),
+        (Some(952_000), None),
+        (Some(948_000), None),
+        (Some(952_001), Some(950_000)),
+        (Some(50), Some(950_000)),
+    ] {
+        assert_eq!(
+            mended_ms(10_000, has_ms, 60_000, 1_000_000),
+            mended,
+            "{has_ms:?}"
+        );
+    }
+}
+
+#[test]
+fn a_week_of_outage_writes_little_and_the_file_stays_bounded() {
+    let folder = Folder::new("backlog-week");
+    let mut device = device(8_640);
+    let mut backlog = restore(&folder, &mut device);
+    let this = this(1, BOOT);
+    let (mut largest, mut written, mut before) = (0, 0, 0);
+    let week = 7 * 144;
+    for save in 0..week {
+        take(&mut device, (1..=60).map(|number| save * 60 + number));
+        let at_ms = u64::from(save + 1) * EVERY_MS;
+        backlog.turn(&mut device, &this, Some(0), now(at_ms));
+        let bytes = file_bytes(&folder);
+        // A shorter file was written anew.
+        written += bytes.checked_sub(before).unwrap_or(bytes);
+        (largest, before) = (largest.max(bytes), bytes);
+    }
+    assert!(largest <= 2 * 8_640 * 48 + EXTRA_BYTES + 3_100, "{largest}");
+    assert_eq!(found(&folder), numbered(1, week * 60 - 8_639..=week * 60));
+    let least = u64::from(week) * 2_900;
+    assert!((least..2 * least).contains(&written), "{written}");
+}
+
+#[test]
+fn d8_cut_at_any_byte_and_with_any_byte_spoiled_it_restores_nothing_but_what_was_taken() {
+    let folder = Folder::new("backlog-cut");
+    let mut first = device(100);
+    let mut backlog = restore(&folder, &mut first);
+    for (saved, boot_ms) in [(1..=2, EVERY_MS), (3..=4, 2 * EVERY_MS)] {
+        take(&mut first, saved);
+        backlog.turn(&mut first, &this(1, BOOT), Some(0), now(boot_ms));
+    }
+    let kept: Vec<_> = cursors(&first.outbox)
+        .map(|cursor| first.outbox.get(cursor).unwrap())
+        .collect();
+    let path = folder.0.join("backlog");
+    let whole = std::fs::read(&path).unwrap();
+    let check = |bytes: &[u8], what: &str| {
+        std::fs::write(&path, bytes).unwrap();
+        let mut device = device(100);
+        let mut backlog = restore(&folder, &mut device);
+        for cursor in cursors(&device.outbox) {
+            let sample = device.outbox.get(cursor).unwrap();
+            assert!(kept.contains(&sample), "{what}: {sample:?}");
+            assert_eq!(device.origin(cursor), Some(this(1, BOOT)), "{what}");
+        }
+        let counts = device.counts;
+        let held = device.outbox.len() as u64;
+        assert_eq!(counts.restored, held + counts.dropped(), "{what}");
+        take(&mut device, [1]);
+        backlog.save(&mut device, &this(2, BOOT), now(5));
+        assert_eq!(found(&folder).len() as u64, held + 1, "{what}");
+        assert_eq!(found(&folder).last(), Some(&(2, 1)), "{what}");
+    };
+    for cut in 0..whole.len() {
+        check(&whole[..cut], &format!("cut at byte {cut}"));
+    }
+    for at in 0..whole.len() {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1 << (at % 8);
+        check(&bytes, &format!("byte {at} spoiled"));
+    }
+}

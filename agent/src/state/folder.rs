@@ -1,0 +1,82 @@
+//! The folder that mote writes to: who may use it.
+//!
+//! It is made with mode 0700. A link, or a folder of somebody else, is refused: whoever owns it
+//! could replace what mote reads back. One that others can write to is warned of. Only one agent
+//! uses a folder; a second is refused by the lock, which ends with the process.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+use mote_core::log_line::Value;
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use nix::unistd::Uid;
+
+use super::StateError;
+use crate::log;
+
+/// Refuses a folder that somebody else could change under us.
+///
+/// The inner error is one to refuse with, the inner `Ok` one to go on without the folder.
+pub(super) fn check(base: &Path) -> Result<(), Result<String, StateError>> {
+    let place = base.display();
+    let found = match std::fs::symlink_metadata(base) {
+        Ok(found) => found,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return make(base).map_err(|error| Ok(format!("{place}: {error}")));
+        }
+        Err(error) => return Err(Ok(format!("{place}: {error}"))),
+    };
+    let refuse = |words: String| Err(Err(StateError::Untrusted(words.into())));
+    if found.is_symlink() {
+        return refuse(format!(
+            "{place} is a link: give the folder itself with --base-dir"
+        ));
+    }
+    if !found.is_dir() {
+        return refuse(format!(
+            "{place} is no folder: give another with --base-dir"
+        ));
+    }
+    if found.uid() != 0 && found.uid() != Uid::effective().as_raw() {
+        return refuse(format!(
+            "{place} belongs to user {}: it must belong to root or to the user of the agent",
+            found.uid()
+        ));
+    }
+    if found.mode() & 0o022 != 0 {
+        log::warn(
+            "Others can write to the state folder: chmod 700 it",
+            &[("path", Value::Str(&place.to_string()))],
+        );
+    }
+    Ok(())
+}
+
+pub(super) fn make(folder: &Path) -> std::io::Result<()> {
+    // A parent that has to be made is not ours alone: others look for their folders in it.
+    if let Some(parent) = folder.parent() {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(parent)?;
+    }
+    match DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        made => made,
+    }
+}
+
+/// Takes the lock, or says why not: `EWOULDBLOCK` if another agent has it.
+pub(super) fn lock(folder: &Path) -> Result<Flock<File>, Errno> {
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .custom_flags(nix::libc::O_NOFOLLOW)
+        .open(folder.join("lock"))
+        .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or_default()))?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| errno)
+}

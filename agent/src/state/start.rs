@@ -1,0 +1,106 @@
+//! Which start of the agent this is.
+//!
+//! `start` holds an identity, drawn when the folder is new, and how often the agent started. Both go
+//! into every `Idempotency-Key`, so that no key is ever used for two samples: neither after a
+//! restart, nor after the folder was lost. Behind them stands when this start begins to work
+//! (`pace.rs`). The file is written once a start, and once more by a good stop that comes right
+//! after it.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use mote_core::log_line::Value;
+use ring::rand::{SecureRandom, SystemRandom};
+
+use super::flash;
+use super::pace::Pace;
+use super::store::flush_folder;
+use crate::log;
+
+/// Hex digits of an identity.
+const IDENTITY_DIGITS: usize = 16;
+
+/// This start of the agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Start {
+    /// 64 random bits, drawn when the folder was new.
+    pub identity: String,
+    /// Counted from 1.
+    pub number: u64,
+}
+
+impl Start {
+    /// A start that no folder remembers.
+    pub fn alone() -> Self {
+        Self {
+            identity: draw_identity(),
+            number: 1,
+        }
+    }
+}
+
+/// What the file says; `None` if there is none, or it says nothing that we wrote.
+pub(super) fn read(path: &Path) -> Option<(Start, Option<Pace>)> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .ok()?
+        .take(256)
+        .read_to_end(&mut bytes)
+        .ok()?;
+    let start = str::from_utf8(&bytes).ok().and_then(parse);
+    if start.is_none() {
+        flash::damaged();
+        log::warn(
+            "State file is damaged, beginning anew",
+            &[("path", Value::Str(&path.to_string_lossy()))],
+        );
+    }
+    start
+}
+
+fn parse(text: &str) -> Option<(Start, Option<Pace>)> {
+    let (identity, rest) = text.strip_suffix('\n')?.split_once(' ')?;
+    let is_identity = identity.len() == IDENTITY_DIGITS
+        && identity
+            .bytes()
+            .all(|byte| b"0123456789abcdef".contains(&byte));
+    let (number, pace) = match rest.split_once(' ') {
+        Some((number, pace)) => (number, Some(Pace::parse(pace)?)),
+        None => (rest, None),
+    };
+    let number: u64 = number.parse().ok()?;
+    let start = Start {
+        identity: identity.to_owned(),
+        number,
+    };
+    (is_identity && number > 0 && number < u64::MAX).then_some((start, pace))
+}
+
+/// Replaces the file so that a power cut leaves the old one or the new one, never half of either.
+pub(super) fn write(folder: &Path, start: &Start, pace: Option<&Pace>) -> std::io::Result<()> {
+    let (path, next) = (folder.join("start"), folder.join("start.new"));
+    let mut file = OpenOptions::new()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .mode(0o600)
+        .custom_flags(nix::libc::O_NOFOLLOW)
+        .open(&next)?;
+    let pace = pace.map(|pace| format!(" {pace}")).unwrap_or_default();
+    let text = format!("{} {}{pace}\n", start.identity, start.number);
+    flash::write(text.len(), || file.write_all(text.as_bytes()))?;
+    flash::flush(|| file.sync_all())?;
+    std::fs::rename(&next, &path)?;
+    flush_folder(&path)
+}
+
+fn draw_identity() -> String {
+    let mut random = [0; 8];
+    // Without a random source there is no TLS either; the number of the process then has to do.
+    if SystemRandom::new().fill(&mut random).is_err() {
+        random = u64::from(std::process::id()).to_be_bytes();
+    }
+    format!("{:016x}", u64::from_be_bytes(random))
+}

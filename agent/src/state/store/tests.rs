@@ -1,0 +1,178 @@
+use super::*;
+
+const SEED: u32 = 77;
+
+/// An empty folder; gone with the guard.
+pub(in crate::state) struct Folder(pub(in crate::state) PathBuf);
+
+impl Folder {
+    pub(in crate::state) fn new(name: &str) -> Self {
+        // In memory where there is such a place: what a flush costs is not what is tested.
+        let memory = PathBuf::from("/dev/shm");
+        let above = Some(memory).filter(|path| path.is_dir());
+        let above = above.unwrap_or_else(std::env::temp_dir);
+        let path = above.join(format!("mote-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn record(id: u64, body: &[u8]) -> Record<'_> {
+    Record { kind: 1, id, body }
+}
+
+fn open(path: &Path) -> (Store, Vec<(u64, Vec<u8>)>) {
+    let mut found = Vec::new();
+    let store = Store::open(path.to_owned(), SEED, 1 << 20, &mut |record, _| {
+        found.push((record.id, record.body.to_vec()));
+    });
+    (store, found)
+}
+
+fn ids(path: &Path) -> Vec<u64> {
+    open(path).1.into_iter().map(|(id, _)| id).collect()
+}
+
+/// A file with records 1 to 5 of different lengths.
+fn five(path: &Path) -> Vec<u8> {
+    let (mut store, _) = open(path);
+    for id in 1..=5 {
+        store
+            .append(&record(id, &vec![id as u8; id as usize * 3]))
+            .unwrap();
+    }
+    store.flush().unwrap();
+    std::fs::read(path).unwrap()
+}
+
+#[test]
+fn nothing_is_made_until_something_is_written() {
+    let folder = Folder::new("store-lazy");
+    let path = folder.0.join("file");
+    let (mut store, found) = open(&path);
+    store.flush().unwrap();
+    store.clear().unwrap();
+    assert!(found.is_empty() && !path.exists());
+}
+
+#[test]
+fn what_was_appended_is_found_and_read_again() {
+    let folder = Folder::new("store-append");
+    let path = folder.0.join("file");
+    five(&path);
+    let (mut store, found) = open(&path);
+    assert_eq!(found.len(), 5);
+    let at = store.append(&record(6, b"six")).unwrap();
+    let mut buffer = Vec::new();
+    assert_eq!(store.read(at, &mut buffer).unwrap().body, b"six");
+    assert_eq!(store.read(at + 1, &mut buffer), None);
+    assert_eq!(ids(&path), [1, 2, 3, 4, 5, 6]);
+}
+
+#[test]
+fn a_file_that_was_cut_anywhere_goes_on_behind_its_last_whole_record() {
+    let folder = Folder::new("store-cut");
+    let path = folder.0.join("file");
+    let whole = five(&path);
+    for cut in 0..whole.len() {
+        std::fs::write(&path, &whole[..cut]).unwrap();
+        let (mut store, found) = open(&path);
+        let count = found.len() as u64;
+        assert!(count < 5, "cut at byte {cut}");
+        store.append(&record(9, b"after")).unwrap();
+        store.flush().unwrap();
+        let expected: Vec<u64> = (1..=count).chain([9]).collect();
+        assert_eq!(ids(&path), expected, "cut at byte {cut}");
+    }
+}
+
+#[test]
+fn a_tail_of_zeros_is_cut_off() {
+    let folder = Folder::new("store-zeros");
+    let path = folder.0.join("file");
+    let mut bytes = five(&path);
+    let length = bytes.len();
+    bytes.resize(length + 10_000, 0);
+    std::fs::write(&path, &bytes).unwrap();
+    let (store, found) = open(&path);
+    assert_eq!((found.len(), store.bytes()), (5, length as u64));
+    assert_eq!(std::fs::metadata(&path).unwrap().len(), length as u64);
+}
+
+#[test]
+fn d8_a_file_with_any_byte_spoiled_goes_on_with_what_is_good_and_keeps_the_old_one_aside() {
+    let folder = Folder::new("store-flip");
+    let path = folder.0.join("file");
+    let whole = five(&path);
+    for at in 0..whole.len() {
+        for flip in [1, 0x80, 0xff] {
+            let mut bytes = whole.clone();
+            bytes[at] ^= flip;
+            std::fs::write(&path, &bytes).unwrap();
+            let (mut store, found) = open(&path);
+            assert!(found.len() < 5, "byte {at}");
+            for (id, body) in &found {
+                assert_eq!(*body, vec![*id as u8; *id as usize * 3], "byte {at}");
+            }
+            if !store.is_good() {
+                store
+                    .replace(&mut |_, new| new.append(&record(9, b"")).map(drop))
+                    .unwrap();
+                assert_eq!(ids(&path), [9], "byte {at}");
+                let aside = std::fs::read(folder.0.join("file.damaged")).unwrap();
+                assert_eq!(aside, bytes, "byte {at}");
+            }
+        }
+    }
+}
+
+#[test]
+fn d8_a_file_of_anything_else_is_replaced() {
+    let folder = Folder::new("store-noise");
+    let path = folder.0.join("file");
+    for text in [
+        &[0xff; 5000][..],
+        b"{\"json\": \"of somebody, not a record\"}",
+    ] {
+        std::fs::write(&path, text).unwrap();
+        let (mut store, found) = open(&path);
+        assert!(found.is_empty() && !store.is_good());
+        assert!(store.append(&record(1, b"")).is_err());
+        store.replace(&mut |_, _| Ok(())).unwrap();
+        store.append(&record(2, b"")).unwrap();
+        assert_eq!(ids(&path), [2]);
+    }
+}
+
+#[test]
+fn what_is_no_file_is_not_opened() {
+    let folder = Folder::new("store-strange");
+    let path = folder.0.join("file");
+    std::os::unix::fs::symlink("/etc/passwd", &path).unwrap();
+    assert!(!open(&path).0.is_good());
+    std::fs::remove_file(&path).unwrap();
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRUSR).unwrap();
+    assert!(!open(&path).0.is_good());
+}
+
+#[test]
+fn a_replacement_that_fails_leaves_the_old_file_and_no_other() {
+    let folder = Folder::new("store-replace");
+    let path = folder.0.join("file");
+    let whole = five(&path);
+    let (mut store, _) = open(&path);
+    let failed = store.replace(&mut |_, new| {
+        new.append(&record(1, &[7; 100]))?;
+        Err(io::Error::other("no room"))
+    });
+    assert!(failed.is_err() && !store.may_try());
+    assert_eq!(std::fs::read(&path).unwrap(), whole);
+    assert_eq!(std::fs::read_dir(&folder.0).unwrap().count(), 1);
+}

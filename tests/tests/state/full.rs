@@ -1,0 +1,97 @@
+//! File systems that take nothing any more. Needs root, for file systems of its own.
+
+use mote_tests::namespace::{Own, enter, mount_memory_with};
+
+use super::*;
+
+const UNWRITABLE: &str = "State cannot be written, going on from memory";
+
+/// An outage on a file system that `fill` made unfit. The agent goes on and says it once; when
+/// `relieve` has mended it, says so too; nothing is lost.
+fn check(options: &str, fill: impl FnOnce(&Path), relieve: impl FnOnce(&Path)) {
+    let hub = hub_away();
+    let builder = hurried(&hub);
+    let base = builder.base_dir();
+    fs::create_dir(&base).unwrap();
+    mount_memory_with(&base, options);
+    let mut agent = builder.start().unwrap();
+    wait_for_held(&agent, 2);
+    fill(&base);
+    let says = |words: &'static str| move |line: &LogLine| line.msg() == words;
+    agent.wait_for_log(says(UNWRITABLE), LONG).unwrap();
+    // It goes on, and does not say it again with each attempt.
+    wait_for_held(&agent, 30);
+    assert_eq!(times_said(&agent, UNWRITABLE), 1);
+    let state = fs::read_dir(base.join("data/state")).unwrap();
+    let paths = state.map(|entry| entry.unwrap().path());
+    let left: Vec<_> = paths
+        .filter(|path| path.extension().is_some_and(|ending| ending == "new"))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+    relieve(&base);
+    agent
+        .wait_for_log(says("State is written again"), LONG)
+        .unwrap();
+    let stopped = stop(&mut agent);
+    assert_eq!(count(&stopped, "dropped"), 0);
+    hub.misbehave(Misbehaviour::Normal);
+    let _agent = builder.start().unwrap();
+    wait_for_all(&hub, &names(1, 1..=count(&stopped, "collected")));
+}
+
+#[test]
+fn d1_on_a_full_file_system_it_goes_on_from_memory_and_recovers() {
+    let name = "full::d1_on_a_full_file_system_it_goes_on_from_memory_and_recovers";
+    if !enter(Own::Mounts, name) {
+        return;
+    }
+    let fill = |base: &Path| {
+        let filler = fs::File::create(base.join("filler")).unwrap();
+        let mut filler = io::BufWriter::new(filler);
+        io::copy(&mut io::repeat(1), &mut filler).unwrap_err();
+    };
+    check("size=64k", fill, |base| {
+        fs::remove_file(base.join("filler")).unwrap();
+    });
+}
+
+#[test]
+fn d2_without_an_inode_left_it_goes_on_from_memory_and_recovers() {
+    let name = "full::d2_without_an_inode_left_it_goes_on_from_memory_and_recovers";
+    if !enter(Own::Mounts, name) {
+        return;
+    }
+    let filler = |base: &Path, at: u32| base.join(format!("filler{at}"));
+    let fill = |base: &Path| {
+        let full = (0..100).find(|at| fs::File::create(filler(base, *at)).is_err());
+        assert!(full.is_some());
+    };
+    check("size=1m,nr_inodes=20", fill, |base| {
+        for at in 0..100 {
+            fs::remove_file(filler(base, at)).ok();
+        }
+    });
+}
+
+#[test]
+fn d3_on_a_file_system_that_is_read_only_from_the_start_it_delivers_and_says_so_once() {
+    let name =
+        "full::d3_on_a_file_system_that_is_read_only_from_the_start_it_delivers_and_says_so_once";
+    if !enter(Own::Mounts, name) {
+        return;
+    }
+    let hub = good_hub();
+    let builder = hurried(&hub);
+    let base = builder.base_dir();
+    fs::create_dir(&base).unwrap();
+    mount_memory_with(&base, "size=64k");
+    mount_memory_with(&base, "remount,ro");
+    let mut agent = builder.start().unwrap();
+    hub.wait_for(5, LONG).unwrap();
+    hub.misbehave(Misbehaviour::RefuseConnections);
+    wait_for_held(&agent, 15);
+    hub.misbehave(Misbehaviour::Normal);
+    wait_for_all(&hub, &names(1, 1..=20));
+    assert_eq!(times_said(&agent, UNWRITABLE), 1);
+    stop(&mut agent);
+}

@@ -11,6 +11,7 @@
 //! milliseconds.
 
 pub mod action;
+pub mod by_hand;
 mod error;
 mod event;
 mod harvest;
@@ -24,6 +25,7 @@ mod quote;
 mod reaper;
 pub mod sandbox;
 pub mod scope;
+pub mod setup;
 mod standing;
 mod task;
 mod tree;
@@ -114,21 +116,12 @@ impl Plugins {
         }
         let harvest = Harvest::new(options.sender.clone(), options.max_triggers.max(1), seed);
         let leftovers = Leftovers::new(options.tmp_dir.clone(), seed);
-        let mut active = Active {
-            scope: Scope {
-                options,
-                walls,
-                leftovers,
-            },
-            harvest,
-            standing: Vec::new(),
-            tasks: Vec::new(),
-            runs: 0,
-            look_ms: 0,
-            child_ended: false,
-            is_stopping: false,
-            is_blind: false,
+        let scope = Scope {
+            options,
+            walls,
+            leftovers,
         };
+        let mut active = Active::new(scope, harvest);
         // So that there is a way to be opened.
         let _ = DirBuilder::new()
             .recursive(true)
@@ -306,6 +299,21 @@ fn complain(folder: &Path, error: &PluginError) {
 }
 
 impl Active {
+    /// Without any plugin.
+    fn new(scope: Scope, harvest: Harvest) -> Self {
+        Self {
+            scope,
+            harvest,
+            standing: Vec::new(),
+            tasks: Vec::new(),
+            runs: 0,
+            look_ms: 0,
+            child_ended: false,
+            is_stopping: false,
+            is_blind: false,
+        }
+    }
+
     /// The plugin in `folder`, if it is a standing one that this agent is to run.
     fn load(&self, folder: &Path) -> Result<Option<Standing>, PluginError> {
         let Some(manifest) = Manifest::load(folder)? else {

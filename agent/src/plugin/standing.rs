@@ -138,6 +138,10 @@ pub(super) struct Standing {
     pub tally: Tally,
     /// What it last said of itself: healthy, degraded, unhealthy.
     pub health: Option<String>,
+    /// It runs although nobody needs it yet.
+    pub(super) is_wanted: bool,
+    /// What was asked (`>`) and answered (`<`), if somebody wants to read it.
+    pub(super) transcript: Option<Vec<(char, Vec<u8>)>>,
     folder: PathBuf,
     command: Vec<OsString>,
     configuration: String,
@@ -185,12 +189,15 @@ impl Standing {
             return Err(PluginError::File(words));
         }
         let log = SideLog::new(scope.log_path(&id));
+        let manifest_kind = manifest.kind;
         Ok(Self {
             id,
             manifest,
             live: None,
             tally: Tally::default(),
             health: None,
+            is_wanted: manifest_kind == Kind::Trigger,
+            transcript: None,
             folder,
             command,
             configuration,
@@ -225,6 +232,11 @@ impl Standing {
     /// Its last failure, if nothing went well since.
     pub(super) fn fault(&self) -> Option<&str> {
         (!self.fault.is_empty()).then_some(&self.fault)
+    }
+
+    /// Asks it how it is as soon as it may be asked.
+    pub(super) fn ask_health_now(&mut self, now_ms: u64) {
+        self.health_ms = now_ms;
     }
 
     /// Whether it is asked for triggers right now.
@@ -295,7 +307,7 @@ impl Standing {
             self.bury(now_ms, scope, harvest);
             due_ms = u64::MAX;
         }
-        let is_wanted = self.manifest.kind == Kind::Trigger || self.jobs() > 0;
+        let is_wanted = self.is_wanted || self.jobs() > 0;
         if self.live.is_none() && is_wanted && self.stop_ms.is_none() && now_ms >= self.start_ms {
             self.start(now_ms, scope, harvest);
         }
@@ -349,7 +361,6 @@ impl Standing {
                 work: &work,
                 environment: &[],
                 input: None,
-                output: None,
             };
             match Process::start(launch, &scope.walls) {
                 Ok(process) => Ok((process, work)),
@@ -440,9 +451,13 @@ impl Standing {
             allowed_ms,
             deadline_ms: now_ms.saturating_add(allowed_ms),
         });
+        let line = line.unwrap_or_default();
+        if let Some(lines) = &mut self.transcript {
+            lines.push(('>', line.clone()));
+        }
         if let Some(live) = &mut self.live {
             self.cpu_from_ms = live.process.usage.cpu_ms;
-            if !live.send(&line.unwrap_or_default()) {
+            if !live.send(&line) {
                 live.end(Verdict::Misbehaved("does not read".to_owned()), now_ms);
             }
         }
@@ -458,6 +473,9 @@ impl Standing {
                 }
                 return;
             };
+            if let Some(lines) = &mut self.transcript {
+                lines.push(('<', line.clone()));
+            }
             if line.trim_ascii().is_empty() || live.process.is_ending() {
                 continue;
             }

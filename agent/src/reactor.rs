@@ -1,7 +1,7 @@
 //! The one wait: everything that the agent waits for, it waits for in [`Reactor::wait`].
 //!
-//! One `poll(2)` looks at the signals, at the DNS socket while a look-up is under way, and at the
-//! uplink's socket while a request is. Before it sleeps and whenever it wakes it does what is due:
+//! One `poll(2)` looks at the signals, at the plugins' pipes, at the DNS socket while a look-up is
+//! under way, and at the uplink's socket while a request is. Before it sleeps and whenever it wakes it does what is due:
 //! takes the sample, moves a look-up on, compresses a piece of an old log. What is due never blocks and never sends; it puts things
 //! where the loop finds them. So the sample is on time while a handshake hangs, with one thread.
 //!
@@ -15,7 +15,7 @@ use std::os::unix::net::UnixStream;
 use mote_core::log_line::Value;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::SignalOnly;
 
@@ -23,6 +23,7 @@ use crate::clock;
 use crate::device::Device;
 use crate::log;
 use crate::notify::{Notifier, PAUSING_EVERY_MS};
+use crate::plugin::{MAX_WATCHED, Plugins};
 use crate::uplink::dns::Stub;
 
 /// What a caller of [`Reactor::wait`] waits for, besides what is always looked at.
@@ -32,7 +33,7 @@ pub enum Interest<'a> {
     Socket(BorrowedFd<'a>, PollFlags),
     /// The look-up under way in [`Reactor::stub`].
     Name,
-    /// A new sample in the outbox, or an order.
+    /// A new sample in the outbox, an event or a result of a plugin, or an order.
     Sample,
 }
 
@@ -66,6 +67,8 @@ pub struct Reactor {
     pub device: Device,
     /// Looks names up.
     pub stub: Stub,
+    /// Runs plugins; none, until a caller says otherwise.
+    pub plugins: Plugins,
     /// Tells the service manager; nobody, until a caller says otherwise.
     pub notifier: Notifier,
 }
@@ -74,7 +77,7 @@ impl Reactor {
     /// Takes over the signals of the process.
     pub fn new(device: Device) -> std::io::Result<Self> {
         let (read, write) = UnixStream::pair()?;
-        let wanted = [SIGTERM, SIGINT, SIGHUP, SIGUSR1];
+        let wanted = [SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGCHLD];
         let signals = SignalDelivery::with_pipe(read, write, SignalOnly, wanted)?;
         Ok(Self {
             signals,
@@ -82,6 +85,7 @@ impl Reactor {
             orders: Orders::default(),
             device,
             stub: Stub::default(),
+            plugins: Plugins::default(),
             notifier: Notifier::default(),
         })
     }
@@ -105,7 +109,11 @@ impl Reactor {
             }
             match interest {
                 Interest::Name if !self.stub.is_busy() => return Wake::Ready,
-                Interest::Sample if self.device.take_news() || self.orders != Orders::default() => {
+                Interest::Sample
+                    if self.device.take_news()
+                        || self.plugins.has_news()
+                        || self.orders != Orders::default() =>
+                {
                     return Wake::Ready;
                 }
                 _ => {}
@@ -149,7 +157,8 @@ impl Reactor {
         let notify_ms = self.notifier.turn(now_ms, is_on_time);
         let log_ms = log::turn(now_ms);
         let wait_ms = sample_ms.min(self.stub.turn(now_ms));
-        wait_ms.min(notify_ms).min(log_ms)
+        let plugins_ms = self.plugins.turn(now_ms);
+        wait_ms.min(notify_ms).min(log_ms).min(plugins_ms)
     }
 
     fn take_signals(&mut self) {
@@ -165,6 +174,10 @@ impl Reactor {
                     self.orders.status = true;
                     continue;
                 }
+                SIGCHLD => {
+                    self.plugins.child_ended();
+                    continue;
+                }
                 _ => continue,
             };
             if !self.stop {
@@ -178,8 +191,8 @@ impl Reactor {
     /// Sleeps for at most `for_ms`, or until a descriptor is ready.
     fn sleep(&self, interest: Interest<'_>, for_ms: u64) -> Ready {
         let timeout = PollTimeout::try_from(for_ms.min(60_000)).unwrap_or(PollTimeout::ZERO);
-        let mut watched: heapless::Vec<PollFd<'_>, 3> = heapless::Vec::new();
-        // Three places for at most three descriptors: no push is refused.
+        let mut watched: heapless::Vec<PollFd<'_>, { 3 + MAX_WATCHED }> = heapless::Vec::new();
+        // Three places for three descriptors, and the plugins': no push is refused.
         let _ = watched.push(PollFd::new(
             self.signals.get_read().as_fd(),
             PollFlags::POLLIN,
@@ -194,6 +207,10 @@ impl Reactor {
         if let Some(fd) = self.stub.socket() {
             let _ = watched.push(PollFd::new(fd, PollFlags::POLLIN));
         }
+        // The next turn reads all of their pipes: which of them is ready is of no matter.
+        self.plugins.watch(&mut |fd, events| {
+            let _ = watched.push(PollFd::new(fd, events));
+        });
         match poll(&mut watched, timeout) {
             // A closed or broken descriptor is ready too: reading it tells what happened.
             Ok(1..) => {

@@ -63,7 +63,9 @@ fn any(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
             return None;
         }
         let (bytes, rest) = rest.split_at_checked(count)?;
-        let length = bytes.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte));
+        let length = bytes
+            .iter()
+            .fold(0, |sum, byte| sum << 8 | usize::from(*byte));
         (length, rest)
     };
     let (inside, rest) = rest.split_at_checked(length)?;
@@ -117,8 +119,16 @@ mod tests {
         for end in 0..der.len() {
             assert_eq!(not_after_ms(&der[..end]), None, "{end}");
         }
-        for wrong in [&b"2510101632422"[..], b"25101016324aZ", b"251310163242Z", b""] {
-            assert_eq!(not_after_ms(&certificate(true, value(UTC_TIME, wrong))), None);
+        for wrong in [
+            &b"2510101632422"[..],
+            b"25101016324aZ",
+            b"251310163242Z",
+            b"",
+        ] {
+            assert_eq!(
+                not_after_ms(&certificate(true, value(UTC_TIME, wrong))),
+                None
+            );
         }
     }
 }

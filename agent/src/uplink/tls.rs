@@ -28,6 +28,7 @@ use rustls::{ClientConnection, Stream};
 use ureq::unversioned::transport::{Buffers, NextTimeout, Transport};
 
 pub use self::failure::TlsFailure;
+pub use self::files::first_certificate;
 use self::settings::Protection;
 pub use self::settings::{TlsChoice, TlsSettings};
 use super::buffers::ConnectionBuffers;

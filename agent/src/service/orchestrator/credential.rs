@@ -25,7 +25,7 @@ const PAYLOAD_BYTES: usize = 4 * 1024;
 
 /// A key or token, if there is one, and where it comes from.
 #[derive(Debug)]
-pub struct Credential {
+pub(super) struct Credential {
     secret: Option<Secret>,
     origin: KeyOrigin,
     /// How its file was when it was last read.
@@ -46,7 +46,7 @@ struct Times {
 
 impl Credential {
     /// `secret`, which came from `origin`; `refresh_ms` before its end a newer one is looked for.
-    pub fn new(secret: Option<Secret>, origin: KeyOrigin, refresh_ms: u64) -> Self {
+    pub(super) fn new(secret: Option<Secret>, origin: KeyOrigin, refresh_ms: u64) -> Self {
         Self {
             times: secret.as_ref().map(times).unwrap_or_default(),
             stamp: file(&origin).and_then(stamp),
@@ -58,12 +58,12 @@ impl Credential {
     }
 
     /// The key or token.
-    pub fn secret(&self) -> Option<&Secret> {
+    pub(super) fn secret(&self) -> Option<&Secret> {
         self.secret.as_ref()
     }
 
     /// Looks whether there is a newer one; `true` if there is.
-    pub fn look(&mut self, boot_ms: u64, wall_ms: u64) -> bool {
+    pub(super) fn look(&mut self, boot_ms: u64, wall_ms: u64) -> bool {
         let Some(path) = file(&self.origin) else {
             return false;
         };
@@ -73,7 +73,7 @@ impl Credential {
             .ends_ms
             .is_some_and(|ends_ms| wall_ms.saturating_add(self.refresh_ms) >= ends_ms);
         let is_time = boot_ms >= self.looked_ms.saturating_add(LOOK_MS);
-        if !is_changed && !(ends_soon && is_time) {
+        if !(is_changed || ends_soon && is_time) {
             return false;
         }
         self.looked_ms = boot_ms;
@@ -81,14 +81,16 @@ impl Credential {
     }
 
     /// Reads it again from where it came; `true` if it is another one.
-    pub fn read_again(&mut self) -> bool {
+    pub(super) fn read_again(&mut self) -> bool {
         // Taken before: a file that changes meanwhile is read again.
         let stamp = file(&self.origin).and_then(stamp);
         let is_news = stamp != self.stamp;
         self.stamp = stamp;
         let error = match read_again(&self.origin, false) {
             None => return false,
-            Some(Ok(secret)) if !secret.fits_a_header() => "it has characters of its own".to_owned(),
+            Some(Ok(secret)) if !secret.fits_a_header() => {
+                "it has characters of its own".to_owned()
+            }
             Some(Ok(secret)) => {
                 let is_same = self
                     .secret
@@ -114,7 +116,7 @@ impl Credential {
     }
 
     /// What a person should be told of its end.
-    pub fn warning(&self, wall_ms: u64) -> Option<String> {
+    pub(super) fn warning(&self, wall_ms: u64) -> Option<String> {
         let Times { issued_ms, ends_ms } = self.times;
         let lasts_ms = ends_ms?.saturating_sub(issued_ms.unwrap_or(0));
         let before_ms = if lasts_ms > SHORT_MS {
@@ -128,7 +130,7 @@ impl Credential {
 }
 
 /// What a person should be told of something that holds until `ends_ms`, from 30 days before.
-pub fn ends_soon(what: &str, ends_ms: u64, wall_ms: u64) -> Option<String> {
+pub(super) fn ends_soon(what: &str, ends_ms: u64, wall_ms: u64) -> Option<String> {
     ends(what, ends_ms, WARN_MS, wall_ms)
 }
 
@@ -215,13 +217,18 @@ mod tests {
         assert_eq!(found.issued_ms, Some(1_700_000_000_000));
         assert_eq!(found.ends_ms, Some(1_800_000_000_500));
         for other in ["key", "a.b", "a.b.c.d", "a.!!.c", "a.e30.c", "a..c"] {
-            assert_eq!(times(&Secret::new(other.into())), Times::default(), "{other}");
+            assert_eq!(
+                times(&Secret::new(other.into())),
+                Times::default(),
+                "{other}"
+            );
         }
     }
 
     #[test]
     fn what_lasts_is_warned_of_for_a_month_and_what_is_short_at_its_end() {
-        let mut credential = Credential::new(Some(Secret::new(TOKEN.into())), KeyOrigin::Fixed, 300_000);
+        let mut credential =
+            Credential::new(Some(Secret::new(TOKEN.into())), KeyOrigin::Fixed, 300_000);
         let ends_ms = 1_800_000_000_500;
         assert_eq!(credential.warning(ends_ms - 31 * DAY_MS), None);
         let words = credential.warning(ends_ms - 3 * DAY_MS).unwrap();

@@ -61,7 +61,9 @@ impl Plan {
         }
         let is_plain = base.as_ref().is_some_and(|base| base.is_plain);
         let tls = TlsSettings::new(choice(settings, is_plain));
-        let tls = tls.map_err(|words| keep(in_orchestrators_words(&words))).ok();
+        let tls = tls
+            .map_err(|words| keep(in_orchestrators_words(&words)))
+            .ok();
         match (base, agent.agent_id.clone(), agent.agent_type, tls) {
             (Some(base), Some(agent_id), Some(agent_type), Some(tls)) if errors.is_empty() => {
                 Ok(Some(Self {
@@ -93,9 +95,9 @@ fn check_credential(agent: &OrchestratorSettings) -> Result<(), String> {
             "api.auth.type is jwt: set api.auth.token_file, or give the credential mote.token"
                 .into(),
         ),
-        (Some(AuthType::ApiKey), None) => Err(
-            "api.auth.type is api_key: set api.auth.api_key or api.auth.api_key_file".into(),
-        ),
+        (Some(AuthType::ApiKey), None) => {
+            Err("api.auth.type is api_key: set api.auth.api_key or api.auth.api_key_file".into())
+        }
         (None, None) if !has_certificate => Err(
             "nothing proves to the orchestrator who this is: set api.auth.token_file, \
              api.auth.api_key, or api.auth.cert_file and api.auth.key_file"
@@ -188,19 +190,22 @@ mod tests {
         refused("set api.auth.cert_file and", |agent| {
             agent.auth_type = Some(AuthType::Certificate);
         });
-        refused("api.auth.cert_file is set without api.auth.key_file", |agent| {
-            agent.cert_file = Some("/nowhere".into());
-        });
+        refused(
+            "api.auth.cert_file is set without api.auth.key_file",
+            |agent| {
+                agent.cert_file = Some("/nowhere".into());
+            },
+        );
     }
 
     #[test]
     fn the_clear_and_the_unverified_are_for_those_who_say_so() {
-        let plain = |agent: &mut OrchestratorSettings| {
+        let in_the_clear = |agent: &mut OrchestratorSettings| {
             agent.base_url = Some("http://192.0.2.1:8000".into());
         };
-        refused("security.tls.enabled: false", plain);
+        refused("security.tls.enabled: false", in_the_clear);
         let plan = Plan::of(&settings(|agent| {
-            plain(agent);
+            in_the_clear(agent);
             agent.tls_enabled = false;
         }));
         assert_eq!(plan.unwrap().unwrap().warnings.len(), 1);

@@ -13,12 +13,12 @@ struct Entry {
 
 /// Entries of the journal that are not to go yet.
 #[derive(Debug, Default)]
-pub struct Postponed(Vec<Entry>);
+pub(super) struct Postponed(Vec<Entry>);
 
 impl Postponed {
     /// Puts `id` off: for a minute, then twice as long each time, at most an hour. Returns how often
     /// it was.
-    pub fn put_off(&mut self, id: u64, now_ms: u64) -> u32 {
+    pub(super) fn put_off(&mut self, id: u64, now_ms: u64) -> u32 {
         let at = self.0.iter().position(|entry| entry.id == id);
         let at = at.unwrap_or_else(|| {
             self.0.push(Entry {
@@ -29,25 +29,27 @@ impl Postponed {
             self.0.len() - 1
         });
         let entry = &mut self.0[at];
-        let delay_ms = FIRST_MS.saturating_mul(1 << entry.tries.min(8)).min(MOST_MS);
+        let delay_ms = FIRST_MS
+            .saturating_mul(1 << entry.tries.min(8))
+            .min(MOST_MS);
         entry.tries += 1;
         entry.not_before_ms = now_ms + delay_ms;
         entry.tries
     }
 
     /// Whether `id` may go.
-    pub fn may_go(&self, id: u64, now_ms: u64) -> bool {
+    pub(super) fn may_go(&self, id: u64, now_ms: u64) -> bool {
         let mut entries = self.0.iter();
         !entries.any(|entry| entry.id == id && now_ms < entry.not_before_ms)
     }
 
     /// Forgets `id`: it is no longer held.
-    pub fn forget(&mut self, id: u64) {
+    pub(super) fn forget(&mut self, id: u64) {
         self.0.retain(|entry| entry.id != id);
     }
 
     /// When the next of them may go.
-    pub fn next_ms(&self, now_ms: u64) -> u64 {
+    pub(super) fn next_ms(&self, now_ms: u64) -> u64 {
         let later = self.0.iter().map(|entry| entry.not_before_ms);
         later.filter(|ms| *ms > now_ms).min().unwrap_or(u64::MAX)
     }

@@ -21,16 +21,16 @@ const FILE_BYTES: u64 = 256 * 1024;
 
 /// The results that are kept; none where there is no folder.
 #[derive(Debug)]
-pub struct Results(Option<PathBuf>);
+pub(super) struct Results(Option<PathBuf>);
 
 impl Results {
     /// Those in `results` of the state folder.
-    pub fn open(state: Option<&Path>) -> Self {
+    pub(super) fn open(state: Option<&Path>) -> Self {
         Self(state.map(|state| state.join("results")))
     }
 
     /// Keeps the result of `id`. A failure is logged: the journal has it too.
-    pub fn keep(&self, id: &str, body: &[u8]) {
+    pub(super) fn keep(&self, id: &str, body: &[u8]) {
         let Some(folder) = &self.0 else { return };
         if let Err(error) = write(folder, &name(id), body).and_then(|()| forget_oldest(folder)) {
             let error = format!("{}: {error}", folder.display());
@@ -40,7 +40,7 @@ impl Results {
     }
 
     /// The result of `id`, if it is kept.
-    pub fn find(&self, id: &str) -> Option<Vec<u8>> {
+    pub(super) fn find(&self, id: &str) -> Option<Vec<u8>> {
         let file = fs::File::open(self.0.as_ref()?.join(name(id))).ok()?;
         let mut body = Vec::new();
         file.take(FILE_BYTES).read_to_end(&mut body).ok()?;

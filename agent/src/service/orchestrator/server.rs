@@ -58,7 +58,7 @@ impl Standing {
 
 /// What came of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Said {
+pub(super) enum Said {
     /// A 2xx, whose body is [`Server::answer`].
     Good,
     /// This status: this message is not taken as it is.
@@ -73,7 +73,7 @@ pub enum Said {
 
 /// The orchestrator.
 #[derive(Debug)]
-pub struct Server {
+pub(super) struct Server {
     base: String,
     headers: HeaderMap,
     uplink: Uplink,
@@ -87,17 +87,26 @@ pub struct Server {
     away_since_ms: u64,
     answer: Vec<u8>,
     trouble: String,
+    /// What was refused last, so that it is said once.
+    refused: Option<(Box<str>, u16)>,
 }
 
 impl Server {
     /// Prepares calls as `settings` and `plan` say.
-    pub fn new(settings: &OrchestratorSettings, plan: &Plan, link: &Arc<Link>, seed: u64) -> Self {
+    pub(super) fn new(
+        settings: &OrchestratorSettings,
+        plan: &Plan,
+        link: &Arc<Link>,
+        seed: u64,
+    ) -> Self {
         let credential = Credential::new(
             plan.credential.clone(),
             settings.credential_origin.clone(),
             settings.refresh_threshold_ms,
         );
-        let longest_ms = settings.heartbeat_interval_ms.max(settings.poll_interval_ms);
+        let longest_ms = settings
+            .heartbeat_interval_ms
+            .max(settings.poll_interval_ms);
         let times = UplinkSettings {
             connect_timeout_ms: CONNECT_TIMEOUT_MS.min(settings.timeout_ms),
             timeout_ms: settings.timeout_ms,
@@ -125,46 +134,47 @@ impl Server {
             away_since_ms: 0,
             answer: Vec::new(),
             trouble: String::new(),
+            refused: None,
         }
     }
 
     /// When the next call may be made.
-    pub fn ready_ms(&self, now_ms: u64) -> u64 {
+    pub(super) fn ready_ms(&self, now_ms: u64) -> u64 {
         self.limit.ready_ms(now_ms).max(self.not_before_ms)
     }
 
     /// Where it stands.
-    pub fn standing(&self) -> Standing {
+    pub(super) fn standing(&self) -> Standing {
         self.standing
     }
 
     /// Failures since it last answered.
-    pub fn failures(&self) -> u32 {
+    pub(super) fn failures(&self) -> u32 {
         self.backoff.failures()
     }
 
     /// Why the last call that failed did.
-    pub fn trouble(&self) -> &str {
+    pub(super) fn trouble(&self) -> &str {
         &self.trouble
     }
 
     /// The body of the last good answer.
-    pub fn answer(&self) -> &[u8] {
+    pub(super) fn answer(&self) -> &[u8] {
         &self.answer
     }
 
     /// How long calls may take from now on, at most.
-    pub fn be_patient_for(&mut self, patience_ms: u64) {
+    pub(super) fn be_patient_for(&mut self, patience_ms: u64) {
         self.uplink.be_patient_for(patience_ms);
     }
 
     /// What a person should be told of the key's end.
-    pub fn warning(&self) -> Option<String> {
+    pub(super) fn warning(&self) -> Option<String> {
         self.credential.warning(clock::trusted_ms())
     }
 
     /// Calls `path` below the agent's own; an empty `body` with GET.
-    pub fn call(&mut self, method: Method, path: &str, body: &[u8]) -> Said {
+    pub(super) fn call(&mut self, method: Method, path: &str, body: &[u8]) -> Said {
         let now_ms = clock::boot_ms();
         if self.credential.look(now_ms, clock::trusted_ms()) {
             self.renew_headers();
@@ -212,6 +222,7 @@ impl Server {
             }
             400..=499 if !matches!(status, 408 | 429) => {
                 self.answered();
+                self.say_refused(path, status);
                 Said::Refused(status)
             }
             _ => {
@@ -223,7 +234,7 @@ impl Server {
     }
 
     /// What the server said in its last answer, cut, and without the key if it repeats it.
-    pub fn words(&self) -> String {
+    pub(super) fn words(&self) -> String {
         let words = str::from_utf8(&self.answer).unwrap_or("(not text)");
         let words = match self.credential.secret() {
             Some(secret) => words.replace(secret.expose(), "(key)"),
@@ -247,6 +258,23 @@ impl Server {
         self.backoff.reset();
         self.not_before_ms = 0;
         self.trouble.clear();
+    }
+
+    fn say_refused(&mut self, path: &str, status: u16) {
+        let refused = Some((path.into(), status));
+        if self.refused == refused {
+            return;
+        }
+        self.refused = refused;
+        let words = self.words();
+        log::warn(
+            "Orchestrator refuses a call",
+            &[
+                ("path", Value::Str(path)),
+                ("status_code", Value::Uint(status.into())),
+                ("answer", Value::Str(&words)),
+            ],
+        );
     }
 
     fn failed(&mut self, asked_ms: Option<u64>, layer: &str, words: &str) {

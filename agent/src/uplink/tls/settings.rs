@@ -21,8 +21,8 @@ use rustls::{
     SupportedProtocolVersion,
 };
 
-use super::dates::{DatesForgiven, TrustedTime, is_unsynchronized};
 use super::any_certificate::AnyCertificate;
+use super::dates::{DatesForgiven, TrustedTime, is_unsynchronized};
 use super::failure::TlsFailure;
 use super::files::{Stamp, authorities, chain, private_key, stamp};
 use super::identity::Identity;

@@ -96,7 +96,7 @@ fn the_oldest_version_is_kept_to() {
         tls_min_version: TlsVersion::V1_3,
         ..Settings::default()
     };
-    let rules = Rules::new(&settings).unwrap();
+    let rules = Rules::new(TlsChoice::of_metrics_server(&settings)).unwrap();
     assert_eq!(rules.versions(), [&TLS13]);
 }
 

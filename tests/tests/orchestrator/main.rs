@@ -5,8 +5,11 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
+mod events;
 mod instructions;
+mod kill;
 mod presence;
+mod two_servers;
 
 use std::time::Duration;
 
@@ -46,4 +49,14 @@ fn builder(hub: &Hub, agent_type: &str) -> AgentBuilder {
 fn end(hub: &Hub, mut agent: AgentUnderTest) {
     assert_eq!(agent.stop(Signal::SIGTERM).unwrap().code(), Some(0));
     assert_eq!(hub.violations(), Vec::<String>::new());
+}
+
+/// Lets the next start begin at once, as after another boot: what ended was not the agent's fault.
+fn forget_pace(builder: &AgentBuilder) {
+    let path = builder.base_dir().join("data/state/start");
+    if let Ok(text) = std::fs::read_to_string(&path) {
+        let mut words = text.split_whitespace();
+        let (identity, number) = (words.next().unwrap(), words.next().unwrap());
+        std::fs::write(&path, format!("{identity} {number}\n")).unwrap();
+    }
 }

@@ -118,7 +118,7 @@ impl Orchestrator {
             plan: plan.clone(),
             hostname,
             desk,
-            postponed: Postponed::default(),
+            postponed: Postponed::new(settings.orchestrator.retry_max_ms),
             register_ms: Some(now_ms),
             heartbeat_ms: now_ms,
             poll_ms: now_ms,
@@ -153,6 +153,8 @@ impl Orchestrator {
         for warning in &self.plan.warnings {
             log::warn("Configuration", &[("warning", Value::Str(warning))]);
         }
+        let retry_max_ms = self.settings.orchestrator.retry_max_ms;
+        self.postponed.set_first_ms(retry_max_ms);
         self.batch_most = usize::try_from(self.settings.orchestrator.batch_size).unwrap_or(1);
         let file = self.settings.orchestrator.cert_file.as_ref();
         let chain = file.and_then(|path| crate::uplink::tls::first_certificate(path));

@@ -334,6 +334,17 @@ impl Hub {
         });
     }
 
+    /// Each message of an agent from now on. Ends with the hub; at once if it is no orchestrator.
+    pub fn subscribe_to_messages(&self) -> Receiver<Message> {
+        let (sender, receiver) = mpsc::channel();
+        self.shared.with(|state| {
+            if let Some(book) = &mut state.book {
+                book.subscribers.push(sender);
+            }
+        });
+        receiver
+    }
+
     /// Forgets that agents ever registered.
     pub fn forget_agents(&self) {
         self.with_book(orchestrator::Book::forget_agents);
@@ -403,6 +414,9 @@ impl Drop for Hub {
             control.join();
         }
         // The threads are gone, but subscribers hear of the end only when the log goes.
-        self.shared.with(|state| state.log.forget_subscribers());
+        self.shared.with(|state| {
+            state.log.forget_subscribers();
+            state.book = None;
+        });
     }
 }

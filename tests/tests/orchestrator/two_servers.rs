@@ -2,6 +2,7 @@
 
 use mote_tests::agent::LogLine;
 use mote_tests::hub::{Hub, HubConfig, Message, Misbehaviour, Received, Route};
+use serde_json::Value;
 
 use crate::{LONG, builder, end, hub};
 
@@ -47,7 +48,7 @@ fn heartbeats_go_on_while_the_metrics_server_is_a_black_hole() {
         .start()
         .unwrap();
     let failed_often = |line: &LogLine| {
-        let attempt = line.field("attempt").and_then(|number| number.as_u64());
+        let attempt = line.field("attempt").and_then(Value::as_u64);
         line.msg().starts_with("Metrics send failed") && attempt == Some(2)
     };
     agent.wait_for_log(failed_often, LONG).unwrap();
@@ -74,7 +75,7 @@ fn samples_go_on_while_the_orchestrator_is_a_black_hole() {
         .start()
         .unwrap();
     let failed_often = |line: &LogLine| {
-        let attempt = line.field("attempt").and_then(|number| number.as_u64());
+        let attempt = line.field("attempt").and_then(Value::as_u64);
         line.msg().starts_with("Orchestrator") && attempt == Some(2)
     };
     agent.wait_for_log(failed_often, LONG).unwrap();

@@ -8,6 +8,7 @@
 mod forms;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::mpsc::Sender;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -104,6 +105,7 @@ pub(super) struct Book {
     pub(super) failing: BTreeMap<String, u32>,
     pub(super) standing: HashMap<Route, Misbehaviour>,
     pub(super) scripts: HashMap<Route, VecDeque<Misbehaviour>>,
+    pub(super) subscribers: Vec<Sender<Message>>,
 }
 
 /// What is said to a request, and in which way.
@@ -160,11 +162,14 @@ impl Book {
         match self.take(request, route, agent, instruction) {
             Ok((answer, message)) => {
                 let answered = matches!(conduct, Misbehaviour::Normal | Misbehaviour::Delay { .. });
-                self.messages.push(Message {
+                let message = Message {
                     status: answer.status,
                     answered,
                     ..message
-                });
+                };
+                self.subscribers
+                    .retain(|to| to.send(message.clone()).is_ok());
+                self.messages.push(message);
                 if answered {
                     self.settle(route, instruction, answer.status);
                 }

@@ -8,6 +8,7 @@ use lexopt::{Arg, Parser};
 use crate::config::CommandLine;
 use crate::config::keys::KEYS;
 use crate::install::{Options, System};
+use crate::plugin::by_hand::Trial;
 
 /// What to do.
 #[derive(Debug)]
@@ -37,6 +38,15 @@ pub enum Command {
     },
     /// Take the service away.
     Uninstall(Options),
+    /// Print the plugins that are installed.
+    PluginList(CommandLine),
+    /// Run a plugin by hand.
+    PluginTest {
+        /// The flags.
+        line: CommandLine,
+        /// Which, and how.
+        trial: Trial,
+    },
     /// Print the version.
     Version {
         /// `--json`.
@@ -57,6 +67,8 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, U
     let mut line = CommandLine::default();
     let mut switches = Vec::new();
     let mut options = Options::default();
+    let mut trial = Trial::default();
+    let mut words = Vec::new();
     while let Some(argument) = parser.next().map_err(|error| usage(&error))? {
         match argument {
             Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help),
@@ -76,6 +88,14 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, U
                     UsageError("--system takes systemd or procd: see mote help".into())
                 })?);
             }
+            Arg::Long("input") => {
+                switches.push("input".to_owned());
+                trial.input = Some(text(parser.value(), "input")?);
+            }
+            Arg::Long("entrypoint") => {
+                switches.push("entrypoint".to_owned());
+                trial.entrypoint = Some(text(parser.value(), "entrypoint")?);
+            }
             Arg::Long(name) if SWITCHES.iter().any(|(switch, _)| *switch == name) => {
                 switches.push(name.to_owned());
             }
@@ -88,16 +108,16 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, U
                 };
                 let is_truth = key.default == "true" || key.default == "false";
                 let value = match parser.optional_value() {
-                    Some(value) => value,
-                    None if is_truth => "true".into(),
-                    None => parser.value().map_err(|error| usage(&error))?,
+                    Some(value) => Ok(value),
+                    None if is_truth => Ok("true".into()),
+                    None => parser.value(),
                 };
-                let text = value
-                    .into_string()
-                    .map_err(|_| UsageError(format!("--{}: not UTF-8 text", key.flag)))?;
-                line.flags.push((key, text));
+                line.flags.push((key, text(value, key.flag)?));
             }
             Arg::Value(word) if command.is_none() => command = Some(word),
+            Arg::Value(word) if command.as_ref().is_some_and(|word| word == "plugin") => {
+                words.push(word.to_string_lossy().into_owned());
+            }
             other => return Err(usage(&other.unexpected())),
         }
     }
@@ -128,11 +148,34 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, U
         }),
         "install" => Ok(Command::Install { line, options }),
         "uninstall" => Ok(Command::Uninstall(options)),
+        "plugin" => plugin(&words, line, trial),
         "version" => Ok(Command::Version { json: has("json") }),
         "help" => Ok(Command::Help),
         other => Err(UsageError(format!(
-            "no command {other}: there are run, once, check, install, uninstall, version and help"
+            "no command {other}: there are run, once, check, plugin, install, uninstall, version and \
+             help"
         ))),
+    }
+}
+
+/// The value of a flag.
+fn text(value: Result<OsString, lexopt::Error>, flag: &str) -> Result<String, UsageError> {
+    value
+        .map_err(|error| usage(&error))?
+        .into_string()
+        .map_err(|_| UsageError(format!("--{flag}: not UTF-8 text")))
+}
+
+fn plugin(words: &[String], line: CommandLine, mut trial: Trial) -> Result<Command, UsageError> {
+    match words {
+        [verb] if verb == "list" => Ok(Command::PluginList(line)),
+        [verb, id] if verb == "test" => {
+            trial.id.clone_from(id);
+            Ok(Command::PluginTest { line, trial })
+        }
+        _ => Err(UsageError(
+            "there are mote plugin list and mote plugin test ID: see mote help".into(),
+        )),
     }
 }
 
@@ -148,6 +191,8 @@ const SWITCHES: &[(&str, &str)] = &[
     ("system", "install"),
     ("no-start", "install"),
     ("purge", "uninstall"),
+    ("input", "plugin"),
+    ("entrypoint", "plugin"),
 ];
 
 fn usage(error: &lexopt::Error) -> UsageError {
@@ -158,11 +203,15 @@ fn usage(error: &lexopt::Error) -> UsageError {
 pub fn help() -> String {
     let mut text = String::from(
         "mote: a monitoring agent for Linux devices that have little of everything\n\n\
-         usage: mote [run | once | check | install | uninstall | version | help] [flags]\n\n\
+         usage: mote [run | once | check | plugin | install | uninstall | version | help] [flags]\n\n\
          \x20 run      watch this device and deliver to the server until stopped (default)\n\
          \x20 once     print one sample as it would be sent; with --send, send it\n\
          \x20 check    print the configuration with its sources, and what is wrong with it;\n\
          \x20          with --strict, a warning is an error\n\
+         \x20 plugin list      print the plugins that are installed, and what is wrong with them\n\
+         \x20 plugin test ID   run one by hand and print the exchange and its walls; an action is\n\
+         \x20          carried out if it is given --input JSON; --entrypoint FILE names the file of\n\
+         \x20          a plugin without a manifest\n\
          \x20 install  make it a service of this device (systemd or procd), with the flags as its\n\
          \x20          configuration if it has none, and wait for the first delivery;\n\
          \x20          --dry-run, --no-start, --system NAME, --root DIR (an image)\n\
@@ -272,6 +321,36 @@ mod tests {
                 .0
                 .contains("does not go with run")
         );
+    }
+
+    #[test]
+    fn a_plugin_is_named_and_may_be_given_an_input() {
+        assert!(matches!(
+            read(&["plugin", "list", "--base-dir", "/b"]),
+            Ok(Command::PluginList(_))
+        ));
+        let Ok(Command::PluginTest { trial, .. }) = read(&[
+            "plugin",
+            "test",
+            "cpu",
+            "--input={}",
+            "--entrypoint",
+            "run.sh",
+        ]) else {
+            panic!("not understood")
+        };
+        assert_eq!(trial.id, "cpu");
+        assert_eq!(trial.input.as_deref(), Some("{}"));
+        assert_eq!(trial.entrypoint.as_deref(), Some("run.sh"));
+        for words in [
+            &["plugin"][..],
+            &["plugin", "test"],
+            &["plugin", "new", "x"],
+        ] {
+            assert!(read(words).unwrap_err().0.contains("mote plugin test ID"));
+        }
+        let error = read(&["run", "--input", "{}"]).unwrap_err();
+        assert!(error.0.contains("does not go with run"));
     }
 
     #[test]

@@ -53,6 +53,8 @@ pub(super) struct Live {
     pub work: PathBuf,
     /// Why it is ended, if the agent ends it.
     pub verdict: Option<Verdict>,
+    /// Whether its standard output is read now.
+    pub(super) is_read: bool,
     unsent: Unsent,
     /// Its input is to be closed once all is written.
     is_last: bool,
@@ -67,6 +69,7 @@ impl Live {
             answers: Lines::default(),
             work,
             verdict: None,
+            is_read: true,
             unsent: Unsent::default(),
             is_last: false,
         }
@@ -79,7 +82,9 @@ impl Live {
         {
             each(input.as_fd(), PollFlags::POLLOUT);
         }
-        if let Some(output) = &self.process.output {
+        if let Some(output) = &self.process.output
+            && self.is_read
+        {
             each(output.as_fd(), PollFlags::POLLIN);
         }
         if let Some(errors) = &self.process.errors
@@ -112,7 +117,9 @@ impl Live {
                 self.process.input = None;
             }
         }
-        if let Some(output) = &self.process.output {
+        if let Some(output) = &self.process.output
+            && (self.is_read || has_ended)
+        {
             let (_, is_closed) = self.answers.fill(output, super::pipe::MAX_LINE_BYTES);
             if is_closed || has_ended {
                 self.process.output = None;

@@ -11,6 +11,7 @@
 //! milliseconds.
 
 pub mod action;
+pub mod by_hand;
 mod error;
 mod event;
 mod harvest;
@@ -24,13 +25,16 @@ mod quote;
 mod reaper;
 pub mod sandbox;
 pub mod scope;
+pub mod setup;
 mod standing;
 mod task;
 mod tree;
 mod words;
 mod work;
 
+use std::fs::DirBuilder;
 use std::os::fd::BorrowedFd;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use mote_core::log_line::Value;
@@ -93,6 +97,8 @@ pub struct PluginReport<'a> {
     pub state: State,
     /// What it says of itself, if it said anything.
     pub health: Option<&'a str>,
+    /// Its last failure, if nothing went well since.
+    pub error: Option<&'a str>,
     /// Its counts.
     pub tally: Tally,
     /// Resident memory of its processes, when last looked at.
@@ -110,21 +116,20 @@ impl Plugins {
         }
         let harvest = Harvest::new(options.sender.clone(), options.max_triggers.max(1), seed);
         let leftovers = Leftovers::new(options.tmp_dir.clone(), seed);
-        let mut active = Active {
-            scope: Scope {
-                options,
-                walls,
-                leftovers,
-            },
-            harvest,
-            standing: Vec::new(),
-            tasks: Vec::new(),
-            runs: 0,
-            look_ms: 0,
-            child_ended: false,
-            is_stopping: false,
-            is_blind: false,
+        let scope = Scope {
+            options,
+            walls,
+            leftovers,
         };
+        let mut active = Active::new(scope, harvest);
+        // So that there is a way to be opened.
+        let _ = DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&active.scope.options.tmp_dir);
+        if let Err(words) = active.scope.open_way() {
+            log::error("Plugins cannot run", &[("error", Value::Str(&words))]);
+        }
         for folder in folders(&active.scope.options.dir) {
             match active.load(&folder) {
                 Ok(Some(plugin)) => active.standing.push(plugin),
@@ -254,6 +259,7 @@ impl Plugins {
                 kind: plugin.manifest.kind,
                 state: plugin.state(),
                 health: plugin.health.as_deref(),
+                error: plugin.fault(),
                 tally: plugin.tally,
                 rss_bytes: usage.rss_bytes,
                 cpu_ms: usage.cpu_ms,
@@ -293,6 +299,21 @@ fn complain(folder: &Path, error: &PluginError) {
 }
 
 impl Active {
+    /// Without any plugin.
+    fn new(scope: Scope, harvest: Harvest) -> Self {
+        Self {
+            scope,
+            harvest,
+            standing: Vec::new(),
+            tasks: Vec::new(),
+            runs: 0,
+            look_ms: 0,
+            child_ended: false,
+            is_stopping: false,
+            is_blind: false,
+        }
+    }
+
     /// The plugin in `folder`, if it is a standing one that this agent is to run.
     fn load(&self, folder: &Path) -> Result<Option<Standing>, PluginError> {
         let Some(manifest) = Manifest::load(folder)? else {

@@ -116,6 +116,56 @@ impl Unsent {
     }
 }
 
+/// The first and the last part of what was written, whatever was between them.
+#[derive(Debug, Default)]
+pub(super) struct Ends {
+    head: Vec<u8>,
+    /// A ring once it is full; its oldest byte is at `oldest`.
+    tail: Vec<u8>,
+    oldest: usize,
+    total: u64,
+}
+
+impl Ends {
+    /// Each end.
+    pub(super) const HALF_BYTES: usize = 32 * 1024;
+
+    /// Adds what came.
+    pub(super) fn add(&mut self, bytes: &[u8]) {
+        self.total += bytes.len() as u64;
+        let room = Self::HALF_BYTES - self.head.len();
+        let (first, rest) = bytes.split_at(room.min(bytes.len()));
+        self.head.extend_from_slice(first);
+        // Of what is longer than the tail, only the end can stay.
+        let rest = &rest[rest.len().saturating_sub(Self::HALF_BYTES)..];
+        for byte in rest {
+            if self.tail.len() < Self::HALF_BYTES {
+                self.tail.push(*byte);
+            } else {
+                self.tail[self.oldest] = *byte;
+                self.oldest = (self.oldest + 1) % Self::HALF_BYTES;
+            }
+        }
+    }
+
+    /// How much came.
+    pub(super) fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// All of it, if it was not too much.
+    pub(super) fn whole(&self) -> Option<Vec<u8>> {
+        let kept = self.head.len() + self.tail.len();
+        (self.total == kept as u64).then(|| self.joined(b""))
+    }
+
+    /// Both ends with `between` where something is missing.
+    pub(super) fn joined(&self, between: &[u8]) -> Vec<u8> {
+        let (end, begin) = self.tail.split_at(self.oldest);
+        [&self.head, between, begin, end].concat()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -156,6 +206,28 @@ mod tests {
         }
         assert!(lines.is_overlong());
         assert!(lines.held_bytes() <= MAX_LINE_BYTES + BLOCK_BYTES);
+    }
+
+    #[test]
+    fn of_too_much_both_ends_stay() {
+        let mut ends = Ends::default();
+        ends.add(b"begin ");
+        ends.add(b"end");
+        assert_eq!(ends.whole().unwrap(), b"begin end");
+        let mut all = b"begin end".to_vec();
+        for number in 0..40_000_u32 {
+            let word = number.to_string();
+            all.extend_from_slice(word.as_bytes());
+            ends.add(word.as_bytes());
+        }
+        assert_eq!(ends.total(), all.len() as u64);
+        assert_eq!(ends.whole(), None);
+        let half = Ends::HALF_BYTES;
+        let expected = [&all[..half], b"...", &all[all.len() - half..]].concat();
+        assert!(ends.joined(b"...") == expected);
+        let mut ends = Ends::default();
+        ends.add(&all);
+        assert!(ends.joined(b"...") == expected);
     }
 
     #[test]

@@ -45,8 +45,6 @@ pub(super) struct Launch<'a> {
     pub environment: &'a [(String, String)],
     /// Its standard input; a pipe if it is none.
     pub input: Option<File>,
-    /// Its standard output; a pipe if it is none.
-    pub output: Option<File>,
 }
 
 /// How far the ladder was climbed.
@@ -99,7 +97,7 @@ impl Process {
             .env("PYTHONUNBUFFERED", "1")
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .stdin(launch.input.map_or_else(Stdio::piped, Stdio::from))
-            .stdout(launch.output.map_or_else(Stdio::piped, Stdio::from))
+            .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         // So that its local times are the agent's.
         if let Some(zone) = std::env::var_os("TZ") {

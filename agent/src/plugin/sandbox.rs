@@ -13,8 +13,11 @@
 //! This is one of the few places with `unsafe`: the closure that runs in the child, and three
 //! system calls that have no safe wrapper.
 
+use std::fs::Permissions;
 use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 
 use nix::errno::Errno;
@@ -66,9 +69,33 @@ impl Account {
         }
     }
 
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Gives a file or folder to the user.
-    pub fn own(&self, path: &std::path::Path) -> io::Result<()> {
-        std::os::unix::fs::lchown(path, Some(self.uid.as_raw()), Some(self.gid.as_raw()))
+    pub fn own(&self, path: &Path) -> io::Result<()> {
+        lchown(path, Some(self.uid.as_raw()), Some(self.gid.as_raw()))
+    }
+
+    /// Lets the user pass a folder: by its group, if it may be changed.
+    pub fn let_pass(&self, folder: &Path, may_change: bool) -> io::Result<()> {
+        let found = match std::fs::symlink_metadata(folder) {
+            // It will be made, or missed by who needs it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            found => found?,
+        };
+        let passes_as_group = found.gid() == self.gid.as_raw() && found.mode() & 0o010 != 0;
+        if !found.is_dir() || found.mode() & 0o001 != 0 || passes_as_group {
+            return Ok(());
+        }
+        if !may_change {
+            return Err(io::Error::other("it is closed to others: chmod o+x it"));
+        }
+        lchown(folder, None, Some(self.gid.as_raw()))?;
+        let mode = found.mode() & 0o700 | 0o010;
+        std::fs::set_permissions(folder, Permissions::from_mode(mode))
     }
 }
 

@@ -19,6 +19,8 @@ pub const MAX_ACTIONS: usize = 64;
 /// Values of the configuration.
 #[derive(Debug, Clone, Default)]
 pub struct PluginOptions {
+    /// `agent.base_dir`.
+    pub base_dir: PathBuf,
     /// `plugins.dir`.
     pub dir: PathBuf,
     /// `plugins.config_dir`.
@@ -78,6 +80,25 @@ impl Scope {
             Some(account) if self.walls.enabled => account.own(path),
             _ => Ok(()),
         }
+    }
+
+    /// Lets the user that plugins run as pass the folders on the way to theirs. Those are closed to
+    /// all others, and stay so: only passing is allowed, and to that user's group.
+    pub fn open_way(&self) -> Result<(), String> {
+        let account = match &self.walls.account {
+            Some(account) if self.walls.enabled => account,
+            _ => return Ok(()),
+        };
+        for path in [&self.options.dir, &self.options.tmp_dir] {
+            for folder in path.ancestors() {
+                let is_ours = folder.starts_with(&self.options.base_dir);
+                account.let_pass(folder, is_ours).map_err(|error| {
+                    let (name, place) = (account.name(), folder.display());
+                    format!("security.sandbox.user {name} cannot pass {place}: {error}")
+                })?;
+            }
+        }
+        Ok(())
     }
 
     /// Where the words of a plugin go.

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 
 use mote_core::backoff::Backoff;
 use mote_core::json::{self, Object, Value};
-use mote_core::log_line;
+use mote_core::{log_line, text};
 use nix::poll::PollFlags;
 
 use super::action::{Finished, RunId, Status, judge};
@@ -138,6 +138,10 @@ pub(super) struct Standing {
     pub tally: Tally,
     /// What it last said of itself: healthy, degraded, unhealthy.
     pub health: Option<String>,
+    /// It runs although nobody needs it yet.
+    pub(super) is_wanted: bool,
+    /// What was asked (`>`) and answered (`<`), if somebody wants to read it.
+    pub(super) transcript: Option<Vec<(char, Vec<u8>)>>,
     folder: PathBuf,
     command: Vec<OsString>,
     configuration: String,
@@ -157,8 +161,8 @@ pub(super) struct Standing {
     health_ms: u64,
     /// Told to stop: then SIGTERM is due.
     stop_ms: Option<u64>,
-    /// The last failure that was logged.
-    said: String,
+    /// The last failure, until something goes well.
+    fault: String,
 }
 
 impl Standing {
@@ -185,12 +189,15 @@ impl Standing {
             return Err(PluginError::File(words));
         }
         let log = SideLog::new(scope.log_path(&id));
+        let manifest_kind = manifest.kind;
         Ok(Self {
             id,
             manifest,
             live: None,
             tally: Tally::default(),
             health: None,
+            is_wanted: manifest_kind == Kind::Trigger,
+            transcript: None,
             folder,
             command,
             configuration,
@@ -206,7 +213,7 @@ impl Standing {
             detect_ms: 0,
             health_ms: 0,
             stop_ms: None,
-            said: String::new(),
+            fault: String::new(),
         })
     }
 
@@ -220,6 +227,16 @@ impl Standing {
             (Some(_), None | Some(Ask::Info | Ask::Initialize)) => State::Starting,
             (Some(_), Some(_)) => State::Running,
         }
+    }
+
+    /// Its last failure, if nothing went well since.
+    pub(super) fn fault(&self) -> Option<&str> {
+        (!self.fault.is_empty()).then_some(&self.fault)
+    }
+
+    /// Asks it how it is as soon as it may be asked.
+    pub(super) fn ask_health_now(&mut self, now_ms: u64) {
+        self.health_ms = now_ms;
     }
 
     /// Whether it is asked for triggers right now.
@@ -290,7 +307,7 @@ impl Standing {
             self.bury(now_ms, scope, harvest);
             due_ms = u64::MAX;
         }
-        let is_wanted = self.manifest.kind == Kind::Trigger || self.jobs() > 0;
+        let is_wanted = self.is_wanted || self.jobs() > 0;
         if self.live.is_none() && is_wanted && self.stop_ms.is_none() && now_ms >= self.start_ms {
             self.start(now_ms, scope, harvest);
         }
@@ -344,7 +361,6 @@ impl Standing {
                 work: &work,
                 environment: &[],
                 input: None,
-                output: None,
             };
             match Process::start(launch, &scope.walls) {
                 Ok(process) => Ok((process, work)),
@@ -435,9 +451,13 @@ impl Standing {
             allowed_ms,
             deadline_ms: now_ms.saturating_add(allowed_ms),
         });
+        let line = line.unwrap_or_default();
+        if let Some(lines) = &mut self.transcript {
+            lines.push(('>', line.clone()));
+        }
         if let Some(live) = &mut self.live {
             self.cpu_from_ms = live.process.usage.cpu_ms;
-            if !live.send(&line.unwrap_or_default()) {
+            if !live.send(&line) {
                 live.end(Verdict::Misbehaved("does not read".to_owned()), now_ms);
             }
         }
@@ -453,6 +473,9 @@ impl Standing {
                 }
                 return;
             };
+            if let Some(lines) = &mut self.transcript {
+                lines.push(('<', line.clone()));
+            }
             if line.trim_ascii().is_empty() || live.process.is_ending() {
                 continue;
             }
@@ -556,7 +579,7 @@ impl Standing {
             self.tally.failures += 1;
             self.say(&format!("reported {words}"));
         } else {
-            self.said.clear();
+            self.fault.clear();
         }
     }
 
@@ -681,7 +704,7 @@ impl Standing {
         };
         if let Some(last) = live.words.last() {
             words.push_str(": ");
-            words.push_str(last);
+            words.push_str(text::cut(last, 500));
         }
         if self.reached.is_none() && !self.manifest.requirements.is_empty() {
             words.push_str("; it requires ");
@@ -729,7 +752,7 @@ impl Standing {
         let delay_ms = self.backoff.fail(&mut harvest.rng);
         self.start_ms = now_ms.saturating_add(delay_ms);
         self.tally.failures += 1;
-        self.said.clear();
+        words.clone_into(&mut self.fault);
         let fields = [
             ("plugin", log_line::Value::Str(&self.id)),
             ("error", log_line::Value::Str(words)),
@@ -754,10 +777,10 @@ impl Standing {
 
     /// Logs a failure, once while it stays the same.
     fn say(&mut self, words: &str) {
-        if self.said == words {
+        if self.fault == words {
             return;
         }
-        words.clone_into(&mut self.said);
+        words.clone_into(&mut self.fault);
         let fields = [
             ("plugin", log_line::Value::Str(&self.id)),
             ("error", log_line::Value::Str(words)),

@@ -1,13 +1,13 @@
 //! An action that is a process of its own: a file of a plugin without a manifest, run once.
 //!
-//! What it writes goes to a file in its work folder that nobody has to read meanwhile; of it the
-//! first and the last part become the result. Its input is a file too, so it may read it or not.
-//! It may take as long as its instruction says, and is killed with all that it started.
+//! Of what it writes, the first and the last part become the result. It is read no faster than
+//! [`READ_BYTES_PER_S`] and kept in memory: a file would take a flood as fast as the disk does, and
+//! wear out flash. Its input is a file, so it may read it or not. It may take as long as its
+//! instruction says, and is killed with all that it started.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::os::fd::BorrowedFd;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
 use mote_core::json;
@@ -17,6 +17,7 @@ use super::action::{Action, Finished, OUTPUT_BYTES, RunId, judge};
 use super::error::PluginError;
 use super::event::raw_output;
 use super::live::{Live, Verdict};
+use super::pipe::Ends;
 use super::process::{self, Launch, Process};
 use super::scope::Scope;
 use super::words::Words;
@@ -25,8 +26,8 @@ use crate::log::SideLog;
 
 /// What a process may write before it is killed for it.
 const MAX_WRITTEN_BYTES: u64 = 4 << 20;
-/// Read of a long output from each end.
-const HALF_BYTES: usize = OUTPUT_BYTES / 2;
+/// Read each second.
+const READ_BYTES_PER_S: u64 = 1 << 20;
 
 /// One run.
 #[derive(Debug)]
@@ -35,7 +36,10 @@ pub(super) struct Task {
     pub run: RunId,
     /// Its process.
     pub live: Live,
-    output: File,
+    output: Ends,
+    /// When what it writes is read again, and how much of it was read until then.
+    second_ms: u64,
+    read_bytes: u64,
     timeout_ms: u64,
     deadline_ms: u64,
     /// On the boot clock.
@@ -95,18 +99,16 @@ impl Task {
             }
             let mut environment = action.environment.to_vec();
             environment.extend(action.trace());
-            let output = prepared.output.try_clone()?;
             let launch = Launch {
                 command: &command,
                 folder,
                 work: &work,
                 environment: &environment,
                 input: Some(prepared.input),
-                output: Some(output),
             };
-            Ok((Process::start(launch, &scope.walls)?, prepared.output))
+            Process::start(launch, &scope.walls)
         });
-        let (process, output) = started.map_err(|error| {
+        let process = started.map_err(|error| {
             scope.leftovers.discard(&work);
             failed(error)
         })?;
@@ -114,7 +116,9 @@ impl Task {
         Ok(Self {
             run,
             live: Live::new(process, Words::new(log, now_ms), work),
-            output,
+            output: Ends::default(),
+            second_ms: now_ms.saturating_add(1_000),
+            read_bytes: READ_BYTES_PER_S,
             timeout_ms,
             deadline_ms: now_ms.saturating_add(timeout_ms),
             started_ms: now_ms,
@@ -129,7 +133,21 @@ impl Task {
 
     /// Moves it on; returns when something is due next.
     pub(super) fn turn(&mut self, now_ms: u64) -> u64 {
-        let due_ms = self.live.turn(now_ms);
+        if now_ms >= self.second_ms {
+            self.second_ms = now_ms.saturating_add(1_000);
+            self.read_bytes = self.output.total() + READ_BYTES_PER_S;
+            self.live.is_read = true;
+        }
+        let mut due_ms = self.live.turn(now_ms);
+        self.output.add(&self.live.answers.take_rest());
+        if self.output.total() > MAX_WRITTEN_BYTES {
+            let words = format!("wrote more than {MAX_WRITTEN_BYTES} bytes to standard output");
+            self.live.verdict.get_or_insert(Verdict::Overdrawn(words));
+            self.live.process.kill(now_ms);
+        } else if self.output.total() >= self.read_bytes {
+            self.live.is_read = false;
+            due_ms = due_ms.min(self.second_ms);
+        }
         if now_ms < self.deadline_ms {
             return due_ms.min(self.deadline_ms);
         }
@@ -142,15 +160,6 @@ impl Task {
         let max_cpu_ms = scope.max_cpu_ms(None, self.timeout_ms);
         self.live
             .hold_to(scope.max_memory_bytes(None), max_cpu_ms, 0, now_ms);
-        if self.written_bytes() > MAX_WRITTEN_BYTES {
-            let words = format!("wrote more than {MAX_WRITTEN_BYTES} bytes to standard output");
-            self.live.verdict.get_or_insert(Verdict::Overdrawn(words));
-            self.live.process.kill(now_ms);
-        }
-    }
-
-    fn written_bytes(&self) -> u64 {
-        self.output.metadata().map_or(0, |found| found.len())
     }
 
     /// What came of it, once its process is gone.
@@ -177,34 +186,25 @@ impl Task {
 
     /// What it wrote: as it is if it is one JSON object that is not too long, else as text.
     fn output_json(&self) -> String {
-        let length = self.written_bytes();
-        let mut bytes = Vec::new();
-        if length <= OUTPUT_BYTES as u64 {
-            read_at(&self.output, 0, OUTPUT_BYTES, &mut bytes);
-            if let Ok(object) = json::read(&bytes, OUTPUT_BYTES) {
-                return object.raw().to_owned();
-            }
-        } else {
-            read_at(&self.output, 0, HALF_BYTES, &mut bytes);
-            bytes.extend_from_slice(b"\n[...]\n");
-            read_at(
-                &self.output,
-                length - HALF_BYTES as u64,
-                HALF_BYTES,
-                &mut bytes,
-            );
+        let whole = self.output.whole();
+        if let Some(bytes) = &whole
+            && let Ok(object) = json::read(bytes, OUTPUT_BYTES)
+        {
+            return object.raw().to_owned();
         }
-        raw_output(&String::from_utf8_lossy(&bytes), OUTPUT_BYTES)
+        let bytes = whole.unwrap_or_else(|| self.output.joined(b"\n[...]\n"));
+        // NUL is text nowhere: databases and other readers of JSON refuse it.
+        let text = String::from_utf8_lossy(&bytes).replace('\0', "\u{fffd}");
+        raw_output(&text, OUTPUT_BYTES)
     }
 }
 
 const INPUT: &str = "input.json";
 
-/// The files that a run begins with.
+/// What a run begins with.
 struct Prepared {
     input: File,
     has_input: bool,
-    output: File,
 }
 
 impl Prepared {
@@ -219,31 +219,9 @@ impl Prepared {
             }
             None => File::open("/dev/null")?,
         };
-        let output = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(work.join("output"))?;
         Ok(Self {
             input,
             has_input: text.is_some(),
-            output,
         })
     }
-}
-
-/// Adds up to `count` bytes from `from` on.
-fn read_at(file: &File, from: u64, count: usize, bytes: &mut Vec<u8>) {
-    let start = bytes.len();
-    bytes.resize(start + count, 0);
-    let mut filled = start;
-    while filled < bytes.len() {
-        let at = from + (filled - start) as u64;
-        match file.read_at(&mut bytes[filled..], at) {
-            Ok(0) | Err(_) => break,
-            Ok(length) => filled += length,
-        }
-    }
-    bytes.truncate(filled);
 }

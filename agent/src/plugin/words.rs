@@ -20,6 +20,8 @@ const BURST_BYTES: u64 = 256 * 1024;
 const LOG_BYTES_PER_S: u64 = 1024;
 /// Longest line; what is longer becomes several.
 const LINE_BYTES: usize = 2048;
+/// Time and level before a line, at most.
+const HEAD_BYTES: u64 = 64;
 /// Kept for a result.
 const RECENT_BYTES: usize = 8 * 1024;
 
@@ -110,7 +112,7 @@ impl Words {
         {
             self.recent_bytes -= oldest.len();
         }
-        let length = line.len() as u64 + 32;
+        let length = line.len() as u64 + HEAD_BYTES;
         if length > self.allowed_bytes {
             self.dropped += 1;
             return;

@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::sync::Arc;
 
-use mote_core::delivery::Next;
+use mote_core::delivery::{Next, Standing};
 use mote_core::log_line::Value;
+use mote_core::outbox::Cursor;
 use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::clock;
@@ -15,6 +16,7 @@ use crate::log;
 use crate::notify::Notifier;
 use crate::reactor::{Interest, Reactor, Wake};
 use crate::service::lunasentri::MetricsServer;
+use crate::service::orchestrator::{self, Duty, Orchestrator};
 use crate::setup::Plan;
 use crate::state::backlog::Backlog;
 use crate::state::{Now, Start, State};
@@ -68,25 +70,115 @@ pub fn run(sources: &Sources) -> Result<(), Refusal> {
     let mut backlog = state.backlog(&mut reactor.device);
     backlog.save_every_ms = settings.buffer_save_every_ms;
     let link = Arc::new(Link::new(reactor));
-    let mut uplink = plan.uplink(settings, &link);
     let hostname = hostname(settings);
     let prefix = key_prefix(&hostname, &state.start);
-    let mut server = MetricsServer::new(settings, &plan, hostname, prefix, seed());
+    link.reactor().plugins = plan.plugins(settings, seed());
+    let orchestrator = plan
+        .orchestrator
+        .as_ref()
+        .map(|plan| Orchestrator::new(settings, plan, &state, &link, hostname.clone(), seed()));
+    let mut servers = Servers {
+        uplink: plan.uplink(settings, &link),
+        metrics: MetricsServer::new(settings, &plan, hostname, prefix, seed()),
+        orchestrator,
+    };
     let mut disk = Disk { state, backlog };
 
-    serve(
-        sources,
-        loaded.settings,
-        &link,
-        &mut uplink,
-        &mut server,
-        &mut disk,
-    );
+    serve(sources, loaded.settings, &link, &mut servers, &mut disk);
 
-    disk.stop(&link, &server);
-    status::log("Stopped", &link, &server);
+    // Samples first: what runs may take its time to end.
+    disk.stop(&link, &servers.metrics);
+    if let Some(orchestrator) = &mut servers.orchestrator {
+        orchestrator.stop(&link);
+    }
+    servers.log_status("Stopped", &link);
     disk.state.stopped_well();
     Ok(())
+}
+
+/// Those that the agent talks with, one at a time.
+struct Servers {
+    /// The way to the metrics server; the orchestrator's client has its own.
+    uplink: Uplink,
+    metrics: MetricsServer,
+    orchestrator: Option<Orchestrator>,
+}
+
+/// What an attempt at a server gets that failed twice, while the other is well.
+const SHORT_PATIENCE_MS: u64 = 3_000;
+/// Failures after which that is so.
+const PATIENT_FAILURES: u32 = 2;
+
+/// What to do next.
+enum Step {
+    Call(Duty),
+    Deliver(Cursor),
+    Wait(u64),
+}
+
+impl Servers {
+    /// The most urgent thing that is due: results, events, heartbeat, the newest sample, the look
+    /// for an instruction, one sample of the backlog.
+    fn next(&mut self, link: &Link) -> Step {
+        let now_ms = clock::boot_ms();
+        let idle = orchestrator::Next {
+            duty: None,
+            until_ms: u64::MAX,
+        };
+        let call = self.orchestrator.as_mut();
+        let call = call.map_or(idle, |server| server.next(link, now_ms));
+        let outbox = &link.reactor().device.outbox;
+        let sample = self.metrics.next(outbox, now_ms);
+        match (call.duty, sample) {
+            (Some(duty), _) if duty < Duty::Poll => Step::Call(duty),
+            (_, Next::Send(cursor)) if self.metrics.is_fresh(outbox, cursor) => {
+                Step::Deliver(cursor)
+            }
+            (Some(duty), _) => Step::Call(duty),
+            (None, Next::Send(cursor)) => Step::Deliver(cursor),
+            (None, Next::Wait { until_ms }) => {
+                let until_ms = until_ms.min(self.metrics.look_again_ms(now_ms));
+                Step::Wait(until_ms.min(call.until_ms))
+            }
+            (None, Next::Idle) => Step::Wait(call.until_ms),
+        }
+    }
+
+    fn deliver(&mut self, link: &Arc<Link>, cursor: Cursor) {
+        let other_is_well = self
+            .orchestrator
+            .as_ref()
+            .is_some_and(Orchestrator::is_well);
+        let patience_ms = patience_ms(self.metrics.failures(), other_is_well);
+        self.uplink.be_patient_for(patience_ms);
+        self.metrics.deliver(link, &mut self.uplink, cursor);
+        status::tell(link, &self.metrics);
+    }
+
+    fn call(&mut self, link: &Link, duty: Duty) {
+        let other_is_well =
+            self.metrics.failures() == 0 && self.metrics.standing() == Standing::Delivering;
+        if let Some(server) = &mut self.orchestrator {
+            server.be_patient_for(patience_ms(server.failures(), other_is_well));
+            server.run(link, duty);
+        }
+    }
+
+    fn log_status(&self, msg: &str, link: &Link) {
+        status::log(msg, link, &self.metrics);
+        if let Some(orchestrator) = &self.orchestrator {
+            orchestrator.log_status();
+        }
+    }
+}
+
+/// A server that does not answer is not to make the agent late for one that does.
+fn patience_ms(failures: u32, other_is_well: bool) -> u64 {
+    if other_is_well && failures >= PATIENT_FAILURES {
+        SHORT_PATIENCE_MS
+    } else {
+        u64::MAX
+    }
 }
 
 /// What is written to disk from the loop.
@@ -122,43 +214,42 @@ fn serve(
     sources: &Sources,
     mut settings: Settings,
     link: &Arc<Link>,
-    uplink: &mut Uplink,
-    server: &mut MetricsServer,
+    servers: &mut Servers,
     disk: &mut Disk,
 ) {
     let mut clock_watch = clock::Watch::new();
     loop {
         if clock_watch.look() {
-            server.clock_was_set(clock::boot_ms());
+            servers.metrics.clock_was_set(clock::boot_ms());
         }
-        let next = server.next(&link.reactor().device.outbox, clock::boot_ms());
-        let wake = match next {
-            Next::Send(cursor) => {
-                server.deliver(link, uplink, cursor);
-                status::tell(link, server);
-                // Without waiting: what is due is done, and a stop in mid-request is seen.
-                link.reactor().wait(Interest::Sample, 0)
+        // After a request without waiting: what is due is done, and a stop in mid-request is seen.
+        let until_ms = match servers.next(link) {
+            Step::Call(duty) => {
+                servers.call(link, duty);
+                0
             }
-            Next::Wait { until_ms } => {
-                let until_ms = until_ms.min(server.look_again_ms(clock::boot_ms()));
-                link.reactor().wait(Interest::Sample, until_ms)
+            Step::Deliver(cursor) => {
+                servers.deliver(link, cursor);
+                0
             }
-            Next::Idle => link.reactor().wait(Interest::Sample, u64::MAX),
+            Step::Wait(until_ms) => until_ms,
         };
+        // Bound first: a guard in the match's head would be held through its arms.
+        let wake = link.reactor().wait(Interest::Sample, until_ms);
         if wake == Wake::Stop {
             return;
         }
         if wake == Wake::Ready {
-            disk.turn(link, server);
+            disk.turn(link, &servers.metrics);
         }
         let orders = link.reactor().take_orders();
         if orders.status {
-            status::log("Status", link, server);
+            servers.log_status("Status", link);
         }
         if orders.reload {
             link.reactor().notifier.reloading(clock::monotonic_us());
-            if let Some(new) = reload(sources, &settings, link, server) {
-                (settings, *uplink) = new;
+            if let Some(new) = reload(sources, &settings, link, servers) {
+                settings = new;
                 disk.backlog.save_every_ms = settings.buffer_save_every_ms;
             }
             link.reactor().notifier.ready();
@@ -171,8 +262,8 @@ fn reload(
     sources: &Sources,
     old: &Settings,
     link: &Arc<Link>,
-    server: &mut MetricsServer,
-) -> Option<(Settings, Uplink)> {
+    servers: &mut Servers,
+) -> Option<Settings> {
     let read = config::load_again(sources, &process_environment).map_err(|error| error.0);
     let planned = read.and_then(|loaded| Plan::of(&loaded.settings).map(|plan| (loaded, plan)));
     let (mut loaded, plan) = match planned {
@@ -191,18 +282,29 @@ fn reload(
     for key in loaded.settings.keep_until_restart(old) {
         log::warn("Changed by a restart only", &[("key", Value::Str(key))]);
     }
-    server.reconfigure(&loaded.settings, &plan, seed());
+    let metrics = &mut servers.metrics;
+    metrics.reconfigure(&loaded.settings, &plan, seed());
+    match (&mut servers.orchestrator, &plan.orchestrator) {
+        (Some(server), Some(plan)) => server.reconfigure(&loaded.settings, plan, link, seed()),
+        (None, None) => {}
+        _ => log::warn(
+            "Changed by a restart only",
+            &[("key", Value::Str("api.base_url"))],
+        ),
+    }
     link.reactor()
         .device
         .reconfigure(&loaded.settings, clock::boot_ms());
-    let uplink = plan.uplink(&loaded.settings, link);
-    Some((loaded.settings, uplink))
+    servers.uplink = plan.uplink(&loaded.settings, link);
+    Some(loaded.settings)
 }
 
 fn introduce(loaded: &Loaded, plan: &Plan, msg: &str) {
     let settings = &loaded.settings;
     log::configure(settings);
-    log::set_key_hash(plan.api_key.fingerprint());
+    if plan.uri.is_some() {
+        log::set_key_hash(plan.api_key.fingerprint());
+    }
     let server_url = settings.server_url.as_deref().unwrap_or_default();
     let file = loaded
         .file
@@ -214,6 +316,16 @@ fn introduce(loaded: &Loaded, plan: &Plan, msg: &str) {
         &[
             ("version", Value::Str(env!("CARGO_PKG_VERSION"))),
             ("server_url", Value::Str(server_url)),
+            (
+                "orchestrator",
+                Value::Str(
+                    settings
+                        .orchestrator
+                        .base_url
+                        .as_deref()
+                        .unwrap_or_default(),
+                ),
+            ),
             ("interval_ms", Value::Uint(settings.interval_ms)),
             ("config", Value::Str(&file)),
         ],

@@ -26,6 +26,9 @@ use crate::notify::{Notifier, PAUSING_EVERY_MS};
 use crate::plugin::{MAX_WATCHED, Plugins};
 use crate::uplink::dns::Stub;
 
+/// How long plugins may take to end: five seconds until they are killed, and a little for that.
+const PLUGINS_END_MS: u64 = 7_000;
+
 /// What a caller of [`Reactor::wait`] waits for, besides what is always looked at.
 #[derive(Debug, Clone, Copy)]
 pub enum Interest<'a> {
@@ -148,6 +151,31 @@ impl Reactor {
             }
         }
         Wake::Stop
+    }
+
+    /// Ends all plugins and waits for that, at most [`PLUGINS_END_MS`]; samples go on.
+    pub fn end_plugins(&mut self) {
+        let begun_ms = clock::boot_ms();
+        let until_ms = begun_ms + PLUGINS_END_MS;
+        self.plugins.begin_stop(begun_ms);
+        loop {
+            let now_ms = clock::boot_ms();
+            let due_ms = self.turn(now_ms).min(until_ms);
+            if self.plugins.is_stopped() || now_ms >= until_ms {
+                return;
+            }
+            if self
+                .sleep(Interest::Sample, due_ms.saturating_sub(now_ms))
+                .signals
+            {
+                self.take_signals();
+            }
+        }
+    }
+
+    /// Lets one more request run although the agent stops; another signal ends that too.
+    pub fn begin_farewell(&mut self) {
+        self.stop = false;
     }
 
     /// Does what is due at `now_ms`; returns when something is due next.

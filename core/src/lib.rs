@@ -20,6 +20,7 @@
 
 pub mod backlog;
 pub mod backoff;
+pub mod certificate;
 pub mod cpu_meter;
 pub mod crc32;
 pub mod delivery;

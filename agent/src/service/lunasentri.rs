@@ -44,7 +44,8 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// The metrics server.
 #[derive(Debug)]
 pub struct MetricsServer {
-    uri: Uri,
+    /// None if there is no metrics server.
+    uri: Option<Uri>,
     headers: HeaderMap,
     /// Begins every `Idempotency-Key`: `<device>-<start>-`.
     key_prefix: String,
@@ -95,7 +96,7 @@ impl MetricsServer {
     /// Goes on with other settings. What a held sample's first sending gave it stays true: the
     /// name, the form and the information that went along are not among what a reload changes.
     pub fn reconfigure(&mut self, settings: &Settings, plan: &Plan, seed: u64) {
-        self.uri = plan.uri.clone();
+        self.uri.clone_from(&plan.uri);
         let key_changed = plan.api_key.expose() != self.api_key.expose();
         self.headers = headers(&plan.api_key, settings.persona.user_agent());
         self.api_key = plan.api_key.clone();
@@ -162,7 +163,7 @@ impl MetricsServer {
     /// TLS was good by it.
     pub fn proves_the_clock(&self) -> bool {
         self.delivery.standing() == Standing::Delivering
-            && self.uri.scheme() == Some(&Scheme::HTTPS)
+            && self.uri.as_ref().and_then(Uri::scheme) == Some(&Scheme::HTTPS)
             && clock::is_synchronized() == Some(true)
     }
 
@@ -190,7 +191,16 @@ impl MetricsServer {
 
     /// What to send now, or how long to wait.
     pub fn next(&self, outbox: &Samples, now_ms: u64) -> Next {
+        if self.uri.is_none() {
+            return Next::Idle;
+        }
         self.delivery.next(outbox, now_ms)
+    }
+
+    /// Whether the sample at `cursor` is one that the server was not offered yet, rather than one of
+    /// the backlog.
+    pub fn is_fresh(&self, outbox: &Samples, cursor: Cursor) -> bool {
+        self.delivery.is_fresh(outbox, cursor)
     }
 
     /// Sends the sample at `cursor` and takes what comes of it.
@@ -228,7 +238,7 @@ impl MetricsServer {
         headers.insert(IDEMPOTENCY_KEY, HeaderValue::try_from(key).ok()?);
         let request = Request {
             method: Method::POST,
-            uri: &self.uri,
+            uri: self.uri.as_ref()?,
             headers,
             body: &self.payload[..length],
         };

@@ -9,8 +9,7 @@ use crate::config::server_url::metrics_uri;
 use crate::config::settings::LogOutput;
 use crate::config::{Secret, Settings};
 use crate::log;
-use crate::plugin::sandbox::{Account, Walls};
-use crate::plugin::{PluginOptions, Plugins, Sender};
+use crate::plugin::{self, Plugins};
 use crate::service::orchestrator;
 use crate::uplink::link::Link;
 use crate::uplink::tls::{TlsChoice, TlsSettings};
@@ -78,22 +77,18 @@ impl Plan {
         let Some(plan) = &self.orchestrator else {
             return Plugins::default();
         };
-        let account = match settings.sandbox.user.as_deref().map(Account::named) {
-            None => None,
-            Some(Ok(account)) => Some(account),
-            // Who is not root runs everything as the one that he is.
-            Some(Err(_)) if !nix::unistd::Uid::effective().is_root() => None,
-            Some(Err(words)) => {
+        let walls = match plugin::setup::walls(settings) {
+            Ok(walls) => walls,
+            Err(words) => {
                 log::error("No plugin runs", &[("error", Value::Str(&words))]);
                 return Plugins::default();
             }
         };
-        let walls = Walls {
-            enabled: settings.sandbox.enabled,
-            account,
-            max_file_bytes: settings.sandbox.max_file_bytes,
-        };
-        Plugins::new(plugin_options(settings, plan), walls, seed)
+        let mut options = plugin::setup::options(settings);
+        options.runs_triggers = plan.agent_type.has_triggers();
+        options.runs_actions = plan.agent_type.has_actions();
+        options.sender.agent_id.clone_from(&plan.agent_id);
+        Plugins::new(options, walls, seed)
     }
 
     /// The way to the server.
@@ -120,33 +115,5 @@ fn check_api_key(settings: &Settings) -> Result<Secret, &'static str> {
             "api_key is missing: set api_key or api_key_file in the file, as MOTE_API_KEY_FILE, or \
              as the credential mote.api_key",
         ),
-    }
-}
-
-fn plugin_options(settings: &Settings, plan: &orchestrator::Plan) -> PluginOptions {
-    let base = settings.base_dir();
-    let (plugins, sandbox) = (&settings.plugins, &settings.sandbox);
-    let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
-    let or = |first: u64, second: u64| if first > 0 { first } else { second };
-    PluginOptions {
-        dir: settings.plugins_dir(),
-        config_dir: settings.plugins_config_dir(),
-        log_dir: base.join("logs/plugins"),
-        tmp_dir: base.join("tmp"),
-        max_memory_bytes: or(sandbox.max_memory_bytes, plugins.max_memory_bytes),
-        max_cpu_permille: sandbox.max_cpu_permille,
-        timeout_ms: or(sandbox.max_exec_time_ms, plugins.timeout_ms),
-        max_concurrent: count(plugins.max_concurrent),
-        allowed: plugins.allowed.clone(),
-        blocked: plugins.blocked.clone(),
-        trigger_interval_ms: plugins.trigger_check_interval_ms,
-        max_triggers: count(plugins.max_concurrent_triggers),
-        trigger_timeout_ms: plugins.trigger_timeout_ms,
-        runs_triggers: plan.agent_type.has_triggers(),
-        runs_actions: plan.agent_type.has_actions(),
-        sender: Sender {
-            agent_id: plan.agent_id.clone(),
-            tenant_id: settings.orchestrator.organization_id.clone(),
-        },
     }
 }

@@ -1,12 +1,18 @@
 //! Tells the program what it is built for and when it was made, and the linker how to keep the
-//! released musl binary small.
+//! released musl binary small. Makes the page that the program carries.
+
+#[path = "build/page.rs"]
+mod page;
 
 use std::env::var;
 use std::process::Command;
 use std::time::UNIX_EPOCH;
 
 fn main() {
-    println!("cargo:rerun-if-changed=link/no_unwind.ld");
+    if let Err(error) = page::make() {
+        println!("cargo:error=the page cannot be made: {error}");
+    }
+    println!("cargo:rerun-if-changed=link");
     let target = var("TARGET").unwrap_or_default();
     // `version` says it; the compiler itself tells a program only parts of it.
     println!("cargo:rustc-env=MOTE_TARGET={target}");
@@ -27,6 +33,7 @@ fn main() {
     let folder = var("CARGO_MANIFEST_DIR").unwrap_or_default();
     let mut arguments = vec![
         format!("-T{folder}/link/no_unwind.ld"),
+        format!("-T{folder}/link/hot.ld"),
         "--no-eh-frame-hdr".to_owned(),
         // A relocation in a position-independent program is one bit instead of 24 bytes; musl
         // reads them since 1.2.4.

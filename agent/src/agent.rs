@@ -9,6 +9,7 @@ use mote_core::log_line::Value;
 use mote_core::outbox::Cursor;
 use ring::rand::{SecureRandom, SystemRandom};
 
+use crate::board::{self, About};
 use crate::clock;
 use crate::config::{self, Loaded, Settings, Sources, process_environment};
 use crate::device::Device;
@@ -17,7 +18,7 @@ use crate::notify::Notifier;
 use crate::reactor::{Interest, Reactor, Wake};
 use crate::service::lunasentri::MetricsServer;
 use crate::service::orchestrator::{self, Duty, Orchestrator};
-use crate::setup::Plan;
+use crate::setup::{Plan, Target};
 use crate::state::backlog::Backlog;
 use crate::state::{Now, Start, State};
 use crate::status;
@@ -56,6 +57,7 @@ pub fn run(sources: &Sources) -> Result<(), Refusal> {
     introduce(&loaded, &plan, "LunaSentri agent starting");
     let base = settings.base_dir();
     let state = State::open(&base).map_err(|error| (Exit::State, error.to_string()))?;
+    clock::raise_floor(state.last_good_ms());
 
     let mut reactor = start_reactor(settings)?;
     reactor.notifier = Notifier::from_environment();
@@ -67,118 +69,51 @@ pub fn run(sources: &Sources) -> Result<(), Refusal> {
         // Its schedule begins now.
         reactor.device = device(settings)?;
     }
+    let name = Name {
+        hostname: hostname(settings),
+        prefix: key_prefix(&hostname(settings), &state.start),
+    };
+    reactor.board.about = About {
+        hostname: name.hostname.clone(),
+        start: state.start.number,
+        started_ms: clock::boot_ms(),
+    };
     let mut backlog = state.backlog(&mut reactor.device);
     backlog.save_every_ms = settings.buffer_save_every_ms;
+    reactor.plugins = plan.plugins(settings, seed());
     let link = Arc::new(Link::new(reactor));
-    let hostname = hostname(settings);
-    let prefix = key_prefix(&hostname, &state.start);
-    link.reactor().plugins = plan.plugins(settings, seed());
-    let orchestrator = plan
-        .orchestrator
-        .as_ref()
-        .map(|plan| Orchestrator::new(settings, plan, &state, &link, hostname.clone(), seed()));
-    let mut servers = Servers {
-        uplink: plan.uplink(settings, &link),
-        metrics: MetricsServer::new(settings, &plan, hostname, prefix, seed()),
-        orchestrator,
-    };
-    let mut disk = Disk { state, backlog };
-
-    serve(sources, loaded.settings, &link, &mut servers, &mut disk);
-
-    // Samples first: what runs may take its time to end.
-    disk.stop(&link, &servers.metrics);
-    if let Some(orchestrator) = &mut servers.orchestrator {
-        orchestrator.stop(&link);
-    }
-    servers.log_status("Stopped", &link);
-    disk.state.stopped_well();
-    Ok(())
-}
-
-/// Those that the agent talks with, one at a time.
-struct Servers {
-    /// The way to the metrics server; the orchestrator's client has its own.
-    uplink: Uplink,
-    metrics: MetricsServer,
-    orchestrator: Option<Orchestrator>,
-}
-
-/// What an attempt at a server gets that failed twice, while the other is well.
-const SHORT_PATIENCE_MS: u64 = 3_000;
-/// Failures after which that is so.
-const PATIENT_FAILURES: u32 = 2;
-
-/// What to do next.
-enum Step {
-    Call(Duty),
-    Deliver(Cursor),
-    Wait(u64),
-}
-
-impl Servers {
-    /// The most urgent thing that is due: results, events, heartbeat, the newest sample, the look
-    /// for an instruction, one sample of the backlog.
-    fn next(&mut self, link: &Link) -> Step {
-        let now_ms = clock::boot_ms();
-        let idle = orchestrator::Next {
-            duty: None,
-            until_ms: u64::MAX,
-        };
-        let call = self.orchestrator.as_mut();
-        let call = call.map_or(idle, |server| server.next(link, now_ms));
-        let outbox = &link.reactor().device.outbox;
-        let sample = self.metrics.next(outbox, now_ms);
-        match (call.duty, sample) {
-            (Some(duty), _) if duty < Duty::Poll => Step::Call(duty),
-            (_, Next::Send(cursor)) if self.metrics.is_fresh(outbox, cursor) => {
-                Step::Deliver(cursor)
-            }
-            (Some(duty), _) => Step::Call(duty),
-            (None, Next::Send(cursor)) => Step::Deliver(cursor),
-            (None, Next::Wait { until_ms }) => {
-                let until_ms = until_ms.min(self.metrics.look_again_ms(now_ms));
-                Step::Wait(until_ms.min(call.until_ms))
-            }
-            (None, Next::Idle) => Step::Wait(call.until_ms),
-        }
-    }
-
-    fn deliver(&mut self, link: &Arc<Link>, cursor: Cursor) {
-        let other_is_well = self
+    let hostname = name.hostname.clone();
+    let mut services = Services {
+        orchestrator: plan
             .orchestrator
             .as_ref()
-            .is_some_and(Orchestrator::is_well);
-        let patience_ms = patience_ms(self.metrics.failures(), other_is_well);
-        self.uplink.be_patient_for(patience_ms);
-        self.metrics.deliver(link, &mut self.uplink, cursor);
-        status::tell(link, &self.metrics);
-    }
+            .map(|plan| Orchestrator::new(settings, plan, &state, &link, hostname, seed())),
+        metrics: plan
+            .target
+            .map(|target| Service::new(settings, &target, &name, &link)),
+    };
+    let mut disk = Disk { state, backlog };
+    look_out(settings, &services, &link);
 
-    fn call(&mut self, link: &Link, duty: Duty) {
-        let other_is_well =
-            self.metrics.failures() == 0 && self.metrics.standing() == Standing::Delivering;
-        if let Some(server) = &mut self.orchestrator {
-            server.be_patient_for(patience_ms(server.failures(), other_is_well));
-            server.run(link, duty);
-        }
-    }
+    serve(
+        sources,
+        loaded.settings,
+        &link,
+        &mut services,
+        &name,
+        &mut disk,
+    );
 
-    fn log_status(&self, msg: &str, link: &Link) {
-        status::log(msg, link, &self.metrics);
-        if let Some(orchestrator) = &self.orchestrator {
-            orchestrator.log_status();
-        }
+    // Samples first: what runs may take its time to end.
+    if let Some(server) = services.metrics_server() {
+        disk.stop(&link, server);
     }
-}
-
-/// A server that does not answer is not to make the agent late for one that does.
-fn patience_ms(failures: u32, other_is_well: bool) -> u64 {
-    if other_is_well && failures >= PATIENT_FAILURES {
-        SHORT_PATIENCE_MS
-    } else {
-        u64::MAX
+    if let Some(orchestrator) = &mut services.orchestrator {
+        orchestrator.stop(&link);
     }
+    services.log_status("Stopped", &link);
+    disk.state.stopped_well();
+    Ok(())
 }
 
 /// What is written to disk from the loop.
@@ -210,26 +145,193 @@ impl Disk {
     }
 }
 
+/// What the device is called, and what its keys begin with: both stay until the end.
+struct Name {
+    hostname: String,
+    prefix: String,
+}
+
+/// The metrics server and the way to it.
+struct Service {
+    server: MetricsServer,
+    uplink: Uplink,
+    host_and_port: String,
+}
+
+impl Service {
+    fn new(settings: &Settings, target: &Target, name: &Name, link: &Arc<Link>) -> Self {
+        let (hostname, prefix) = (name.hostname.clone(), name.prefix.clone());
+        Self {
+            server: MetricsServer::new(settings, target, hostname, prefix, seed()),
+            uplink: target.uplink(settings, link),
+            host_and_port: target.host_and_port(),
+        }
+    }
+}
+
+/// Those that the agent talks with, one at a time.
+struct Services {
+    metrics: Option<Service>,
+    orchestrator: Option<Orchestrator>,
+}
+
+/// What an attempt at a server gets that failed twice, while the other is well.
+const SHORT_PATIENCE_MS: u64 = 3_000;
+/// Failures after which that is so.
+const PATIENT_FAILURES: u32 = 2;
+
+/// What to do next.
+enum Step {
+    Call(Duty),
+    Deliver(Cursor),
+    Wait(u64),
+}
+
+impl Services {
+    fn metrics_server(&self) -> Option<&MetricsServer> {
+        self.metrics.as_ref().map(|service| &service.server)
+    }
+
+    /// The most urgent thing that is due: results, events, heartbeat, the newest sample, the look
+    /// for an instruction, one sample of the backlog.
+    fn next(&mut self, link: &Link) -> Step {
+        let now_ms = clock::boot_ms();
+        let idle = orchestrator::Next {
+            duty: None,
+            until_ms: u64::MAX,
+        };
+        let call = self.orchestrator.as_mut();
+        let call = call.map_or(idle, |server| server.next(link, now_ms));
+        let urgent = call.duty.filter(|duty| *duty < Duty::Poll);
+        let Some(server) = self.metrics_server() else {
+            // Samples are taken, and go nowhere.
+            return call.duty.map_or(Step::Wait(call.until_ms), Step::Call);
+        };
+        let reactor = link.reactor();
+        let outbox = &reactor.device.outbox;
+        match (urgent, server.next(outbox, now_ms), call.duty) {
+            (Some(duty), ..) => Step::Call(duty),
+            (_, Next::Send(cursor), _) if server.is_fresh(outbox, cursor) => Step::Deliver(cursor),
+            (_, _, Some(duty)) => Step::Call(duty),
+            (_, Next::Send(cursor), None) => Step::Deliver(cursor),
+            (_, Next::Wait { until_ms }, None) => {
+                let until_ms = until_ms.min(server.look_again_ms(now_ms));
+                Step::Wait(until_ms.min(call.until_ms))
+            }
+            (_, Next::Idle, None) => Step::Wait(call.until_ms),
+        }
+    }
+
+    /// Delivers a sample.
+    fn deliver(&mut self, link: &Arc<Link>, cursor: Cursor) {
+        let other = self.orchestrator.as_ref();
+        let other_is_well = other.is_some_and(Orchestrator::is_well);
+        let Some(Service { server, uplink, .. }) = &mut self.metrics else {
+            return;
+        };
+        uplink.be_patient_for(patience_ms(server.failures(), other_is_well));
+        if server.deliver(link, uplink, cursor) {
+            status::tell(link, server);
+        }
+        self.listen_to_network(link);
+    }
+
+    /// Calls the orchestrator.
+    fn call(&mut self, link: &Link, duty: Duty) {
+        let other_is_well = self.metrics_server().is_some_and(|server| {
+            server.failures() == 0 && server.standing() == Standing::Delivering
+        });
+        if let Some(server) = &mut self.orchestrator {
+            server.be_patient_for(patience_ms(server.failures(), other_is_well));
+            server.run(link, duty);
+        }
+        self.listen_to_network(link);
+    }
+
+    fn listen_to_network(&self, link: &Link) {
+        let server = self.metrics_server();
+        let is_cut_off = server.is_some_and(MetricsServer::is_cut_off)
+            || self
+                .orchestrator
+                .as_ref()
+                .is_some_and(Orchestrator::is_cut_off);
+        link.reactor().network.listen(is_cut_off);
+    }
+
+    fn clock_was_set(&mut self) {
+        if let Some(service) = &mut self.metrics {
+            service.server.clock_was_set(clock::boot_ms());
+        }
+    }
+
+    fn network_is_back(&mut self) {
+        let now_ms = clock::boot_ms();
+        if let Some(service) = &mut self.metrics {
+            service.server.network_is_back(now_ms);
+        }
+        if let Some(server) = &mut self.orchestrator {
+            server.network_is_back(now_ms);
+        }
+    }
+
+    fn log_status(&self, msg: &str, link: &Link) {
+        status::log(msg, link, self.metrics_server());
+        if let Some(orchestrator) = &self.orchestrator {
+            orchestrator.log_status();
+        }
+    }
+}
+
+/// A server that does not answer is not to make the agent late for one that does.
+fn patience_ms(failures: u32, other_is_well: bool) -> u64 {
+    if other_is_well && failures >= PATIENT_FAILURES {
+        SHORT_PATIENCE_MS
+    } else {
+        u64::MAX
+    }
+}
+
+/// Has the device and the face do what `settings` say.
+fn look_out(settings: &Settings, services: &Services, link: &Link) {
+    let service = services.metrics.as_ref();
+    let mut reactor = link.reactor();
+    reactor.device.holds = service.is_some();
+    let board = &mut reactor.board;
+    let server = service.map(|service| service.host_and_port.as_str());
+    if board.uplink.as_ref().map(|uplink| uplink.server.as_str()) != server {
+        board.uplink = server.map(|server| board::Uplink::new(server.to_owned()));
+    }
+    if server.is_none() && services.orchestrator.is_none() {
+        log::warn(
+            "Samples are delivered nowhere: set server_url and api_key to deliver them",
+            &[],
+        );
+    }
+    reactor.face.reconfigure(settings);
+}
+
+/// Goes round until told to stop.
 fn serve(
     sources: &Sources,
     mut settings: Settings,
     link: &Arc<Link>,
-    servers: &mut Servers,
+    services: &mut Services,
+    name: &Name,
     disk: &mut Disk,
 ) {
     let mut clock_watch = clock::Watch::new();
     loop {
         if clock_watch.look() {
-            servers.metrics.clock_was_set(clock::boot_ms());
+            services.clock_was_set();
         }
         // After a request without waiting: what is due is done, and a stop in mid-request is seen.
-        let until_ms = match servers.next(link) {
+        let until_ms = match services.next(link) {
             Step::Call(duty) => {
-                servers.call(link, duty);
+                services.call(link, duty);
                 0
             }
             Step::Deliver(cursor) => {
-                servers.deliver(link, cursor);
+                services.deliver(link, cursor);
                 0
             }
             Step::Wait(until_ms) => until_ms,
@@ -239,16 +341,19 @@ fn serve(
         if wake == Wake::Stop {
             return;
         }
-        if wake == Wake::Ready {
-            disk.turn(link, &servers.metrics);
+        if let Some(server) = services.metrics_server().filter(|_| wake == Wake::Ready) {
+            disk.turn(link, server);
         }
         let orders = link.reactor().take_orders();
+        if orders.network {
+            services.network_is_back();
+        }
         if orders.status {
-            servers.log_status("Status", link);
+            services.log_status("Status", link);
         }
         if orders.reload {
             link.reactor().notifier.reloading(clock::monotonic_us());
-            if let Some(new) = reload(sources, &settings, link, servers) {
+            if let Some(new) = reload(sources, &settings, link, services, name) {
                 settings = new;
                 disk.backlog.save_every_ms = settings.buffer_save_every_ms;
             }
@@ -262,10 +367,20 @@ fn reload(
     sources: &Sources,
     old: &Settings,
     link: &Arc<Link>,
-    servers: &mut Servers,
+    services: &mut Services,
+    name: &Name,
 ) -> Option<Settings> {
     let read = config::load_again(sources, &process_environment).map_err(|error| error.0);
-    let planned = read.and_then(|loaded| Plan::of(&loaded.settings).map(|plan| (loaded, plan)));
+    let planned = read.and_then(|loaded| {
+        let plan = Plan::of(&loaded.settings)?;
+        if plan.target.is_none() && services.metrics.is_some() {
+            // A file that is empty for a moment must not end the deliveries: that takes a restart.
+            Target::of(&loaded.settings)?;
+        }
+        Ok((loaded, plan))
+    });
+    let errors = planned.as_ref().err().map_or(&[][..], Vec::as_slice);
+    link.reactor().board.tell_reload(errors);
     let (mut loaded, plan) = match planned {
         Ok(planned) => planned,
         Err(errors) => {
@@ -282,28 +397,39 @@ fn reload(
     for key in loaded.settings.keep_until_restart(old) {
         log::warn("Changed by a restart only", &[("key", Value::Str(key))]);
     }
-    let metrics = &mut servers.metrics;
-    metrics.reconfigure(&loaded.settings, &plan, seed());
-    match (&mut servers.orchestrator, &plan.orchestrator) {
-        (Some(server), Some(plan)) => server.reconfigure(&loaded.settings, plan, link, seed()),
+    let settings = loaded.settings;
+    match (&plan.orchestrator, &mut services.orchestrator) {
+        (Some(plan), Some(server)) => server.reconfigure(&settings, plan, link, seed()),
         (None, None) => {}
+        // It brings the ledger and the plugins along.
         _ => log::warn(
             "Changed by a restart only",
             &[("key", Value::Str("api.base_url"))],
         ),
     }
+    match (plan.target, &mut services.metrics) {
+        (Some(target), Some(service)) => {
+            service.server.reconfigure(&settings, &target, seed());
+            service.uplink = target.uplink(&settings, link);
+            service.host_and_port = target.host_and_port();
+        }
+        (Some(target), None) => {
+            services.metrics = Some(Service::new(&settings, &target, name, link));
+        }
+        (None, _) => {}
+    }
     link.reactor()
         .device
-        .reconfigure(&loaded.settings, clock::boot_ms());
-    servers.uplink = plan.uplink(&loaded.settings, link);
-    Some(loaded.settings)
+        .reconfigure(&settings, clock::boot_ms());
+    look_out(&settings, services, link);
+    Some(settings)
 }
 
 fn introduce(loaded: &Loaded, plan: &Plan, msg: &str) {
     let settings = &loaded.settings;
     log::configure(settings);
-    if plan.uri.is_some() {
-        log::set_key_hash(plan.api_key.fingerprint());
+    if let Some(target) = &plan.target {
+        log::set_key_hash(target.api_key.fingerprint());
     }
     let server_url = settings.server_url.as_deref().unwrap_or_default();
     let file = loaded
@@ -311,25 +437,20 @@ fn introduce(loaded: &Loaded, plan: &Plan, msg: &str) {
         .as_ref()
         .map(|path| path.display().to_string())
         .unwrap_or_default();
-    log::info(
-        msg,
-        &[
-            ("version", Value::Str(env!("CARGO_PKG_VERSION"))),
-            ("server_url", Value::Str(server_url)),
-            (
-                "orchestrator",
-                Value::Str(
-                    settings
-                        .orchestrator
-                        .base_url
-                        .as_deref()
-                        .unwrap_or_default(),
-                ),
-            ),
-            ("interval_ms", Value::Uint(settings.interval_ms)),
-            ("config", Value::Str(&file)),
-        ],
-    );
+    let proxy = plan.target.as_ref().map_or_else(String::new, Target::proxy);
+    let mut fields = vec![
+        ("version", Value::Str(env!("CARGO_PKG_VERSION"))),
+        ("server_url", Value::Str(server_url)),
+        ("interval_ms", Value::Uint(settings.interval_ms)),
+        ("config", Value::Str(&file)),
+    ];
+    if let Some(base_url) = &settings.orchestrator.base_url {
+        fields.push(("orchestrator", Value::Str(base_url)));
+    }
+    if !proxy.is_empty() {
+        fields.push(("proxy", Value::Str(&proxy)));
+    }
+    log::info(msg, &fields);
     for warning in &loaded.warnings {
         log::warn("Configuration", &[("warning", Value::Str(&warning.words))]);
     }

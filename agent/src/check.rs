@@ -9,6 +9,7 @@ use crate::agent::{Exit, Refusal, print};
 use crate::config::keys::KEYS;
 use crate::config::server_url::without_password;
 use crate::config::{ConfigError, Given, Loaded, Settings, Sources, load, process_environment};
+use crate::face::taken_ports;
 use crate::setup::Plan;
 use crate::sysinfo::hostname;
 
@@ -50,6 +51,17 @@ fn report(loaded: &Loaded) -> String {
         let _ = writeln!(text, "{:<20} {value:<32} {origin}", key.path);
     }
     let _ = writeln!(text, "\nbackfill: {}", backfill_words(&loaded.settings));
+    let settings = &loaded.settings;
+    if settings.server_url.is_none() {
+        let _ = writeln!(
+            text,
+            "samples are delivered nowhere: set server_url and api_key"
+        );
+    }
+    for (port, holder) in taken_ports(settings) {
+        // It may be the agent that runs already, so this is no warning.
+        let _ = writeln!(text, "port {port} is in use: {holder}");
+    }
     for warning in &loaded.warnings {
         let _ = writeln!(text, "warning: {}", warning.words);
     }
@@ -70,7 +82,16 @@ fn of_its_own(path: &str, settings: &Settings) -> Option<String> {
                 str::from_utf8(&fingerprint).unwrap_or_default()
             ))
         }
+        "proxy" => {
+            let proxy = settings.proxy.as_ref()?;
+            Some(without_password(proxy.expose()).into_owned())
+        }
         "hostname" => Some(hostname(settings)),
+        "health.bind" => Some(settings.health_bind.to_string()),
+        "health.port" => Some(settings.health_port.to_string()),
+        "metrics.enabled" => Some(settings.metrics_enabled.to_string()),
+        "metrics.namespace" => Some(settings.metrics_namespace.clone()),
+        "agent.type" => Some(settings.orchestrator.agent_type?.as_str().to_owned()),
         "plugins.dir" => Some(settings.plugins_dir().display().to_string()),
         "plugins.config_dir" => Some(settings.plugins_config_dir().display().to_string()),
         "security.audit.file" => Some(settings.audit_file().display().to_string()),

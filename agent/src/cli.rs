@@ -6,7 +6,7 @@ use std::fmt::Write;
 use lexopt::{Arg, Parser};
 
 use crate::config::CommandLine;
-use crate::config::keys::KEYS;
+use crate::config::keys::{KEYS, Key};
 use crate::install::{Options, System};
 use crate::plugin::by_hand::Trial;
 
@@ -28,6 +28,22 @@ pub enum Command {
         line: CommandLine,
         /// `--strict`.
         strict: bool,
+    },
+    /// Ask the agent that runs how it is doing.
+    Status {
+        /// The flags.
+        line: CommandLine,
+        /// `--json`.
+        json: bool,
+        /// `--watch`.
+        watch: bool,
+    },
+    /// Ask the agent that runs whether it is well.
+    Health {
+        /// The flags.
+        line: CommandLine,
+        /// `--ready`.
+        ready: bool,
     },
     /// Make it a service of this device.
     Install {
@@ -59,6 +75,23 @@ pub enum Command {
 /// What is wrong with the command line.
 #[derive(Debug)]
 pub struct UsageError(pub String);
+
+/// The key whose flag this is.
+fn key_of(flag: &str) -> Result<&'static Key, UsageError> {
+    KEYS.iter()
+        .find(|key| key.flag == flag && !key.flag.is_empty())
+        .ok_or_else(|| UsageError(format!("no flag --{flag}: see mote help")))
+}
+
+fn check_switches(switches: &[String], word: &str) -> Result<(), UsageError> {
+    let is_strange = |switch: &&String| !SWITCHES.contains(&(switch, word));
+    match switches.iter().find(is_strange) {
+        Some(switch) => Err(UsageError(format!(
+            "--{switch} does not go with {word}: see mote help"
+        ))),
+        None => Ok(()),
+    }
+}
 
 /// Reads the arguments after the program's name.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, UsageError> {
@@ -100,12 +133,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, U
                 switches.push(name.to_owned());
             }
             Arg::Long(name) => {
-                let Some(key) = KEYS
-                    .iter()
-                    .find(|key| key.flag == name && !key.flag.is_empty())
-                else {
-                    return Err(UsageError(format!("no flag --{name}: see mote help")));
-                };
+                let key = key_of(name)?;
                 let is_truth = key.default == "true" || key.default == "false";
                 let value = match parser.optional_value() {
                     Some(value) => Ok(value),
@@ -125,13 +153,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, U
         .as_deref()
         .map_or(Some("run"), |word| word.to_str())
         .unwrap_or("that");
-    for switch in &switches {
-        if !SWITCHES.contains(&(switch, word)) {
-            return Err(UsageError(format!(
-                "--{switch} does not go with {word}: see mote help"
-            )));
-        }
-    }
+    check_switches(&switches, word)?;
     let has = |switch: &str| switches.iter().any(|given| given == switch);
     options.dry_run = has("dry-run");
     options.start = !has("no-start");
@@ -146,14 +168,23 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, U
             line,
             strict: has("strict"),
         }),
+        "status" => Ok(Command::Status {
+            line,
+            json: has("json"),
+            watch: has("watch"),
+        }),
+        "health" => Ok(Command::Health {
+            line,
+            ready: has("ready"),
+        }),
         "install" => Ok(Command::Install { line, options }),
         "uninstall" => Ok(Command::Uninstall(options)),
         "plugin" => plugin(&words, line, trial),
         "version" => Ok(Command::Version { json: has("json") }),
         "help" => Ok(Command::Help),
         other => Err(UsageError(format!(
-            "no command {other}: there are run, once, check, plugin, install, uninstall, version and \
-             help"
+            "no command {other}: there are run, once, check, status, health, plugin, install, \
+             uninstall, version and help"
         ))),
     }
 }
@@ -184,6 +215,9 @@ const SWITCHES: &[(&str, &str)] = &[
     ("send", "once"),
     ("strict", "check"),
     ("json", "version"),
+    ("json", "status"),
+    ("watch", "status"),
+    ("ready", "health"),
     ("dry-run", "install"),
     ("dry-run", "uninstall"),
     ("root", "install"),
@@ -203,11 +237,16 @@ fn usage(error: &lexopt::Error) -> UsageError {
 pub fn help() -> String {
     let mut text = String::from(
         "mote: a monitoring agent for Linux devices that have little of everything\n\n\
-         usage: mote [run | once | check | plugin | install | uninstall | version | help] [flags]\n\n\
+         usage: mote [run | once | check | status | health | plugin | install | uninstall | version | \
+         help] [flags]\n\n\
          \x20 run      watch this device and deliver to the server until stopped (default)\n\
          \x20 once     print one sample as it would be sent; with --send, send it\n\
          \x20 check    print the configuration with its sources, and what is wrong with it;\n\
          \x20          with --strict, a warning is an error\n\
+         \x20 status   print how the agent that runs here is doing; with --json, for programs,\n\
+         \x20          with --watch, every 2 seconds\n\
+         \x20 health   ask the agent that runs here whether it is well; with --ready, whether it\n\
+         \x20          delivers or has room; exits with 0 or 1\n\
          \x20 plugin list      print the plugins that are installed, and what is wrong with them\n\
          \x20 plugin test ID   run one by hand and print the exchange and its walls; an action is\n\
          \x20          carried out if it is given --input JSON; --entrypoint FILE names the file of\n\
@@ -221,7 +260,7 @@ pub fn help() -> String {
          \x20 help     print this\n\n\
          flags (also MOTE_<KEY> in the environment, or lines in the file):\n",
     );
-    text.push_str("  -c, --config FILE          default: /etc/mote/mote.yaml\n");
+    text.push_str("  -c, --config FILE              default: /etc/mote/mote.yaml\n");
     for key in KEYS.iter().filter(|key| !key.flag.is_empty()) {
         let default = if key.default.is_empty() {
             String::new()
@@ -229,10 +268,10 @@ pub fn help() -> String {
             format!(" [{}]", key.default)
         };
         // Writing to a String does not fail.
-        let _ = writeln!(text, "      --{:<21}{}{default}", key.flag, key.help);
+        let _ = writeln!(text, "      --{:<27} {}{default}", key.flag, key.help);
     }
     text.push_str(
-        "\nexit codes: 0 good, 1 failed while running, 64 usage, 69 server not reached,\n\
+        "\nexit codes: 0 good, 1 failed while running, 64 usage, 69 server or agent not reached,\n\
          \x20           73 state or files cannot be written, 77 permission, 78 configuration\n\
          signals: TERM and INT stop, HUP reads the configuration again, USR1 logs a status line\n",
     );

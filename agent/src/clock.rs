@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use mote_core::log_line::Value;
 use mote_core::time::Rfc3339;
+use nix::libc;
 use nix::time::{ClockId, clock_gettime};
 
 use crate::log;
@@ -69,22 +70,41 @@ pub fn is_set() -> bool {
     wall_ms() >= floor_ms()
 }
 
-/// Whether the kernel is told the time by somebody who knows it (`adjtimex(2)`); `None` where it
-/// does not say, as in some containers.
-///
-/// A clock that was set once, by hand or by `ntpdate`, is right and yet not synchronised.
+/// What the kernel says of its clock's discipline, as `adjtimex(2)` gives it.
+#[derive(Debug, Clone, Copy)]
+pub struct Discipline {
+    /// Whether the kernel is told the time by somebody who knows it. A clock that was set once, by
+    /// hand or by `ntpdate`, is right and yet not synchronised.
+    pub is_synchronized: bool,
+    /// The kernel's own figures, in the units of `adjtimex(2)`.
+    pub timex: libc::timex,
+}
+
+/// How the clock is held. Only asks: nothing is adjusted. `None` where the kernel does not say, as
+/// in some containers.
 #[expect(unsafe_code, reason = "adjtimex(2) has no safe wrapper")]
-pub fn is_synchronized() -> Option<bool> {
-    // Larger than any `struct timex` and aligned like one. All zero, and so is its first field
-    // `modes`: the kernel is asked, and nothing is changed.
-    let mut timex = [0_u64; 64];
-    // SAFETY: the kernel and libc write at most the size of their `struct timex`, 208 bytes, into
-    // the 512 bytes that `timex` has; nothing keeps the pointer.
-    let state = unsafe { nix::libc::adjtimex(timex.as_mut_ptr().cast()) };
-    match state {
-        -1 => None,
-        state => Some(state != nix::libc::TIME_ERROR),
+pub fn discipline() -> Option<Discipline> {
+    /// Room to spare, should the C library's structure be longer than the one that is known here.
+    #[repr(C)]
+    struct Room {
+        timex: libc::timex,
+        spare: [u64; 32],
     }
+    // SAFETY: the structure is plain numbers, of which all zeros is a value.
+    let mut room: Room = unsafe { std::mem::zeroed() };
+    // SAFETY: kernel and C library write at most the size of their `struct timex`, 208 bytes, into
+    // the more than 256 of `room`, and nothing keeps the pointer. All zeros includes the first
+    // field, `modes`: the kernel is asked, and nothing is changed.
+    let state = unsafe { libc::adjtimex((&raw mut room).cast()) };
+    (state >= 0).then_some(Discipline {
+        is_synchronized: state != libc::TIME_ERROR,
+        timex: room.timex,
+    })
+}
+
+/// Whether the kernel is told the time by somebody who knows it; `None` where it does not say.
+pub fn is_synchronized() -> Option<bool> {
+    discipline().map(|discipline| discipline.is_synchronized)
 }
 
 /// How much can be made of the clock now, in a word for people.
@@ -185,6 +205,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn asking_for_the_discipline_gives_a_tick() {
+        // About a hundred ticks a second, whoever holds the clock.
+        let discipline = discipline().unwrap();
+        assert!((9_000..=11_000).contains(&discipline.timex.tick));
+    }
+
+    #[test]
     fn boot_time_does_not_go_back_and_agrees_with_uptime() {
         let before = boot_ms();
         let text = std::fs::read_to_string("/proc/uptime").unwrap();
@@ -198,10 +225,7 @@ mod tests {
 
     #[test]
     fn the_floor_only_rises_and_is_as_old_as_the_program_at_least() {
-        assert!(
-            BUILD_S > 1_700_000_000,
-            "this program was made after 2023: {BUILD_S}"
-        );
+        const { assert!(BUILD_S > 1_700_000_000, "this program was made after 2023") };
         assert!(floor_ms() >= u64::from(BUILD_S) * 1000);
         let before = floor_ms();
         raise_floor(1_000);

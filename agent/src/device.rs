@@ -13,6 +13,7 @@ use crate::clock;
 use crate::config::Settings;
 use crate::log;
 use crate::sampler::Sampler;
+use crate::vitals::Vitals;
 
 /// How long the CPU is watched before the first sample.
 const FIRST_WINDOW_MS: u64 = 200;
@@ -58,7 +59,6 @@ pub struct Device {
     sampler: Sampler,
     schedule: Schedule,
     interval_ms: u64,
-    has_server: bool,
     /// What the server does not have yet.
     pub outbox: Samples,
     /// What became of samples.
@@ -68,8 +68,14 @@ pub struct Device {
     pub origins: Vec<Box<[u8]>>,
     /// A sample that the disk has was given another time.
     pub restamped: bool,
+    /// Whether samples go into the outbox: where nobody is to get them, they do not.
+    pub holds: bool,
+    vitals: Option<Vitals>,
     last_number: u32,
+    last_ms: Option<u64>,
     missed_said: u64,
+    /// Missed on grids before this one.
+    missed_before: u64,
     news: bool,
 }
 
@@ -77,27 +83,26 @@ impl Device {
     /// Begins to watch at `now_ms`. `None` if the outbox is to hold nothing.
     pub fn new(settings: &Settings, now_ms: u64) -> Option<Self> {
         // Arrays of zeros come as fresh pages from the kernel, which are not there until used.
-        // Nobody waits for samples without a metrics server: the newest is enough.
-        let has_server = settings.server_url.is_some();
-        let count = if has_server {
-            settings.buffer_samples
-        } else {
-            1
-        };
-        let slots: Vec<Packed> = vec![[0; 6]; count];
+        let slots: Vec<Packed> = vec![[0; 6]; settings.buffer_samples];
         let mut sampler = Sampler::new(settings);
         sampler.begin();
         Some(Self {
             sampler,
             schedule: Schedule::new(now_ms + FIRST_WINDOW_MS, settings.interval_ms),
             interval_ms: settings.interval_ms,
-            has_server,
             outbox: Outbox::new(slots)?,
             counts: Counts::default(),
             origins: Vec::new(),
             restamped: false,
+            holds: true,
+            vitals: settings
+                .health_enabled
+                .then(|| Vitals::new(settings))
+                .flatten(),
             last_number: 0,
+            last_ms: None,
             missed_said: 0,
+            missed_before: 0,
             news: false,
         })
     }
@@ -105,8 +110,14 @@ impl Device {
     /// Goes on with other settings; what is held and counted stays.
     pub fn reconfigure(&mut self, settings: &Settings, now_ms: u64) {
         self.sampler.reconfigure(settings);
+        if !settings.health_enabled {
+            self.vitals = None;
+        } else if self.vitals.is_none() {
+            self.vitals = Vitals::new(settings);
+        }
         if settings.interval_ms != self.interval_ms {
             self.interval_ms = settings.interval_ms;
+            self.missed_before = self.missed();
             self.schedule = Schedule::new(now_ms + settings.interval_ms, settings.interval_ms);
             self.missed_said = 0;
         }
@@ -118,6 +129,31 @@ impl Device {
             self.tick();
         }
         self.schedule.next_ms()
+    }
+
+    /// When the next sample is due.
+    pub fn next_ms(&self) -> u64 {
+        self.schedule.next_ms()
+    }
+
+    /// Between two samples.
+    pub fn interval_ms(&self) -> u64 {
+        self.interval_ms
+    }
+
+    /// Samples that were not taken because the device was too busy or asleep.
+    pub fn missed(&self) -> u64 {
+        self.missed_before + self.schedule.missed()
+    }
+
+    /// When the last sample was taken; none before the first.
+    pub fn last_ms(&self) -> Option<u64> {
+        self.last_ms
+    }
+
+    /// The device now and lately, if anybody can look at it here.
+    pub fn vitals(&self) -> Option<&Vitals> {
+        self.vitals.as_ref()
     }
 
     /// What took the sample at `cursor`; `None` if it was this start.
@@ -136,7 +172,11 @@ impl Device {
         self.last_number = self.last_number.wrapping_add(1);
         let sample = self.sampler.take(self.last_number, clock::boot_ms());
         self.counts.collected += 1;
-        if self.outbox.overwrite(&sample).is_some() && self.has_server {
+        self.last_ms = Some(sample.boot_ms);
+        if let Some(vitals) = &mut self.vitals {
+            vitals.add(&sample, self.interval_ms);
+        }
+        if self.holds && self.outbox.overwrite(&sample).is_some() {
             self.counts.dropped_full += 1;
         }
         self.news = true;

@@ -2,17 +2,22 @@
 //!
 //! One thread, one wait. [`agent`] is the loop; [`reactor`] is the only place that sleeps;
 //! [`device`] is what is due; [`uplink`] sends one request at a time on the reactor; [`service`]
-//! knows what is said to whom; [`config`] is where it all comes from.
+//! knows what is said to whom; [`face`] is what the device shows of itself at its own ports;
+//! [`config`] is where it all comes from.
 
 pub mod agent;
+pub mod base64;
+pub mod board;
 pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod clock_zone;
 pub mod config;
 pub mod device;
+pub mod face;
 pub mod install;
 pub mod log;
+pub mod look;
 pub mod notify;
 pub mod once;
 pub mod plugin;
@@ -26,3 +31,4 @@ pub mod status;
 pub mod sysinfo;
 pub mod uplink;
 pub mod version;
+pub mod vitals;

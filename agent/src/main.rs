@@ -8,6 +8,7 @@ use mote::cli::{self, Command, UsageError};
 use mote::config::{CommandLine, Persona, Sources};
 use mote::install::{install, uninstall};
 use mote::log;
+use mote::look;
 use mote::once::once;
 use mote::plugin::by_hand;
 use mote::scrub;
@@ -31,6 +32,8 @@ fn main() -> ExitCode {
         }
         Ok(Command::Once { line, send }) => once(&sources(line), send),
         Ok(Command::Check { line, strict }) => check(&sources(line), strict),
+        Ok(Command::Status { line, json, watch }) => look::status(&sources(line), json, watch),
+        Ok(Command::Health { line, ready }) => look::health(&sources(line), ready),
         Ok(Command::Install { line, options }) => {
             let mut sources = sources(line);
             scrub::take_handed(&mut sources);

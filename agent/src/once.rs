@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use mote_core::log_line::Level;
 use mote_core::outbox::Cursor;
+use mote_core::text::is_steering;
 use mote_core::wire::lunasentri::encode;
 
 use crate::agent::{Exit, Refusal, complain, key_prefix, print, seed, start_reactor};
@@ -13,7 +14,7 @@ use crate::config::{Settings, Sources, load, process_environment};
 use crate::log;
 use crate::reactor::{Interest, Reactor, Wake};
 use crate::service::lunasentri::{MetricsServer, PAYLOAD_BYTES, server_words};
-use crate::setup::Plan;
+use crate::setup::Target;
 use crate::state::Start;
 use crate::sysinfo::{Inventory, hostname};
 use crate::uplink::DeliveryError;
@@ -36,21 +37,21 @@ pub fn once(sources: &Sources, send: bool) -> Result<(), Refusal> {
         ..settings.clone()
     });
     // Before the sample is waited for: a wrong configuration is told at once.
-    let plan = if send { Some(plan(settings)?) } else { None };
+    let target = if send { Some(target(settings)?) } else { None };
     let mut reactor = start_reactor(settings)?;
     if reactor.wait(Interest::Sample, u64::MAX) == Wake::Stop {
         return Err((Exit::Failed, "stopped before the sample was taken".into()));
     }
     let cursor = reactor.device.outbox.newest();
     let cursor = cursor.ok_or_else(|| (Exit::Failed, "no sample was taken".to_owned()))?;
-    match plan {
-        Some(plan) => deliver(settings, &plan, reactor, cursor),
+    match target {
+        Some(target) => deliver(settings, &target, reactor, cursor),
         None => show(settings, &reactor, cursor),
     }
 }
 
-fn plan(settings: &Settings) -> Result<Plan, Refusal> {
-    Plan::of(settings).map_err(|lines| (Exit::Config, lines.join("\n")))
+fn target(settings: &Settings) -> Result<Target, Refusal> {
+    Target::of(settings).map_err(|lines| (Exit::Config, lines.join("\n")))
 }
 
 fn show(settings: &Settings, reactor: &Reactor, cursor: Cursor) -> Result<(), Refusal> {
@@ -78,16 +79,16 @@ fn show(settings: &Settings, reactor: &Reactor, cursor: Cursor) -> Result<(), Re
 
 fn deliver(
     settings: &Settings,
-    plan: &Plan,
+    target: &Target,
     reactor: Reactor,
     cursor: Cursor,
 ) -> Result<(), Refusal> {
     let link = Arc::new(Link::new(reactor));
-    let mut uplink = plan.uplink(settings, &link);
+    let mut uplink = target.uplink(settings, &link);
     let hostname = hostname(settings);
     // A start of its own, so that it never repeats a key of the agent that runs beside it.
     let prefix = key_prefix(&hostname, &Start::alone());
-    let mut server = MetricsServer::new(settings, plan, hostname, prefix, seed());
+    let mut server = MetricsServer::new(settings, target, hostname, prefix, seed());
     match server.post(&link, &mut uplink, cursor) {
         None => Err((Exit::Failed, "the sample cannot be written".into())),
         Some(Err(DeliveryError::Stopped)) => Err((Exit::Failed, "stopped".into())),
@@ -98,9 +99,9 @@ fn deliver(
         )),
         Some(Ok(answer)) => {
             // A terminal obeys what a server may have put into its words.
-            let words: String = server_words(&answer, &plan.api_key)
+            let words: String = server_words(&answer, &target.api_key)
                 .chars()
-                .map(|letter| if letter.is_control() { '.' } else { letter })
+                .map(|letter| if is_steering(letter) { '.' } else { letter })
                 .collect();
             Err((
                 Exit::Failed,

@@ -1,9 +1,12 @@
 //! The one wait: everything that the agent waits for, it waits for in [`Reactor::wait`].
 //!
-//! One `poll(2)` looks at the signals, at the plugins' pipes, at the DNS socket while a look-up is
-//! under way, and at the uplink's socket while a request is. Before it sleeps and whenever it wakes it does what is due:
-//! takes the sample, moves a look-up on, compresses a piece of an old log. What is due never blocks and never sends; it puts things
-//! where the loop finds them. So the sample is on time while a handshake hangs, with one thread.
+//! One `poll(2)` looks at the signals, at the plugins' pipes, at the DNS socket while a look-up is under way, at the
+//! uplink's socket while a request is, at the local listener with its guests, and at changes of the
+//! network while no server is reached. Before it sleeps and whenever it wakes it does what is due:
+//! takes the sample, moves a look-up on, compresses a piece of an old log. What is due never blocks
+//! and never sends; it puts things where the loop finds them. So the sample is on time while a
+//! handshake hangs, with one thread. The guests of the listener are served after a wait, each by a
+//! bounded piece that does not block either.
 //!
 //! The re-entrancy rule: [`Reactor::turn`] is the only place that touches the device's state
 //! while a request is under way, and the uplink holds no borrow of it. The uplink reaches the
@@ -19,12 +22,15 @@ use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::SignalOnly;
 
+use crate::board::{Board, Stalls};
 use crate::clock;
 use crate::device::Device;
+use crate::face::{self, Face};
 use crate::log;
 use crate::notify::{Notifier, PAUSING_EVERY_MS};
 use crate::plugin::{MAX_WATCHED, Plugins};
-use crate::uplink::dns::Stub;
+use crate::uplink::dns::{MAX_ADDRESSES, Stub};
+use crate::uplink::network::NetworkWatch;
 
 /// How long plugins may take to end: five seconds until they are killed, and a little for that.
 const PLUGINS_END_MS: u64 = 7_000;
@@ -34,6 +40,8 @@ const PLUGINS_END_MS: u64 = 7_000;
 pub enum Interest<'a> {
     /// A socket that is to become readable or writable.
     Socket(BorrowedFd<'a>, PollFlags),
+    /// Connections that are being made: that one of them came about, or did not.
+    Connecting(&'a [BorrowedFd<'a>]),
     /// The look-up under way in [`Reactor::stub`].
     Name,
     /// A new sample in the outbox, an event or a result of a plugin, or an order.
@@ -51,13 +59,15 @@ pub enum Wake {
     Stop,
 }
 
-/// What signals ask for, besides to stop. The loop carries it out between two requests.
+/// What signals and the network ask for, besides to stop. The loop carries it out between two requests.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Orders {
     /// SIGHUP: read the configuration again.
     pub reload: bool,
     /// SIGUSR1: write a status line.
     pub status: bool,
+    /// The network came back, perhaps: an address, a route or a cable appeared.
+    pub network: bool,
 }
 
 /// Owns all that is looked at and done while waiting.
@@ -72,8 +82,16 @@ pub struct Reactor {
     pub stub: Stub,
     /// Runs plugins; none, until a caller says otherwise.
     pub plugins: Plugins,
+    /// Hears when the network comes back.
+    pub network: NetworkWatch,
     /// Tells the service manager; nobody, until a caller says otherwise.
     pub notifier: Notifier,
+    /// Shows the device at its own ports; nowhere, until a caller says otherwise.
+    pub face: Face,
+    /// What the loop knows and the face shows.
+    pub board: Board,
+    /// When the last wait ended.
+    woke_ms: u64,
 }
 
 impl Reactor {
@@ -89,7 +107,11 @@ impl Reactor {
             device,
             stub: Stub::default(),
             plugins: Plugins::default(),
+            network: NetworkWatch::default(),
             notifier: Notifier::default(),
+            face: Face::default(),
+            board: Board::default(),
+            woke_ms: u64::MAX,
         })
     }
 
@@ -98,13 +120,22 @@ impl Reactor {
         self.stop
     }
 
-    /// What signals asked for since this was last asked.
+    /// What was asked for since this was last asked.
     pub fn take_orders(&mut self) -> Orders {
         std::mem::take(&mut self.orders)
     }
 
     /// Waits for `interest` until `until_ms`, doing what is due meanwhile.
     pub fn wait(&mut self, interest: Interest<'_>, until_ms: u64) -> Wake {
+        if Stalls::is_stall(self.woke_ms, clock::boot_ms()) {
+            self.board.stalls.work += 1;
+        }
+        let wake = self.wait_for(interest, until_ms);
+        self.woke_ms = clock::boot_ms();
+        wake
+    }
+
+    fn wait_for(&mut self, interest: Interest<'_>, until_ms: u64) -> Wake {
         loop {
             let due_ms = self.turn(clock::boot_ms());
             if self.stop {
@@ -125,9 +156,15 @@ impl Reactor {
             if now_ms >= until_ms {
                 return Wake::TimedOut;
             }
-            let ready = self.sleep(interest, due_ms.min(until_ms).saturating_sub(now_ms));
+            let ready = self.sleep(interest, due_ms.min(until_ms), now_ms);
             if ready.signals {
                 self.take_signals();
+            }
+            if ready.network && self.network.is_back() {
+                self.orders.network = true;
+            }
+            if !self.stop {
+                self.serve(ready.face);
             }
             if ready.socket && !self.stop {
                 self.turn(clock::boot_ms());
@@ -145,8 +182,8 @@ impl Reactor {
                 return Wake::TimedOut;
             }
             self.notifier.pausing();
-            let for_ms = (until_ms - now_ms).min(PAUSING_EVERY_MS);
-            if self.sleep(Interest::Sample, for_ms).signals {
+            let until_ms = until_ms.min(now_ms + PAUSING_EVERY_MS);
+            if self.sleep(Interest::Sample, until_ms, now_ms).signals {
                 self.take_signals();
             }
         }
@@ -164,10 +201,7 @@ impl Reactor {
             if self.plugins.is_stopped() || now_ms >= until_ms {
                 return;
             }
-            if self
-                .sleep(Interest::Sample, due_ms.saturating_sub(now_ms))
-                .signals
-            {
+            if self.sleep(Interest::Sample, due_ms, now_ms).signals {
                 self.take_signals();
             }
         }
@@ -181,12 +215,31 @@ impl Reactor {
     /// Does what is due at `now_ms`; returns when something is due next.
     fn turn(&mut self, now_ms: u64) -> u64 {
         let sample_ms = self.device.turn(now_ms);
+        let after_ms = clock::boot_ms();
         let is_on_time = self.device.counts.collected > 0 && now_ms < sample_ms;
         let notify_ms = self.notifier.turn(now_ms, is_on_time);
         let log_ms = log::turn(now_ms);
         let wait_ms = sample_ms.min(self.stub.turn(now_ms));
+        let face_ms = self.face.turn(now_ms);
+        let stalls = &mut self.board.stalls;
+        stalls.sample += u64::from(Stalls::is_stall(now_ms, after_ms));
+        stalls.upkeep += u64::from(Stalls::is_stall(after_ms, clock::boot_ms()));
         let plugins_ms = self.plugins.turn(now_ms);
-        wait_ms.min(notify_ms).min(log_ms).min(plugins_ms)
+        wait_ms
+            .min(notify_ms)
+            .min(log_ms)
+            .min(face_ms)
+            .min(plugins_ms)
+    }
+
+    /// Serves the guests of the listener until the next sample is due.
+    fn serve(&mut self, ready: face::Ready) {
+        let from_ms = clock::boot_ms();
+        let until_ms = self.device.next_ms();
+        self.face.serve(ready, &self.device, &self.board, until_ms);
+        if Stalls::is_stall(from_ms, clock::boot_ms()) {
+            self.board.stalls.face += 1;
+        }
     }
 
     fn take_signals(&mut self) {
@@ -216,25 +269,38 @@ impl Reactor {
         }
     }
 
-    /// Sleeps for at most `for_ms`, or until a descriptor is ready.
-    fn sleep(&self, interest: Interest<'_>, for_ms: u64) -> Ready {
-        let timeout = PollTimeout::try_from(for_ms.min(60_000)).unwrap_or(PollTimeout::ZERO);
-        let mut watched: heapless::Vec<PollFd<'_>, { 3 + MAX_WATCHED }> = heapless::Vec::new();
-        // Three places for three descriptors, and the plugins': no push is refused.
+    /// Sleeps until `until_ms`, or until a descriptor is ready.
+    fn sleep(&self, interest: Interest<'_>, until_ms: u64, now_ms: u64) -> Ready {
+        let for_ms = until_ms.saturating_sub(now_ms).min(60_000);
+        let timeout = PollTimeout::try_from(for_ms).unwrap_or(PollTimeout::ZERO);
+        // No push is refused: there are no more descriptors than places.
+        let mut watched: heapless::Vec<PollFd<'_>, WATCHED> = heapless::Vec::new();
+        let mut places = heapless::Vec::new();
+        self.face.watch(&mut watched, &mut places, now_ms);
+        let signals_at = watched.len();
         let _ = watched.push(PollFd::new(
             self.signals.get_read().as_fd(),
             PollFlags::POLLIN,
         ));
-        let socket_at = match interest {
+        match interest {
             Interest::Socket(fd, events) => {
                 let _ = watched.push(PollFd::new(fd, events));
-                Some(1)
             }
-            Interest::Name | Interest::Sample => None,
-        };
-        if let Some(fd) = self.stub.socket() {
-            let _ = watched.push(PollFd::new(fd, PollFlags::POLLIN));
+            Interest::Connecting(sockets) => {
+                for fd in sockets {
+                    let _ = watched.push(PollFd::new(*fd, PollFlags::POLLOUT));
+                }
+            }
+            Interest::Name | Interest::Sample => {}
         }
+        let sockets = signals_at + 1..watched.len();
+        if let Some((fd, events)) = self.stub.socket() {
+            let _ = watched.push(PollFd::new(fd, events));
+        }
+        let network_at = self.network.socket().map(|fd| {
+            let _ = watched.push(PollFd::new(fd, PollFlags::POLLIN));
+            watched.len() - 1
+        });
         // The next turn reads all of their pipes: which of them is ready is of no matter.
         self.plugins.watch(&mut |fd, events| {
             let _ = watched.push(PollFd::new(fd, events));
@@ -243,9 +309,17 @@ impl Reactor {
             // A closed or broken descriptor is ready too: reading it tells what happened.
             Ok(1..) => {
                 let is_ready = |at: usize| watched[at].any().unwrap_or(true);
+                let mut face = face::Ready::default();
+                for (at, place) in places.iter().enumerate() {
+                    if is_ready(at) {
+                        face.mark(*place);
+                    }
+                }
                 Ready {
-                    signals: is_ready(0),
-                    socket: socket_at.is_some_and(is_ready),
+                    signals: is_ready(signals_at),
+                    socket: sockets.into_iter().any(is_ready),
+                    network: network_at.is_some_and(is_ready),
+                    face,
                 }
             }
             Ok(_) | Err(Errno::EINTR) => Ready::default(),
@@ -258,9 +332,15 @@ impl Reactor {
     }
 }
 
+/// Descriptors that are looked at: the signals, those of a request, the stub's, the network's, the
+/// face's and the plugins'.
+const WATCHED: usize = MAX_ADDRESSES + 3 + face::WATCHED + MAX_WATCHED;
+
 /// What a sleep ended with.
 #[derive(Debug, Clone, Copy, Default)]
 struct Ready {
     signals: bool,
     socket: bool,
+    face: face::Ready,
+    network: bool,
 }

@@ -234,14 +234,15 @@ fn disk_path(settings: &Settings) -> CString {
 
 /// A file that is read over and over.
 #[derive(Debug)]
-struct Source {
+pub(crate) struct Source {
     path: PathBuf,
     file: Option<File>,
     said: bool,
 }
 
 impl Source {
-    fn new(root: &Path, name: &str) -> Self {
+    /// The file of that name below `root`. It is opened when it is read.
+    pub(crate) fn new(root: &Path, name: &str) -> Self {
         Self {
             path: root.join(name),
             file: None,
@@ -250,12 +251,28 @@ impl Source {
     }
 
     /// The start of the file, as much as `buffer` holds.
-    fn read<'b>(&mut self, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
+    pub(crate) fn read<'b>(&mut self, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
         let bytes = self.read_at(buffer, 0)?;
         Some(&buffer[..bytes])
     }
 
+    /// The same of a file that need not be there.
+    pub(crate) fn read_silently<'b>(&mut self, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
+        let bytes = self.try_read_at(buffer, 0).ok()?;
+        Some(&buffer[..bytes])
+    }
+
     fn read_at(&mut self, buffer: &mut [u8], offset: u64) -> Option<usize> {
+        match self.try_read_at(buffer, offset) {
+            Ok(bytes) => Some(bytes),
+            Err(error) => {
+                self.say(&error);
+                None
+            }
+        }
+    }
+
+    fn try_read_at(&mut self, buffer: &mut [u8], offset: u64) -> std::io::Result<usize> {
         let read = match &self.file {
             Some(file) => file.read_at(buffer, offset),
             None => File::open(&self.path).and_then(|file| {
@@ -264,18 +281,14 @@ impl Source {
                 bytes
             }),
         };
-        match read {
-            Ok(bytes) => Some(bytes),
-            Err(error) => {
-                self.file = None;
-                self.say(&error);
-                None
-            }
+        if read.is_err() {
+            self.file = None;
         }
+        read
     }
 
     /// Says what is wrong with the file, unless that was said already.
-    fn say(&mut self, error: &dyn std::fmt::Display) {
+    pub(crate) fn say(&mut self, error: &dyn std::fmt::Display) {
         if self.said {
             return;
         }

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use mote_core::delivery::keep_ms;
 use mote_core::log_line::Value;
 use ureq::http::Uri;
 
+use crate::config::proxy::{Proxies, Proxy};
 use crate::config::server_url::metrics_uri;
 use crate::config::settings::LogOutput;
-use crate::config::{Secret, Settings};
+use crate::config::{Persona, Secret, Settings};
+use crate::face::ready_path;
 use crate::log;
 use crate::plugin::{self, Plugins};
 use crate::service::orchestrator;
@@ -18,12 +21,20 @@ use crate::uplink::{Uplink, UplinkSettings};
 /// What can only be told when everything is looked at together.
 #[derive(Debug)]
 pub struct Plan {
-    /// Where samples go; none if there is no metrics server.
-    pub uri: Option<Uri>,
-    /// The key of the metrics server; empty if there is none.
-    pub api_key: Secret,
+    /// Where samples go; nowhere if nothing says where, and the device is looked at by itself.
+    pub target: Option<Target>,
     /// The other server, if there is one.
     pub orchestrator: Option<orchestrator::Plan>,
+}
+
+/// A server that samples go to.
+#[derive(Debug)]
+pub struct Target {
+    /// Where samples go.
+    pub uri: Uri,
+    /// The key.
+    pub api_key: Secret,
+    proxies: Arc<Proxies>,
     tls: TlsSettings,
 }
 
@@ -31,64 +42,150 @@ impl Plan {
     /// Looks at `settings` as a whole; all that is wrong comes at once.
     pub fn of(settings: &Settings) -> Result<Self, Vec<String>> {
         let mut errors = Vec::new();
-        let orchestrator = orchestrator::Plan::of(settings).unwrap_or_else(|words| {
-            errors = words;
-            None
-        });
+        let orchestrator = orchestrator::Plan::of(settings)
+            .map_err(|words| errors.extend(words))
+            .unwrap_or_default();
         let has_other = orchestrator.is_some() || !errors.is_empty();
-        let mut keep = |words: String| errors.push(words);
-        let mut uri = None;
-        let mut api_key = Secret::new(String::new());
-        if let Some(url) = &settings.server_url {
-            uri = metrics_uri(url, settings.allow_http)
-                .map_err(&mut keep)
-                .ok();
-            match check_api_key(settings) {
-                Ok(key) => api_key = key,
-                Err(words) => keep(words.into()),
+        let target = if is_alone(settings, has_other) {
+            None
+        } else {
+            Target::of(settings)
+                .map_err(|words| errors.extend(words))
+                .ok()
+        };
+        if settings.log_output == LogOutput::None && settings.log_file.is_none() {
+            errors.push(
+                "logging.output: file needs logging.file: there would be no log at all".into(),
+            );
+        }
+        errors.extend(wrong_paths(settings));
+        if errors.is_empty() {
+            Ok(Self {
+                target,
+                orchestrator,
+            })
+        } else {
+            Err(errors)
+        }
+    }
+
+    /// The plugins of this agent; none without an orchestrator.
+    pub fn plugins(&self, settings: &Settings, seed: u64) -> Plugins {
+        if self.orchestrator.is_none() {
+            return Plugins::default();
+        }
+        let walls = plugin::setup::walls(settings).or_else(|words| {
+            if nix::unistd::Uid::effective().is_root() {
+                return Err(words);
             }
-        } else if !has_other {
+            // Who is not root runs everything as the one that he is.
+            let mut alone = settings.clone();
+            alone.sandbox.user = None;
+            plugin::setup::walls(&alone)
+        });
+        match walls {
+            Ok(walls) => Plugins::new(plugin::setup::options(settings), walls, seed),
+            Err(words) => {
+                log::error("No plugin runs", &[("error", Value::Str(&words))]);
+                Plugins::default()
+            }
+        }
+    }
+}
+
+/// Whether it is meant to run without a metrics server: nothing is said of one, and there is an
+/// orchestrator, or the device itself can be looked at. The agent that mote stands in for always
+/// had one.
+fn is_alone(settings: &Settings, has_other: bool) -> bool {
+    let listens = settings.health_enabled || settings.metrics_enabled;
+    let is_silent = settings.server_url.is_none() && settings.api_key.is_none();
+    is_silent && (has_other || settings.persona == Persona::Mote && listens)
+}
+
+/// Two things cannot be at one path of one port.
+fn wrong_paths(settings: &Settings) -> Option<String> {
+    let address = |ip, port| (ip, port);
+    let is_one_port = settings.health_enabled
+        && settings.metrics_enabled
+        && address(settings.health_bind, settings.health_port)
+            == address(settings.metrics_bind, settings.metrics_port);
+    let ready = ready_path(&settings.health_path);
+    if settings.health_enabled && settings.health_path == ready {
+        return Some("health.path: ready is at this path already: choose another".into());
+    }
+    let path = &settings.metrics_path;
+    let is_taken = *path == settings.health_path || *path == ready;
+    (is_one_port && is_taken).then(|| {
+        format!("metrics.path: {path} is health's already, on the same port: choose another")
+    })
+}
+
+impl Target {
+    /// The server that `settings` name; all that is wrong or missing comes at once.
+    pub fn of(settings: &Settings) -> Result<Self, Vec<String>> {
+        let mut errors = Vec::new();
+        let mut keep = |words: String| errors.push(words);
+        let uri = if let Some(url) = &settings.server_url {
+            metrics_uri(url, settings.allow_http)
+                .map_err(&mut keep)
+                .ok()
+        } else {
             keep(
                 "server_url is missing: set it in the file, as MOTE_SERVER_URL, or with \
                  --server-url"
                     .into(),
             );
-            check_api_key(settings).map_or_else(|words| keep(words.into()), drop);
-        }
-        if settings.log_output == LogOutput::None && settings.log_file.is_none() {
-            keep("logging.output: file needs logging.file: there would be no log at all".into());
+            None
+        };
+        let api_key = settings.api_key.clone().filter(|key| {
+            let usable = key.fits_a_header();
+            if !usable {
+                keep(
+                    "api_key has characters that an HTTP header cannot carry, or is longer than 3 KiB: is it the key \
+                      itself?"
+                        .into(),
+                );
+            }
+            usable
+        });
+        if settings.api_key.is_none() {
+            keep(
+                "api_key is missing: set api_key or api_key_file in the file, as \
+                  MOTE_API_KEY_FILE, or as the credential mote.api_key"
+                    .into(),
+            );
         }
         let tls = TlsSettings::new(TlsChoice::of_metrics_server(settings))
             .map_err(|words| keep(words.into()))
             .ok();
-        match tls {
-            Some(tls) if errors.is_empty() => Ok(Self {
+        let proxy = settings.proxy.as_ref();
+        let proxy = proxy.map(|url| Proxy::parse(url.expose()).map_err(&mut keep));
+        match (uri, api_key, tls, proxy.transpose()) {
+            (Some(uri), Some(api_key), Some(tls), Ok(proxy)) => Ok(Self {
                 uri,
                 api_key,
-                orchestrator,
+                proxies: Arc::new(Proxies::new(proxy, settings.no_proxy.clone())),
                 tls,
             }),
             _ => Err(errors),
         }
     }
 
-    /// The plugins of this agent; none without an orchestrator.
-    pub fn plugins(&self, settings: &Settings, seed: u64) -> Plugins {
-        let Some(plan) = &self.orchestrator else {
-            return Plugins::default();
-        };
-        let walls = match plugin::setup::walls(settings) {
-            Ok(walls) => walls,
-            Err(words) => {
-                log::error("No plugin runs", &[("error", Value::Str(&words))]);
-                return Plugins::default();
-            }
-        };
-        let mut options = plugin::setup::options(settings);
-        options.runs_triggers = plan.agent_type.has_triggers();
-        options.runs_actions = plan.agent_type.has_actions();
-        options.sender.agent_id.clone_from(&plan.agent_id);
-        Plugins::new(options, walls, seed)
+    /// Its host and port, and nothing else of its URL.
+    pub fn host_and_port(&self) -> String {
+        let is_plain = self.uri.scheme_str() == Some("http");
+        let usual = if is_plain { 80 } else { 443 };
+        let port = self.uri.port_u16().unwrap_or(usual);
+        format!("{}:{port}", self.uri.host().unwrap_or_default())
+    }
+
+    /// The proxy that the server is reached through, without its password; empty if there is none.
+    pub fn proxy(&self) -> String {
+        let host = self.uri.host().unwrap_or_default();
+        let proxy = self.proxies.for_host(host);
+        proxy.map_or_else(String::new, |proxy| {
+            format!("{}:{}", proxy.host, proxy.port)
+        })
     }
 
     /// The way to the server.
@@ -96,24 +193,77 @@ impl Plan {
         let times = UplinkSettings {
             connect_timeout_ms: settings.connect_timeout_ms,
             timeout_ms: settings.timeout_ms,
-            // Longer than the interval: shaking hands is the dear part. Not much longer than a
-            // router's table of connections remembers one that is silent.
-            keep_ms: (settings.interval_ms * 2 + 60_000).min(240_000),
+            keep_ms: keep_ms(settings.interval_ms),
         };
-        Uplink::new(Arc::clone(link), self.tls.clone(), times)
+        let proxies = Arc::clone(&self.proxies);
+        Uplink::new(Arc::clone(link), self.tls.clone(), proxies, times)
     }
 }
 
-fn check_api_key(settings: &Settings) -> Result<Secret, &'static str> {
-    match &settings.api_key {
-        Some(key) if key.fits_a_header() => Ok(key.clone()),
-        Some(_) => Err(
-            "api_key has characters that an HTTP header cannot carry, or is longer than 3 KiB: is \
-             it the key itself?",
-        ),
-        None => Err(
-            "api_key is missing: set api_key or api_key_file in the file, as MOTE_API_KEY_FILE, or \
-             as the credential mote.api_key",
-        ),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn errors(settings: &Settings) -> Vec<String> {
+        Plan::of(settings).err().unwrap_or_default()
+    }
+
+    #[test]
+    fn without_a_server_it_runs_if_it_can_be_looked_at() {
+        let plain = Settings::default();
+        assert!(Plan::of(&plain).unwrap().target.is_none());
+        let blind = Settings {
+            health_enabled: false,
+            ..plain.clone()
+        };
+        assert_eq!(errors(&blind).len(), 2, "server and key");
+        let old = Settings {
+            persona: Persona::LunaSentri,
+            ..plain.clone()
+        };
+        assert_eq!(errors(&old).len(), 2);
+        let half = Settings {
+            api_key: Some(Secret::new("k".into())),
+            ..plain
+        };
+        assert!(errors(&half)[0].starts_with("server_url is missing"));
+    }
+
+    #[test]
+    fn two_things_at_one_path_are_refused() {
+        let one_port = Settings {
+            metrics_enabled: true,
+            metrics_port: 8080,
+            metrics_path: "/ready".into(),
+            ..Settings::default()
+        };
+        assert!(errors(&one_port)[0].starts_with("metrics.path: /ready is health's"));
+        let two_ports = Settings {
+            metrics_port: 9090,
+            ..one_port
+        };
+        assert!(errors(&two_ports).is_empty());
+        let same = Settings {
+            health_path: "/ready".into(),
+            ..Settings::default()
+        };
+        assert!(errors(&same)[0].starts_with("health.path"));
+    }
+
+    #[test]
+    fn of_a_url_only_host_and_port_are_shown() {
+        for (url, shown) in [
+            ("https://hub.example.com/api", "hub.example.com:443"),
+            ("http://127.0.0.1/a", "127.0.0.1:80"),
+            ("https://[::1]:8443", "[::1]:8443"),
+        ] {
+            let settings = Settings {
+                server_url: Some(url.into()),
+                api_key: Some(Secret::new("k".into())),
+                ..Settings::default()
+            };
+            let target = Target::of(&settings).unwrap();
+            assert_eq!(target.host_and_port(), shown);
+        }
     }
 }

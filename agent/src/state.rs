@@ -65,6 +65,9 @@ impl fmt::Display for StateError {
 
 impl std::error::Error for StateError {}
 
+/// What is said once when the disk takes nothing.
+const UNWRITABLE: &str = "State cannot be written, going on from memory";
+
 /// One boot of the kernel: the 128 bits of `/proc/sys/kernel/random/boot_id`, random(4). All zero if
 /// the kernel does not tell.
 pub type BootId = [u8; 16];
@@ -74,20 +77,16 @@ pub type BootId = [u8; 16];
 pub struct Now {
     /// `CLOCK_BOOTTIME`, milliseconds.
     pub boot_ms: u64,
-    /// Unix milliseconds, unless the clock tells a time before this program existed.
+    /// Unix milliseconds, unless the clock tells a time that is known to be over.
     pub wall_ms: Option<u64>,
 }
 
 impl Now {
-    /// 2025-01-01. A clock that says less was not set.
-    const EARLIEST_MS: u64 = 1_735_689_600_000;
-
     /// Reads the clocks.
     pub fn read() -> Self {
-        let wall_ms = clock::wall_ms();
         Self {
             boot_ms: clock::boot_ms(),
-            wall_ms: (wall_ms >= Self::EARLIEST_MS).then_some(wall_ms),
+            wall_ms: clock::is_set().then(clock::wall_ms),
         }
     }
 }
@@ -134,31 +133,36 @@ impl State {
         // Without its identity, moments of one boot cannot be told from those of another.
         let pace =
             boot_id_text().map(|id| Pace::after(previous.as_ref(), id.trim(), clock::boot_ms()));
-        match start::write(&home, &start, pace.as_ref()) {
-            Ok(()) => Ok(Self {
-                start,
-                boot_id: boot_id(),
-                pace,
-                good_time: GoodTime::open(&home),
-                folder: Some(home),
-                _lock: lock,
-            }),
+        let (start, pace) = match start::write(&home, &start, pace.as_ref()) {
+            Ok(()) => (start, pace),
             Err(error) => {
-                let words = format!("{}: {error}", home.display());
-                Ok(Self {
-                    _lock: lock,
-                    ..Self::without(&words)
-                })
+                flash::trouble(true);
+                log::warn(
+                    UNWRITABLE,
+                    &[
+                        ("path", Value::Str(&home.join("start").to_string_lossy())),
+                        ("error", Value::Str(&error.to_string())),
+                    ],
+                );
+                // The next start would get this one's number too. What is there can still be read,
+                // and the disk may take what comes later.
+                (Start::alone(), None)
             }
-        }
+        };
+        Ok(Self {
+            start,
+            boot_id: boot_id(),
+            pace,
+            good_time: GoodTime::open(&home),
+            folder: Some(home),
+            _lock: lock,
+        })
     }
 
     /// Goes on in memory.
     fn without(words: &str) -> Self {
-        log::warn(
-            "State cannot be written, going on from memory",
-            &[("error", Value::Str(words))],
-        );
+        flash::trouble(true);
+        log::warn(UNWRITABLE, &[("error", Value::Str(words))]);
         Self {
             start: Start::alone(),
             boot_id: boot_id(),

@@ -1,9 +1,10 @@
-//! One line that says how the agent is doing: for the log at SIGUSR1 and when it stops, and for the
-//! service manager after each attempt to deliver.
+//! How the agent is doing: a line for the log at SIGUSR1 and when it stops, and after each attempt
+//! to deliver a line for the service manager and the figures that the face shows.
 
-use mote_core::delivery::Standing;
+use mote_core::delivery::{Next, Standing};
 use mote_core::log_line::Value;
 
+use crate::board::Attempt;
 use crate::clock;
 use crate::log;
 use crate::service::lunasentri::MetricsServer;
@@ -11,8 +12,9 @@ use crate::state::flash;
 use crate::uplink::link::Link;
 
 /// Writes the line into the log.
-pub fn log(msg: &str, link: &Link, server: &MetricsServer) {
-    let standing = match server.standing() {
+pub fn log(msg: &str, link: &Link, server: Option<&MetricsServer>) {
+    let standing = match server.map_or(Standing::Unknown, MetricsServer::standing) {
+        Standing::Unknown if server.is_none() => "not configured",
         Standing::Unknown => "not asked yet",
         Standing::Delivering => "delivering",
         Standing::Away => "away",
@@ -25,7 +27,8 @@ pub fn log(msg: &str, link: &Link, server: &MetricsServer) {
         (reactor.device.counts, reactor.device.outbox.len() as u64)
     };
     let flash = flash::counters();
-    let outage = server.outages().current().map(|outage| {
+    let outage = server.and_then(|server| server.outages().current());
+    let outage = outage.map(|outage| {
         let seconds = (clock::boot_ms() - outage.from_ms) / 1000;
         format!("for {seconds} s: {}", outage.layers())
     });
@@ -34,7 +37,10 @@ pub fn log(msg: &str, link: &Link, server: &MetricsServer) {
         msg,
         &[
             ("server", Value::Str(standing)),
-            ("failures", Value::Uint(server.failures().into())),
+            (
+                "failures",
+                Value::Uint(server.map_or(0, MetricsServer::failures).into()),
+            ),
             ("collected", Value::Uint(counts.collected)),
             ("restored", Value::Uint(counts.restored)),
             ("sent", Value::Uint(counts.sent)),
@@ -56,9 +62,26 @@ pub fn log(msg: &str, link: &Link, server: &MetricsServer) {
     );
 }
 
-/// Tells the service manager, if one listens.
+/// Tells the face, and the service manager if one listens, of an attempt that just ended.
 pub fn tell(link: &Link, server: &MetricsServer) {
+    let wire_bytes = link.attempt().wire_bytes;
     let mut reactor = link.reactor();
+    let now_ms = clock::boot_ms();
+    let retry_at_ms = match server.next(&reactor.device.outbox, now_ms) {
+        Next::Wait { until_ms } if server.standing() != Standing::Delivering => Some(until_ms),
+        _ => None,
+    };
+    if let Some(uplink) = &mut reactor.board.uplink {
+        let attempt = Attempt {
+            standing: server.standing(),
+            failures: server.failures(),
+            trouble: server.trouble(),
+            outages: server.outages(),
+            retry_at_ms,
+            wire_bytes,
+        };
+        uplink.tell(&attempt, now_ms);
+    }
     if !reactor.notifier.is_heard() {
         return;
     }

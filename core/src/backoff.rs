@@ -16,6 +16,8 @@ pub struct Backoff {
     cap_ms: u64,
     jitter_permille: u16,
     failures: u32,
+    /// How often the delay has doubled.
+    doublings: u32,
 }
 
 impl Backoff {
@@ -32,6 +34,7 @@ impl Backoff {
             cap_ms,
             jitter_permille,
             failures: 0,
+            doublings: 0,
         }
     }
 
@@ -40,13 +43,15 @@ impl Backoff {
     pub const fn with(&self, first_ms: u64, cap_ms: u64, jitter_permille: u16) -> Self {
         let mut other = Self::new(first_ms, cap_ms, jitter_permille);
         other.failures = self.failures;
+        other.doublings = self.doublings;
         other
     }
 
     /// Counts a failure and gives the delay before the next attempt.
     pub fn fail(&mut self, rng: &mut Rng) -> u64 {
-        let doublings = self.failures;
+        let doublings = self.doublings;
         self.failures = self.failures.saturating_add(1);
+        self.doublings = self.doublings.saturating_add(1);
         let factor = 1_u64.checked_shl(doublings).unwrap_or(u64::MAX);
         self.spread(self.first_ms.saturating_mul(factor).min(self.cap_ms), rng)
     }
@@ -59,6 +64,12 @@ impl Backoff {
     /// The server answered: the next failure is the first again.
     pub fn reset(&mut self) {
         self.failures = 0;
+        self.doublings = 0;
+    }
+
+    /// There is reason to hope: the next delay is the first again. The failures still count.
+    pub fn restart(&mut self) {
+        self.doublings = 0;
     }
 
     /// Failures since the last reset.
@@ -92,6 +103,10 @@ mod tests {
             ]
         );
         assert_eq!(backoff.failures(), 9);
+        backoff.restart();
+        assert_eq!(backoff.failures(), 9);
+        assert_eq!(backoff.fail(&mut rng), 5_000);
+        assert_eq!(backoff.fail(&mut rng), 10_000);
         backoff.reset();
         assert_eq!(backoff.failures(), 0);
         assert_eq!(backoff.fail(&mut rng), 5_000);
@@ -137,6 +152,7 @@ mod tests {
         assert_eq!(backoff.failures(), 200);
         let mut backoff = Backoff {
             failures: u32::MAX,
+            doublings: u32::MAX,
             ..Backoff::new(5, 300, 0)
         };
         assert_eq!(backoff.fail(&mut rng), 300);

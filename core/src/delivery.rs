@@ -9,7 +9,7 @@
 //! - The newest sample goes first, always. While the server is away it is the only one tried.
 //!   Samples of an earlier start wait for the first one of this start.
 //! - Older samples follow once the newest was delivered: oldest first, one every
-//!   `backfill_every_ms`, so that the return of a fleet stays near its steady load.
+//!   `backfill_every_ms`, the first of them at a moment of its own within twice that.
 //! - The backoff belongs to the server, not to a sample. Nothing is given up; after `max_retries`
 //!   the caller is told that samples are being held.
 //! - A refused sample (400, 413, 422) is dropped, but five in a row look like a broken server
@@ -18,6 +18,14 @@
 //!   itself: it changes nothing for the others, and is dropped after three tries.
 //! - A refused key or an address that is not the server (401, 404, a redirect) says nothing about
 //!   the samples: they are held, and the server is asked at the slowest pace.
+//!
+//! All devices of a fleet lose their server in the same moment and get it back in the same moment,
+//! and each then has a connection to open and a backlog to send. [`Policy::usual`] is chosen so
+//! that within any second the whole fleet asks at most half as much again as on a good day,
+//! handshakes counted as requests, after any outage of a minute or more: the backlog takes two
+//! fifths of a request an interval, delays are spread by half of themselves even at the cap, and
+//! neither the backlogs of the fleet nor its retries when addresses appear
+//! ([`Delivery::retry_within`]) begin in step.
 
 use crate::backoff::Backoff;
 use crate::outbox::{Cursor, Outbox};
@@ -43,8 +51,13 @@ pub enum Backfill {
     Off,
 }
 
+/// Hints that are followed at once; see [`Delivery::retry_within`].
+pub const HINTS: u64 = 3;
+/// One more after this time.
+const HINT_EVERY_MS: u64 = 60_000;
+
 /// How one server is treated.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
     /// First delay after a failure.
     pub retry_first_ms: u64,
@@ -58,6 +71,43 @@ pub struct Policy {
     pub backfill: Backfill,
     /// Between two samples of the backlog.
     pub backfill_every_ms: u64,
+}
+
+impl Policy {
+    /// What applies to a server where nothing else is configured, with a sample taken every
+    /// `interval_ms`.
+    pub const fn usual(interval_ms: u64) -> Self {
+        Self {
+            retry_first_ms: 5_000,
+            retry_cap_ms: 300_000,
+            jitter_permille: 500,
+            max_retries: 3,
+            backfill: Backfill::Auto,
+            backfill_every_ms: backfill_every_ms(interval_ms),
+        }
+    }
+}
+
+/// The usual time between two samples of the backlog: two and a half intervals. With two, a fleet
+/// that sends its backlog would be at half as much again as on a good day, and every connection
+/// that is opened meanwhile would come on top.
+pub const fn backfill_every_ms(interval_ms: u64) -> u64 {
+    interval_ms.saturating_mul(5) / 2
+}
+
+/// How long a connection is kept without a request: longer than the interval, because shaking
+/// hands is the dear part, but not much longer than a router's table of connections remembers one
+/// that is silent.
+pub const fn keep_ms(interval_ms: u64) -> u64 {
+    let keep_ms = interval_ms.saturating_mul(2).saturating_add(60_000);
+    if keep_ms < 240_000 { keep_ms } else { 240_000 }
+}
+
+/// Over how long the retries of a fleet are spread whose addresses appear together: six intervals.
+/// Each of these retries opens a connection; over one interval they would be two and more requests
+/// for each of a good day.
+pub const fn address_spread_ms(interval_ms: u64) -> u64 {
+    interval_ms.saturating_mul(6)
 }
 
 /// What to do now.
@@ -161,6 +211,8 @@ pub struct Delivery {
     rng: Rng,
     standing: Standing,
     not_before_ms: u64,
+    /// Hints that were followed count for a minute each; the last of those minutes ends here.
+    hinted_until_ms: u64,
     backlog_not_before_ms: u64,
     /// Number of the newest sample that is done with; what came later is fresh.
     settled_number: u32,
@@ -182,6 +234,7 @@ impl Delivery {
             rng: Rng::new(seed),
             standing: Standing::Unknown,
             not_before_ms: 0,
+            hinted_until_ms: 0,
             backlog_not_before_ms: 0,
             settled_number: 0,
             refused_in_a_row: 0,
@@ -247,6 +300,10 @@ impl Delivery {
             Verdict::Delivered => self.delivered(outbox, cursor, fresh, documented, now_ms),
             Verdict::Refused => self.refused(outbox, cursor, fresh, now_ms),
             Verdict::Hold => {
+                if fresh {
+                    // The server takes fresh ones no more than held ones: no held one is the trouble.
+                    self.troubled = None;
+                }
                 self.standing = Standing::Away;
                 let backoff_ms = self.backoff.fail(&mut self.rng);
                 let in_ms = match retry_after_ms {
@@ -296,11 +353,20 @@ impl Delivery {
         self.not_before_ms = 0;
     }
 
-    /// Asks again within this time, at a moment of this device's own: something changed that
-    /// changed for a whole fleet. Later attempts follow the backoff as it stands.
+    /// Asks again within this time, at a moment of this device's own: something changed, and perhaps
+    /// for a whole fleet. If that attempt is too early, the next ones follow as after a first failure.
+    ///
+    /// Of hints that come again and again, from a cable that is loose, [`HINTS`] are followed at
+    /// once and then one a minute.
     pub fn retry_within(&mut self, now_ms: u64, within_ms: u64) {
-        let at_ms = now_ms + self.rng.below(within_ms + 1);
-        self.not_before_ms = self.not_before_ms.min(at_ms);
+        let spare_ms = HINT_EVERY_MS * (HINTS - 1);
+        let earliest_ms = now_ms.max(self.hinted_until_ms.saturating_sub(spare_ms));
+        let at_ms = earliest_ms + self.rng.below(within_ms + 1);
+        if self.not_before_ms > now_ms + within_ms && self.not_before_ms > at_ms {
+            self.not_before_ms = at_ms;
+            self.backoff.restart();
+            self.hinted_until_ms = self.hinted_until_ms.max(now_ms) + HINT_EVERY_MS;
+        }
     }
 
     /// Where the server stands.
@@ -352,8 +418,12 @@ impl Delivery {
                 dropped = outbox.drop_older_than(number);
             }
         }
-        if !fresh || back {
-            self.backlog_not_before_ms = now_ms + self.policy.backfill_every_ms;
+        let every_ms = self.policy.backfill_every_ms;
+        if back {
+            // A fleet that came back together does not begin its backlog together.
+            self.backlog_not_before_ms = now_ms + every_ms + self.rng.below(every_ms);
+        } else if !fresh {
+            self.backlog_not_before_ms = now_ms + every_ms;
         }
         Settled::Delivered {
             after_failures,

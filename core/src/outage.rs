@@ -13,6 +13,9 @@ use core::fmt;
 /// Spells of an outage that are kept.
 pub const SPELLS: usize = 8;
 
+/// Codes of [`Layer::Http`] from here on are a server's answer; those below are `errno(3)`.
+pub const FIRST_STATUS: u16 = 200;
+
 /// How far an attempt got before it failed. Lower layers come first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Layer {
@@ -51,11 +54,6 @@ impl Layer {
             Self::Tls => "tls",
             Self::Http => "http",
         }
-    }
-
-    /// Whether the server itself never got to say anything.
-    pub const fn is_before_http(self) -> bool {
-        !matches!(self, Self::Http)
     }
 }
 
@@ -239,6 +237,14 @@ impl Outages {
         self.last.as_ref()
     }
 
+    /// Whether the last attempt failed and not by a word of the server: it may never have got there.
+    pub fn is_unanswered(&self) -> bool {
+        self.current().is_some_and(|outage| {
+            let latest = outage.latest();
+            latest.layer != Layer::Http || latest.code < FIRST_STATUS
+        })
+    }
+
     /// Where the last attempt failed; `None` if it was good.
     pub fn last_layer(&self) -> Option<Layer> {
         Some(self.current()?.latest().layer)
@@ -322,6 +328,26 @@ mod tests {
         outages.failed(failure(Layer::Tls, 0, 30));
         assert_eq!(outages.last().map(|outage| outage.to_ms), Some(20));
         assert_eq!(outages.current().map(|outage| outage.from_ms), Some(30));
+    }
+
+    #[test]
+    fn a_server_that_said_no_was_reached_and_one_that_said_nothing_perhaps_not() {
+        for (layer, code, unanswered) in [
+            (Layer::Link, 101, true),
+            (Layer::Proxy, 407, true),
+            (Layer::Tls, 0, true),
+            (Layer::Http, 110, true),
+            (Layer::Http, 0, true),
+            (Layer::Http, 302, false),
+            (Layer::Http, 503, false),
+        ] {
+            let mut outages = Outages::new();
+            assert!(!outages.is_unanswered());
+            outages.failed(failure(layer, code, 0));
+            assert_eq!(outages.is_unanswered(), unanswered, "{layer:?} {code}");
+            outages.delivered(1);
+            assert!(!outages.is_unanswered());
+        }
     }
 
     #[test]

@@ -74,6 +74,18 @@ mod tests {
     }
 
     #[test]
+    fn k5_after_eight_hours_of_sleep_one_tick_catches_up() {
+        let (interval_ms, sleep_ms) = (10_000, 8 * 3_600_000);
+        let mut schedule = Schedule::new(0, interval_ms);
+        assert!(schedule.due(3));
+        let awake_ms = sleep_ms + 4_321;
+        assert!(schedule.due(awake_ms));
+        assert!(!schedule.due(awake_ms), "one, and no burst");
+        assert_eq!(schedule.missed(), sleep_ms / interval_ms - 1);
+        assert_eq!(schedule.next_ms(), sleep_ms + interval_ms);
+    }
+
+    #[test]
     fn a_clock_at_its_end_does_not_overflow() {
         let mut schedule = Schedule::new(0, 7);
         assert!(schedule.due(u64::MAX));

@@ -72,6 +72,21 @@ impl Escape {
     }
 }
 
+/// Whether a terminal, or the eye, obeys `character` instead of seeing it: controls, line ends, and
+/// what turns the direction of writing.
+pub fn is_steering(character: char) -> bool {
+    matches!(
+        character,
+        '\0'..='\u{1f}'
+            | '\u{7f}'..='\u{9f}'
+            | '\u{61c}'
+            | '\u{200e}'
+            | '\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}'
+    )
+}
+
 fn escape(character: char) -> Option<Escape> {
     let short = match character {
         '"' => b'"',
@@ -81,13 +96,7 @@ fn escape(character: char) -> Option<Escape> {
         '\t' => b't',
         '\u{08}' => b'b',
         '\u{0c}' => b'f',
-        '\0'..='\u{1f}'
-        | '\u{7f}'..='\u{9f}'
-        | '\u{61c}'
-        | '\u{200e}'
-        | '\u{200f}'
-        | '\u{2028}'..='\u{202e}'
-        | '\u{2066}'..='\u{2069}' => {
+        steering if is_steering(steering) => {
             // All of them lie below U+10000, where one group of four digits is enough.
             let code = character as u32;
             let hex = |shift: u32| b"0123456789abcdef"[(code >> shift & 0xf) as usize];

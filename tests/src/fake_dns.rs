@@ -1,14 +1,15 @@
-//! A name server over UDP that answers from a table, or misbehaves.
+//! A name server that answers from a table, or misbehaves.
 //!
 //! It speaks just enough DNS for a stub resolver: one question a message, A and AAAA, time to live
 //! in seconds. Names are compared without regard to case or a final dot. A name that is not in the
 //! table does not exist; one that has no address of the wanted kind exists and has no answer.
 //!
-//! There is no TCP: a client that is told that its answer was cut has nowhere to go.
+//! It answers over TCP only when it is to, [`DnsManner::OverTcp`]; else who is told that an answer was
+//! cut has nowhere to go.
 
 use std::collections::HashMap;
-use std::io;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -43,6 +44,8 @@ pub enum DnsManner {
     WrongId,
     /// Nothing but the word that the answer was cut.
     Truncated,
+    /// The same over UDP, and from the table over TCP.
+    OverTcp,
 }
 
 /// A question that came.
@@ -88,6 +91,12 @@ impl FakeDns {
         socket.set_read_timeout(Some(LOOK_EVERY))?;
         let address = socket.local_addr()?;
         let shared = Arc::new(Shared::default());
+        // Without it those who come are refused, as by most name servers that cut nothing.
+        if let Ok(listener) = TcpListener::bind(address) {
+            let theirs = Arc::clone(&shared);
+            // It ends with the program, or with the first guest after the name server is gone.
+            thread::spawn(move || serve_streams(&listener, &theirs));
+        }
         let theirs = Arc::clone(&shared);
         let serve = move || serve(&socket, &theirs);
         let thread = thread::Builder::new()
@@ -167,6 +176,41 @@ fn plain_name(name: &str) -> String {
     name.trim_end_matches('.').to_ascii_lowercase()
 }
 
+fn serve_streams(listener: &TcpListener, shared: &Arc<Shared>) {
+    for guest in listener.incoming().flatten() {
+        if shared.stopping.load(Ordering::SeqCst) {
+            return;
+        }
+        if lock(&shared.state).manner == DnsManner::OverTcp {
+            let shared = Arc::clone(shared);
+            thread::spawn(move || serve_stream(guest, &shared));
+        }
+    }
+}
+
+/// Answers one guest until it goes.
+fn serve_stream(mut guest: TcpStream, shared: &Shared) -> Option<()> {
+    loop {
+        let mut length = [0; 2];
+        guest.read_exact(&mut length).ok()?;
+        let mut message = vec![0; usize::from(u16::from_be_bytes(length))];
+        guest.read_exact(&mut message).ok()?;
+        let (query, question) = parse(&message)?;
+        let answer = {
+            let state = lock(&shared.state);
+            let normal = State {
+                manner: DnsManner::Normal,
+                table: state.table.clone(),
+                queries: Vec::new(),
+            };
+            answer(&normal, &query, question, [message[0], message[1]])?
+        };
+        let length = u16::try_from(answer.len()).ok()?;
+        guest.write_all(&length.to_be_bytes()).ok()?;
+        guest.write_all(&answer).ok()?;
+    }
+}
+
 fn serve(socket: &UdpSocket, shared: &Shared) {
     let mut message = [0; 1500];
     while !shared.stopping.load(Ordering::SeqCst) {
@@ -238,7 +282,7 @@ fn answer(state: &State, query: &Query, question: &[u8], id: [u8; 2]) -> Option<
         DnsManner::NxDomain => (false, 3),
         DnsManner::NxDomainAaaa if query.kind == TYPE_AAAA => (false, 3),
         DnsManner::ServFail => (false, 2),
-        DnsManner::Truncated => (true, 0),
+        DnsManner::Truncated | DnsManner::OverTcp => (true, 0),
         _ => (false, if found.is_some() { 0 } else { 3 }),
     };
     let mut records = Vec::new();

@@ -2,9 +2,13 @@
 //!
 //! - [`hub`]: a strict LunaSentri server over TLS or plain HTTP that can misbehave on command.
 //! - [`fake_dns`]: a name server with a table, which can lie, stammer or say nothing.
+//! - [`browser`]: a real Chromium that looks at the agent's page.
 //! - [`agent`]: starts the agent as a user would, reads its log, measures it from outside.
 //! - [`namespace`]: runs a test again where the network and the mount table are its own.
 //! - [`bench`]: what the agent costs: memory, CPU, bytes, lateness, each with its budget.
+//! - [`simulate`]: a whole fleet's outage and return, in virtual time.
+//! - [`chaos`]: outages, kills and restarts at random, and whether every sample is accounted for.
+//! - [`soak`]: many ticks with everything that happens to an agent, and whether anything grows.
 //! - [`nginx`]: a real nginx with TLS in front of a plain hub.
 //! - [`strace`]: how late the agent's ticks were, as the kernel saw them.
 //! - [`wait`]: waiting for a condition with a bound. Nothing in this crate sleeps for a fixed time.
@@ -15,11 +19,21 @@
 
 pub mod agent;
 pub mod bench;
+pub mod browser;
+pub mod chaos;
 pub mod fake_dns;
 pub mod hub;
 pub mod namespace;
 pub mod nginx;
+pub mod simulate;
+pub mod soak;
 pub mod strace;
 pub mod wait;
 
 pub use wait::TimedOut;
+
+/// A seed for a run that nobody asked to repeat. It is to be printed.
+pub fn drawn_seed() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(std::process::id()) >> 32
+}

@@ -1,14 +1,16 @@
-//! A place of one's own for tests that mount things, or that need a network without neighbours.
+//! A place of one's own for tests that mount things, or that need a network without neighbours, or
+//! with one that can be cut off.
 //!
 //! The test program starts itself again through unshare(1), for the one test, in namespaces of its
 //! own. Its mounts are seen by nobody else and go with it; its network is a loopback and nothing
 //! more. Only root may do that: for others the test is skipped, and says so on standard error,
 //! past the test runner's capture.
 
-use std::io::{self, Write};
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::Ipv4Addr;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::{env, fs};
 
 use crate::agent::mote_binary;
@@ -116,6 +118,100 @@ pub fn replace_file(place: &str, text: &str, folder: &Path) {
     let file = folder.join(name);
     fs::write(&file, text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     run("mount", &["--bind", &file.to_string_lossy(), place]);
+}
+
+/// The network next door, joined to this one by a cable (veth(4)): it is where an agent is put that
+/// is to be cut off from what runs here. It goes with the value.
+#[derive(Debug)]
+pub struct Neighbour {
+    holder: Child,
+}
+
+impl Neighbour {
+    /// This side of the cable.
+    pub const HERE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
+    /// The other side.
+    pub const THERE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 2);
+    /// The cable's name on this side.
+    pub const CABLE: &str = "here";
+
+    /// Makes the network and the cable, and gives both sides their addresses.
+    ///
+    /// # Panics
+    /// If unshare(1) or ip(8) fails, or this is outside.
+    #[must_use]
+    pub fn join() -> Self {
+        // It holds the namespace for as long as its standard input is open.
+        let mut holder = Command::new("unshare")
+            .args(["--net", "--", "sh", "-c", "echo there; exec cat"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot run unshare: {error}"));
+        let mut word = String::new();
+        let said = holder.stdout.take().map(BufReader::new);
+        let read = said.map(|mut said| said.read_line(&mut word));
+        assert!(matches!(read, Some(Ok(6))), "unshare said {word:?}");
+        let neighbour = Self { holder };
+        let pid = neighbour.holder.id().to_string();
+        let cable = [
+            "link", "add", "here", "type", "veth", "peer", "name", "there",
+        ];
+        run("ip", &[&cable[..], &["netns", &pid]].concat());
+        run("ip", &["addr", "add", "10.77.0.1/24", "dev", "here"]);
+        run("ip", &["link", "set", "here", "up"]);
+        for command in [
+            "addr add 10.77.0.2/24 dev there",
+            "link set there up",
+            "link set lo up",
+        ] {
+            neighbour.ip(command);
+        }
+        neighbour
+    }
+
+    /// Runs ip(8) over there; its words are given with spaces between.
+    ///
+    /// # Panics
+    /// If it fails.
+    pub fn ip(&self, command: &str) {
+        let enter = self.enter();
+        let words = enter.split(' ').skip(1).chain(["ip"]);
+        let words: Vec<&str> = words.chain(command.split(' ')).collect();
+        run("nsenter", &words);
+    }
+
+    /// What to put in front of a command that is to run over there.
+    #[must_use]
+    pub fn enter(&self) -> String {
+        format!("nsenter --net=/proc/{}/ns/net --", self.holder.id())
+    }
+}
+
+impl Drop for Neighbour {
+    fn drop(&mut self) {
+        // It may have ended by itself only if something is wrong, which was told then.
+        self.holder.kill().ok();
+        self.holder.wait().ok();
+    }
+}
+
+/// Lets nft(8) do what `rules` say, one command a line.
+///
+/// # Panics
+/// If it fails, or this is outside.
+pub fn nft(rules: &str) {
+    run("nft", &[rules]);
+}
+
+/// Runs ip(8) or tc(8) here; its words are given with spaces between.
+///
+/// # Panics
+/// If it fails, or this is outside.
+pub fn configure(command: &str) {
+    let mut words = command.split(' ');
+    let tool = words.next().unwrap_or_default();
+    run(tool, &words.collect::<Vec<&str>>());
 }
 
 fn is_root() -> bool {

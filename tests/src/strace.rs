@@ -21,6 +21,12 @@ pub fn read_times_ms(trace: &Path, path: &Path) -> io::Result<Vec<f64>> {
     Ok(parse(&fs::read_to_string(trace)?, &path.to_string_lossy()))
 }
 
+/// Whether a trace of one process says how that ended, in its last line.
+pub fn is_finished(trace: &str) -> bool {
+    let last = trace.trim_end().lines().next_back().unwrap_or_default();
+    last.ends_with("+++") && trace.ends_with('\n')
+}
+
 fn parse(trace: &str, path: &str) -> Vec<f64> {
     let times_us: Vec<u64> = trace
         .lines()
@@ -87,6 +93,8 @@ mod tests {
 77    1760113963.300000 +++ exited with 0 +++
 ";
         assert_eq!(parse(trace, "/proc/stat"), [0.0, 100.5, 1000.0]);
+        assert!(is_finished(trace));
+        assert!(!is_finished(&trace[..trace.len() - 1]) && !is_finished(""));
     }
 
     /// Ticks of 100 ms, and what is to come out.

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use mote_tests::agent::{AgentBuilder, AgentUnderTest, LogLine, Signal};
 use mote_tests::fake_dns::{DnsManner, FakeDns};
-use mote_tests::hub::{Hub, HubConfig, Received};
+use mote_tests::hub::{Hub, HubConfig, Misbehaviour, Received};
 use mote_tests::namespace::{self, Own};
 
 /// More than anything here takes on a busy machine.
@@ -110,8 +110,8 @@ fn a_name_is_asked_for_once_in_both_families() {
 }
 
 #[test]
-fn a_silent_name_server_is_named_and_stops_nothing() {
-    inside!("a_silent_name_server_is_named_and_stops_nothing");
+fn n15_a_silent_name_server_is_named_and_stops_nothing() {
+    inside!("n15_a_silent_name_server_is_named_and_stops_nothing");
     let net = Net::new();
     net.dns.set_manner(DnsManner::Silent);
     net.dns.set(NAME, &[HERE], 60);
@@ -149,8 +149,8 @@ fn a_signal_ends_it_within_a_second_amid_a_look_up() {
 }
 
 #[test]
-fn a_name_server_that_falls_silent_does_not_disturb_a_kept_connection() {
-    inside!("a_name_server_that_falls_silent_does_not_disturb_a_kept_connection");
+fn n15_a_name_server_that_falls_silent_does_not_disturb_a_kept_connection() {
+    inside!("n15_a_name_server_that_falls_silent_does_not_disturb_a_kept_connection");
     let net = Net::new();
     // Believed for 5 s all the same.
     net.dns.set(NAME, &[HERE], 1);
@@ -167,8 +167,8 @@ fn a_name_server_that_falls_silent_does_not_disturb_a_kept_connection() {
 }
 
 #[test]
-fn the_last_good_address_serves_while_the_name_server_is_silent() {
-    inside!("the_last_good_address_serves_while_the_name_server_is_silent");
+fn n15_the_last_good_address_serves_while_the_name_server_is_silent() {
+    inside!("n15_the_last_good_address_serves_while_the_name_server_is_silent");
     let net = Net::new();
     net.dns.set(NAME, &[HERE], 1);
     let agent = net.start();
@@ -184,8 +184,8 @@ fn the_last_good_address_serves_while_the_name_server_is_silent() {
 }
 
 #[test]
-fn a_name_that_does_not_exist_in_one_family_is_found_in_the_other() {
-    inside!("a_name_that_does_not_exist_in_one_family_is_found_in_the_other");
+fn n16_a_name_that_does_not_exist_in_one_family_is_found_in_the_other() {
+    inside!("n16_a_name_that_does_not_exist_in_one_family_is_found_in_the_other");
     let net = Net::new();
     net.dns.set_manner(DnsManner::NxDomainAaaa);
     net.dns.set(NAME, &[HERE], 60);
@@ -195,8 +195,8 @@ fn a_name_that_does_not_exist_in_one_family_is_found_in_the_other() {
 }
 
 #[test]
-fn a_dead_address_is_passed_over_for_the_next_one() {
-    inside!("a_dead_address_is_passed_over_for_the_next_one");
+fn n16_a_dead_address_is_passed_over_for_the_next_one() {
+    inside!("n16_a_dead_address_is_passed_over_for_the_next_one");
     let net = Net::new();
     let six = "::1".parse().unwrap();
     net.dns.set(NAME, &[NOWHERE, six, HERE], 60);
@@ -206,8 +206,8 @@ fn a_dead_address_is_passed_over_for_the_next_one() {
 }
 
 #[test]
-fn a_name_that_does_not_exist_is_said_and_asked_for_again() {
-    inside!("a_name_that_does_not_exist_is_said_and_asked_for_again");
+fn n15_a_name_that_does_not_exist_is_said_and_asked_for_again() {
+    inside!("n15_a_name_that_does_not_exist_is_said_and_asked_for_again");
     let net = Net::new();
     let agent = net.start();
     let failed = wait_for_failure(&agent, 0, "dns");
@@ -218,8 +218,8 @@ fn a_name_that_does_not_exist_is_said_and_asked_for_again() {
 }
 
 #[test]
-fn a_server_that_moved_is_found_at_its_new_address() {
-    inside!("a_server_that_moved_is_found_at_its_new_address");
+fn n16_a_server_that_moved_is_found_at_its_new_address() {
+    inside!("n16_a_server_that_moved_is_found_at_its_new_address");
     let net = Net::new();
     // An hour to live: it is the failure that makes the agent ask again.
     net.dns.set(NAME, &[HERE], 3600);
@@ -293,8 +293,8 @@ fn the_hosts_file_comes_first() {
 }
 
 #[test]
-fn the_second_name_server_is_asked_when_the_first_is_dead() {
-    inside!("the_second_name_server_is_asked_when_the_first_is_dead");
+fn n15_the_second_name_server_is_asked_when_the_first_is_dead() {
+    inside!("n15_the_second_name_server_is_asked_when_the_first_is_dead");
     // The first refuses at once (nobody listens), the second is behind it.
     let net = Net::with(NAME, "nameserver 127.0.0.77\nnameserver 127.0.0.1\n");
     net.dns.set(NAME, &[HERE], 60);
@@ -304,8 +304,8 @@ fn the_second_name_server_is_asked_when_the_first_is_dead() {
 }
 
 #[test]
-fn garbage_and_answers_to_other_questions_are_not_believed() {
-    inside!("garbage_and_answers_to_other_questions_are_not_believed");
+fn n15_garbage_and_answers_to_other_questions_are_not_believed() {
+    inside!("n15_garbage_and_answers_to_other_questions_are_not_believed");
     let net = Net::new();
     net.dns.set(NAME, &[HERE], 60);
     let builder = net.builder.clone().flag("connect-timeout", "500ms");
@@ -320,4 +320,77 @@ fn garbage_and_answers_to_other_questions_are_not_believed() {
         net.dns.set_manner(DnsManner::Normal);
         net.hub.wait_for(before.delivered + 4, LONG).unwrap();
     }
+}
+
+#[test]
+fn n15_a_name_server_that_lies_costs_one_attempt_and_not_the_server() {
+    inside!("n15_a_name_server_that_lies_costs_one_attempt_and_not_the_server");
+    let net = Net::new();
+    net.dns.set(NAME, &[HERE], 1);
+    // Somebody who takes every name for his own, as portals of hotels do.
+    let portal = Hub::start(HubConfig {
+        listen: SocketAddr::from(([127, 0, 0, 3], net.hub.address().port())),
+        ..HubConfig::default()
+    })
+    .unwrap();
+    let agent = net.start();
+    net.hub.wait_for(3, LONG).unwrap();
+    net.dns.set(NAME, &[portal.address().ip()], 3600);
+    let asked = net.dns.count(NAME);
+    net.dns.wait_for(asked + 2, LONG).unwrap();
+    let before = agent.log().len();
+    net.hub.drop_connections();
+    wait_for_failure(&agent, before, "tls");
+    let last = net.hub.received().len() as u64;
+    wait_for_each(&net.hub, last + 5);
+    assert_eq!(portal.stats().requests, 0);
+    let fails = |line: &LogLine| line.msg().starts_with("Metrics send failed");
+    let failed = agent.log()[before..]
+        .iter()
+        .filter(|line| fails(line))
+        .count();
+    assert_eq!(failed, 1, "{:?}", agent.log());
+}
+
+#[test]
+fn n15_the_last_good_address_serves_after_a_failure_when_all_name_servers_are_silent() {
+    inside!("n15_the_last_good_address_serves_after_a_failure_when_all_name_servers_are_silent");
+    let servers = "nameserver 127.0.0.1\nnameserver 127.0.0.1\nnameserver 127.0.0.1\n";
+    let net = Net::with(NAME, servers);
+    net.dns.set(NAME, &[HERE], 3600);
+    let agent = net.start();
+    net.hub.wait_for(3, LONG).unwrap();
+    net.dns.set_manner(DnsManner::Silent);
+    // A failure to connect makes it ask again, and six answers that do not come take longer than
+    // the time to connect.
+    net.hub.misbehave(Misbehaviour::RefuseConnections);
+    wait_for_failure(&agent, 0, "tcp");
+    net.hub.misbehave(Misbehaviour::Normal);
+    let last = net.hub.received().len() as u64;
+    wait_for_each(&net.hub, last + 5);
+    let mut lines = agent.log();
+    lines.retain(|line| line.str("layer") == "dns");
+    assert!(lines.is_empty(), "{lines:?}");
+}
+
+#[test]
+fn an_answer_that_does_not_fit_is_asked_for_over_tcp() {
+    inside!("an_answer_that_does_not_fit_is_asked_for_over_tcp");
+    let net = Net::new();
+    net.dns.set_manner(DnsManner::OverTcp);
+    // More addresses than are kept, of which the first is good.
+    let many = (1..200).map(|n| IpAddr::from([127, 0, 9, n]));
+    let addresses: Vec<IpAddr> = [HERE].into_iter().chain(many).collect();
+    net.dns.set(NAME, &addresses, 60);
+    let agent = net.start();
+    wait_for_each(&net.hub, 3);
+    check_no_errors(&agent);
+    assert_eq!(agent.threads().unwrap(), 1);
+    // One that only says that it was cut, and then does not answer in full, is passed over.
+    let mut agent = agent;
+    agent.stop(Signal::SIGTERM).unwrap();
+    net.dns.set_manner(DnsManner::Truncated);
+    let builder = net.builder.clone().flag("connect-timeout", "500ms");
+    let agent = builder.start().unwrap();
+    wait_for_failure(&agent, 0, "dns");
 }

@@ -97,12 +97,12 @@ fn a_server_that_never_answers_stops_nothing() {
 }
 
 #[test]
-fn a_server_that_accepts_and_never_shakes_hands_stops_nothing() {
+fn n6_a_server_that_accepts_and_never_shakes_hands_stops_nothing() {
     check_fault(&Misbehaviour::SilentTls, "tls", "handshake took too long");
 }
 
 #[test]
-fn a_body_that_trickles_stops_nothing() {
+fn n5_a_body_that_trickles_stops_nothing() {
     let slow = Misbehaviour::SlowBody { byte_ms: 1000 };
     check_fault(&slow, "http", "did not end in time");
     // Always something to read, never the end: the deadline is for the whole.
@@ -111,7 +111,7 @@ fn a_body_that_trickles_stops_nothing() {
 }
 
 #[test]
-fn a_head_that_trickles_stops_nothing() {
+fn n5_a_head_that_trickles_stops_nothing() {
     let slow = Misbehaviour::SlowHeaders { byte_ms: 1000 };
     check_fault(&slow, "http", "did not answer in time");
     let slow = Misbehaviour::SlowHeaders { byte_ms: 10 };
@@ -119,7 +119,7 @@ fn a_head_that_trickles_stops_nothing() {
 }
 
 #[test]
-fn a_reset_amid_the_body_stops_nothing() {
+fn n3_a_reset_amid_the_body_stops_nothing() {
     check_fault(&Misbehaviour::ResetMidBody, "http", "connection broken");
 }
 
@@ -129,17 +129,17 @@ fn garbage_stops_nothing() {
 }
 
 #[test]
-fn a_header_without_end_stops_nothing_and_costs_no_memory() {
+fn n11_a_header_without_end_stops_nothing_and_costs_no_memory() {
     check_fault(&Misbehaviour::HugeHeader, "http", "larger than 16 KiB");
 }
 
 #[test]
-fn a_body_without_end_stops_nothing_and_costs_no_memory() {
+fn n11_a_body_without_end_stops_nothing_and_costs_no_memory() {
     check_fault(&Misbehaviour::EndlessBody, "http", "larger than 64 KiB");
 }
 
 #[test]
-fn interim_answers_without_end_stop_nothing() {
+fn n5_interim_answers_without_end_stop_nothing() {
     check_fault(&Misbehaviour::Endless100, "http", "did not answer in time");
 }
 
@@ -228,17 +228,17 @@ fn check_certificate(certificate: Certificate, words: &str) {
 }
 
 #[test]
-fn an_expired_certificate_is_refused_with_its_reason() {
+fn n13_an_expired_certificate_is_refused_with_its_reason() {
     check_certificate(Certificate::Expired, "expired");
 }
 
 #[test]
-fn a_certificate_that_is_not_valid_yet_is_refused_with_its_reason() {
+fn n13_a_certificate_that_is_not_valid_yet_is_refused_with_its_reason() {
     check_certificate(Certificate::NotYetValid, "is not valid before");
 }
 
 #[test]
-fn a_certificate_for_another_name_is_refused_with_its_reason() {
+fn n13_a_certificate_for_another_name_is_refused_with_its_reason() {
     check_certificate(
         Certificate::WrongName,
         "is not for 127.0.0.1 but for wrong.invalid",
@@ -246,7 +246,7 @@ fn a_certificate_for_another_name_is_refused_with_its_reason() {
 }
 
 #[test]
-fn a_certificate_of_an_unknown_issuer_is_refused_with_its_reason() {
+fn n13_a_certificate_of_an_unknown_issuer_is_refused_with_its_reason() {
     check_certificate(Certificate::SelfSigned, "unknown issuer");
     // Its issuer has the name of the one that is trusted, and another key.
     check_certificate(
@@ -256,7 +256,7 @@ fn a_certificate_of_an_unknown_issuer_is_refused_with_its_reason() {
 }
 
 #[test]
-fn a_hub_that_nobody_vouches_for_is_refused_by_the_built_in_roots() {
+fn n13_a_hub_that_nobody_vouches_for_is_refused_by_the_built_in_roots() {
     let hub = good_hub();
     let agent = hurried(&hub).without_flag("tls-ca-file").start().unwrap();
     let fails = |line: &LogLine| line.msg() == "Metrics send failed";

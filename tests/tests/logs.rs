@@ -201,7 +201,7 @@ fn gunzip(path: &Path) -> String {
 }
 
 #[test]
-fn a_full_file_is_rotated_and_compressed_and_no_line_and_no_sample_is_lost() {
+fn d9_a_full_file_is_rotated_and_compressed_and_no_line_and_no_sample_is_lost() {
     let hub = good_hub();
     let (builder, path) = with_file(&hub);
     let filled = fill(&path, 2_000);
@@ -240,7 +240,7 @@ fn a_full_file_is_rotated_and_compressed_and_no_line_and_no_sample_is_lost() {
 }
 
 #[test]
-fn a_file_that_others_move_or_delete_is_made_again() {
+fn d9_a_file_that_others_move_or_delete_is_made_again() {
     let hub = good_hub();
     let (builder, path) = with_file(&hub);
     let mut agent = builder.start().unwrap();
@@ -315,8 +315,11 @@ fn a_reload_changes_file_and_level() {
 }
 
 #[test]
-fn a_full_disk_costs_log_lines_and_nothing_else() {
-    if !namespace::enter(Own::Mounts, "a_full_disk_costs_log_lines_and_nothing_else") {
+fn d9_a_full_disk_costs_log_lines_and_nothing_else() {
+    if !namespace::enter(
+        Own::Mounts,
+        "d9_a_full_disk_costs_log_lines_and_nothing_else",
+    ) {
         return;
     }
     let hub = good_hub();

@@ -187,7 +187,7 @@ fn a_later_reading_of_a_server_gives_the_share_between_and_running_totals() {
 }
 
 #[test]
-fn a_counter_that_wraps_or_begins_anew_does_not_take_the_total_back() {
+fn k2_a_counter_that_wraps_or_begins_anew_does_not_take_the_total_back() {
     check_later("mips-router");
 }
 
@@ -322,7 +322,7 @@ fn this_machines_figures_are_those_of_its_own_tools() {
 }
 
 #[test]
-fn figures_that_the_kernel_does_not_give_are_left_out() {
+fn k1_figures_that_the_kernel_does_not_give_are_left_out() {
     let place = AgentBuilder::new().unwrap();
     let sample = once(looking_at(&place.dir().join("nothing")));
     assert_eq!(
@@ -341,7 +341,7 @@ fn figures_that_the_kernel_does_not_give_are_left_out() {
 }
 
 #[test]
-fn one_lost_file_costs_only_its_own_figures() {
+fn k1_one_lost_file_costs_only_its_own_figures() {
     let from = board_dir("raspberry-pi");
     for (file, lost) in [
         ("stat", &["cpu_percent", "cpu_pct"][..]),

@@ -31,7 +31,7 @@ fn good_hub() -> Hub {
 }
 
 #[test]
-fn outputs_that_take_nothing_stop_nothing() {
+fn p13_outputs_that_take_nothing_stop_nothing() {
     for script in [
         "exec $mote >&-",
         "exec $mote <&- >&- 2>&-",
@@ -52,7 +52,7 @@ fn outputs_that_take_nothing_stop_nothing() {
 }
 
 #[test]
-fn a_full_pipe_that_nobody_reads_stops_nothing_and_what_was_lost_is_counted() {
+fn p13_a_full_pipe_that_nobody_reads_stops_nothing_and_what_was_lost_is_counted() {
     let hub = good_hub();
     // It holds both ends itself, so that the pipe is there and nobody reads it.
     let full = format!("mkfifo pipe; exec 3<>pipe; head -c {PIPE_BYTES} /dev/zero >&3");

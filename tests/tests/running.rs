@@ -155,6 +155,58 @@ fn a_status_line_says_how_it_is_doing() {
     for count in ["failures", "held", "dropped", "log_lines_dropped"] {
         assert_eq!(line.field(count).unwrap(), 0, "{count}: {}", line.text);
     }
+    assert_eq!(line.str("outage"), "none");
+    let clock = line.str("clock");
+    let words = ["synchronized", "not synchronized", "unknown"];
+    assert!(words.contains(&clock), "{clock}");
+}
+
+#[test]
+fn p14_a_storm_of_signals_costs_no_sample() {
+    let hub = good_hub();
+    let mut agent = from_file(&hub, "interval: 100ms\n");
+    hub.wait_for(3, LONG).unwrap();
+    // As many as come while twenty samples are taken.
+    let from = hub.stats().delivered;
+    let mut sent = 0;
+    while hub.stats().delivered < from + 20 {
+        agent.signal(Signal::SIGHUP).unwrap();
+        agent.signal(Signal::SIGUSR1).unwrap();
+        sent += 1;
+    }
+    assert!(sent > 20, "{sent}");
+    let delivered = hub.wait_for(from + 25, LONG).unwrap();
+    let all = numbers(&delivered);
+    assert!(all.iter().copied().eq(1..=all.len() as u64), "{all:?}");
+    assert_eq!(hub.violations(), Vec::<String>::new());
+    assert_eq!(agent.stop(Signal::SIGTERM).unwrap().code(), Some(0));
+}
+
+#[test]
+fn p14_an_agent_that_was_stopped_and_goes_on_catches_up_with_one_sample() {
+    let hub = good_hub();
+    let mut agent = from_file(&hub, "interval: 100ms\n");
+    let other_hub = good_hub();
+    let _other = from_file(&other_hub, "interval: 100ms\n");
+    hub.wait_for(3, LONG).unwrap();
+    agent.signal(Signal::SIGSTOP).unwrap();
+    let before = hub.stats().requests;
+    // Another agent's samples are the clock: more than two seconds.
+    other_hub
+        .wait_for(other_hub.stats().delivered + 25, LONG)
+        .unwrap();
+    agent.signal(Signal::SIGCONT).unwrap();
+    let missed = |line: &LogLine| line.msg().starts_with("Samples missed");
+    let missed = agent.wait_for_log(missed, LONG).unwrap();
+    let count = missed.field("missed").unwrap().as_u64().unwrap();
+    assert!(count >= 15, "{}", missed.text);
+    other_hub
+        .wait_for(other_hub.stats().delivered + 10, LONG)
+        .unwrap();
+    // A second of samples, and perhaps some that were under way; not those that were missed.
+    let since = hub.stats().requests - before;
+    assert!(since <= 16, "{since} after {count} missed");
+    assert_eq!(agent.stop(Signal::SIGTERM).unwrap().code(), Some(0));
 }
 
 #[test]

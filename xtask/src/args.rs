@@ -1,7 +1,7 @@
 //! The command line, as far as these few commands need one.
 //!
-//! A command takes either one option with a value, or switches and a list of words; anything else
-//! is refused with the words that were not understood.
+//! A command takes one option with a value, switches and a list of words; anything else is refused
+//! with the words that were not understood.
 
 use std::env;
 
@@ -45,6 +45,27 @@ pub(crate) fn only_option<'a>(
         [first, second, ..] if first.starts_with(&format!("{option}=")) => refuse(second),
         [first, ..] => refuse(first),
     }
+}
+
+/// The value of `name`, wherever it stands, and everything else: `--name VALUE` or `--name=VALUE`.
+pub(crate) fn option(
+    args: &[String],
+    name: &str,
+) -> Result<(Option<String>, Vec<String>), Failure> {
+    let mut value = None;
+    let mut rest = Vec::new();
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        if arg == name {
+            let next = args.next().cloned();
+            value = Some(next.ok_or_else(|| Failure::Usage(format!("{name} needs a value")))?);
+        } else if let Some(joined) = arg.strip_prefix(name).and_then(|it| it.strip_prefix('=')) {
+            value = Some(joined.to_owned());
+        } else {
+            rest.push(arg.clone());
+        }
+    }
+    Ok((value, rest))
 }
 
 /// Whether the switch `name` is there, and everything else.
@@ -97,6 +118,17 @@ mod tests {
         let rest = ["one", "three"].map(String::from);
         assert_eq!(switch(&args, "--two"), (true, rest.to_vec()));
         assert_eq!(switch(&args, "--four"), (false, args.to_vec()));
+    }
+
+    #[test]
+    fn an_option_may_stand_among_words() {
+        let words = |line: &str| -> Vec<String> { line.split(' ').map(String::from).collect() };
+        for line in ["a --seconds 5 b", "--seconds=5 a b"] {
+            let (value, rest) = option(&words(line), "--seconds").unwrap();
+            assert_eq!((value.as_deref(), rest), (Some("5"), words("a b")));
+        }
+        assert_eq!(option(&words("a b"), "--seconds"), Ok((None, words("a b"))));
+        assert!(option(&words("a --seconds"), "--seconds").is_err());
     }
 
     #[test]

@@ -17,17 +17,8 @@ use crate::prerequisites::{Needs, TEST_TOOLS};
 use crate::shell;
 
 pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
-    // A first `--` only keeps the arguments behind it from this program.
-    let args = args.strip_prefix(&["--".to_owned()]).unwrap_or(args);
-    let mut command = shell::cargo(&[
-        "run",
-        "--release",
-        "--package",
-        "mote-tests",
-        "--bin",
-        "bench",
-        "--",
-    ]);
+    let args = shell::behind_dashes(args);
+    let mut command = shell::test_program("bench");
     command.args(args);
     if !measures(args) {
         return shell::run(&mut command);

@@ -17,7 +17,7 @@ use crate::args;
 use crate::cross::Cross;
 use crate::elf::Elf;
 use crate::failure::Failure;
-use crate::prerequisites::Needs;
+use crate::prerequisites::{Needs, TEST_TOOLS};
 use crate::shell;
 
 pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
@@ -32,6 +32,37 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
 /// Builds `mote` for the target, checks the binary and prints where it is.
 pub(crate) fn release(cross: &Cross) -> Result<PathBuf, Failure> {
     built(&mut command(cross)).map(|(binary, _)| binary)
+}
+
+/// Runs a program of `tests/` on an agent whose interval may be shorter than in the one that ships,
+/// or with `--quick` on that.
+pub(crate) fn run_at_short_interval(program: &str, args: &[String]) -> Result<(), Failure> {
+    let args = shell::behind_dashes(args);
+    let mut command = shell::test_program(program);
+    command.args(args);
+    let has = |word: &str| args.iter().any(|arg| arg == word);
+    if has("--help") || has("-h") {
+        return shell::run(&mut command);
+    }
+    let cross = Cross::native()?;
+    Needs::of_builds(std::slice::from_ref(&cross))
+        .tools(TEST_TOOLS.iter().copied())
+        .ensure()?;
+    let mote = if has("--quick") {
+        release(&cross)?
+    } else {
+        short_interval(&cross)?
+    };
+    shell::run(command.env("MOTE_BIN", mote))
+}
+
+/// Builds the release binary but for one number, apart from those that ship.
+fn short_interval(cross: &Cross) -> Result<PathBuf, Failure> {
+    let mut build = command(cross);
+    build
+        .args(["--features", "short-interval", "--target-dir"])
+        .arg(shell::target_dir().join("short-interval"));
+    built(&mut build).map(|(binary, _)| binary)
 }
 
 /// The `cargo build` of the release binary.

@@ -11,17 +11,22 @@
 mod args;
 mod bench;
 mod build;
+mod chaos;
 mod children;
 mod cross;
 mod demo;
 mod dist;
 mod elf;
 mod failure;
+mod fuzz;
+mod layout;
 mod memory;
 mod prerequisites;
 mod push;
 mod shell;
+mod simulate;
 mod size;
+mod soak;
 mod test;
 
 use std::env;
@@ -36,7 +41,7 @@ struct Command {
     run: fn(&[String]) -> Result<(), Failure>,
 }
 
-const COMMANDS: [Command; 7] = [
+const COMMANDS: [Command; 12] = [
     Command {
         name: "demo",
         source: include_str!("demo.rs"),
@@ -71,6 +76,31 @@ const COMMANDS: [Command; 7] = [
         name: "bench",
         source: include_str!("bench.rs"),
         run: bench::run,
+    },
+    Command {
+        name: "simulate",
+        source: include_str!("simulate.rs"),
+        run: simulate::run,
+    },
+    Command {
+        name: "chaos",
+        source: include_str!("chaos.rs"),
+        run: chaos::run,
+    },
+    Command {
+        name: "soak",
+        source: include_str!("soak.rs"),
+        run: soak::run,
+    },
+    Command {
+        name: "fuzz",
+        source: include_str!("fuzz.rs"),
+        run: fuzz::run,
+    },
+    Command {
+        name: "layout",
+        source: include_str!("layout.rs"),
+        run: layout::run,
     },
 ];
 
@@ -116,7 +146,7 @@ fn overview() -> String {
     let commands = COMMANDS.map(|command| {
         let summary = head(command.source);
         format!(
-            "  {:<8}{}",
+            "  {:<10}{}",
             command.name,
             summary.lines().next().unwrap_or_default()
         )

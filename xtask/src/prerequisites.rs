@@ -26,6 +26,11 @@ pub(crate) const TEST_TOOLS: &[Tool<'_>] = &[
     ("strace", "strace"),
     ("nginx", "nginx-light"),
     ("ip", "iproute2"),
+    ("tc", "iproute2"),
+    ("nft", "nftables"),
+    ("faketime", "faketime"),
+    ("qemu-x86_64", "qemu-user"),
+    ("setpriv", "util-linux"),
     ("free", "procps"),
     ("df", "coreutils"),
     ("mount", "util-linux"),
@@ -38,6 +43,13 @@ pub(crate) const TEST_TOOLS: &[Tool<'_>] = &[
     ("shellcheck", "shellcheck"),
     ("busybox", "busybox"),
     ("systemd-analyze", "systemd"),
+    ("prometheus-node-exporter", "prometheus-node-exporter"),
+    ("prometheus", "prometheus"),
+    ("promtool", "prometheus"),
+    ("chromium", "chromium"),
+    ("chromedriver", "chromium-driver"),
+    ("acorn", "node-acorn"),
+    ("faketime", "faketime"),
 ];
 
 #[derive(Debug)]

@@ -43,6 +43,25 @@ pub(crate) fn cargo(args: &[&str]) -> Command {
     command
 }
 
+/// One of the programs of `tests/` that do the work of a command, built for speed.
+pub(crate) fn test_program(name: &str) -> Command {
+    cargo(&[
+        "run",
+        "--release",
+        "--package",
+        "mote-tests",
+        "--bin",
+        name,
+        "--",
+    ])
+}
+
+/// The arguments that go on to another program: a first `--` only keeps those behind it from this
+/// one.
+pub(crate) fn behind_dashes(args: &[String]) -> &[String] {
+    args.strip_prefix(&["--".to_owned()]).unwrap_or(args)
+}
+
 /// The command as a line for a shell, with the variables that were set for it.
 pub(crate) fn spoken(command: &Command) -> String {
     let program = Path::new(command.get_program());

@@ -3,11 +3,12 @@
 //! Usage: cargo xtask test [--native] [FILTER...]
 //!
 //! First what the machine must have (installed if that is possible without asking), then format,
-//! lints, core for a microcontroller, the release binaries, unit tests and house rules, and at
-//! last the end-to-end tests: with the release binary of this machine, then with that of every
-//! target whose file in `cross/` names a runner, under that runner. With a FILTER only the
-//! end-to-end tests whose names contain it. With --native nothing is built or run for other
-//! machines. Stops at the first step that fails, with the line to repeat it.
+//! lints, core for a microcontroller, the release binaries, unit tests and house rules, then the
+//! end-to-end tests: with the release binary of this machine, then with that of every target whose
+//! file in `cross/` names a runner, under that runner. At last a minute each of what can go on for
+//! hours: `simulate`, `chaos`, `soak` and `fuzz` with --quick, always with the same seed. With a
+//! FILTER only the end-to-end tests whose names contain it. With --native nothing is built or run
+//! for other machines. Stops at the first step that fails, with the line to repeat it.
 //!
 //! Under a runner the tests leave out what cannot hold there, like memory, and say so.
 
@@ -20,10 +21,23 @@ use std::time::{Duration, Instant};
 
 use crate::args;
 use crate::build;
+use crate::chaos;
 use crate::cross::Cross;
 use crate::failure::Failure;
+use crate::fuzz;
 use crate::prerequisites::{Needs, TEST_TOOLS};
 use crate::shell;
+use crate::simulate;
+use crate::soak;
+
+type Run = fn(&[String]) -> Result<(), Failure>;
+
+/// What else takes a seed and has a form of a minute.
+const QUICK_FORMS: [(&str, Run); 3] = [
+    ("simulate, quick", simulate::run),
+    ("chaos, quick", chaos::run),
+    ("soak, quick", soak::run),
+];
 
 const CORE_TRIPLE: &str = "thumbv7em-none-eabihf";
 
@@ -91,6 +105,14 @@ fn all_steps(steps: &mut Steps, targets: &[Cross], filters: &[String]) -> Result
             let step = format!("end to end {}", cross.machine);
             steps.take(&step, || end_to_end(cross, mote, filters))?;
         }
+    }
+    if filters.is_empty() {
+        for (name, run) in QUICK_FORMS {
+            let args = ["--quick", "--seed=1"].map(str::to_owned);
+            steps.take(name, || run(&args))?;
+        }
+        // Its quick form has its seed.
+        steps.take("fuzz, quick", || fuzz::run(&["--quick".to_owned()]))?;
     }
     Ok(())
 }

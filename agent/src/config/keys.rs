@@ -106,6 +106,13 @@ impl Key {
 /// A year is longer than any interval that means something.
 const YEAR_MS: u64 = 365 * 86_400_000;
 
+/// A device that looks at itself more often has little else to do.
+const SHORTEST_INTERVAL_MS: u64 = if cfg!(feature = "short-interval") {
+    10
+} else {
+    100
+};
+
 const fn key(
     path: &'static str,
     flag: &'static str,
@@ -218,13 +225,41 @@ const OWN: &[Key] = &[
             Ok(())
         },
     ),
+    Key {
+        secret: true,
+        also_env: &["HTTPS_PROXY", "https_proxy"],
+        ..key(
+            "proxy",
+            "proxy",
+            "",
+            "http: proxy to connect through, as http://user:password@host:port",
+            |s, v| {
+                // An empty variable says that there is none.
+                s.proxy = (!v.is_empty()).then(|| Secret::new(v.to_owned()));
+                Ok(())
+            },
+        )
+    },
+    Key {
+        also_env: &["NO_PROXY", "no_proxy"],
+        ..key(
+            "no_proxy",
+            "no-proxy",
+            "",
+            "hosts, domains and networks to reach without it, with commas",
+            |s, v| {
+                s.no_proxy = value::list(v);
+                Ok(())
+            },
+        )
+    },
     key(
         "interval",
         "interval",
         "10s",
         "time between two samples",
         |s, v| {
-            s.interval_ms = value::duration_ms(v, (100, YEAR_MS))?;
+            s.interval_ms = value::duration_ms(v, (SHORTEST_INTERVAL_MS, YEAR_MS))?;
             Ok(())
         },
     ),
@@ -331,7 +366,7 @@ const OWN: &[Key] = &[
     key(
         "retry_jitter",
         "retry-jitter",
-        "0.2",
+        "0.5",
         "how far a delay is spread either way",
         |s, v| {
             s.retry_jitter_permille = value::permille(v, (0, 1_000))? as u16;
@@ -352,7 +387,7 @@ const OWN: &[Key] = &[
         "backfill_rate",
         "backfill-rate",
         "",
-        "held samples a second (default: one every two intervals)",
+        "held samples a second (default: two every five intervals)",
         |s, v| {
             s.backfill_every_ms = Some(1_000_000 / value::permille(v, (1, 1_000_000))?);
             Ok(())
@@ -542,6 +577,166 @@ const OWN: &[Key] = &[
         "gzip old log files",
         |s, v| {
             s.log_compress = value::truth(v)?;
+            Ok(())
+        },
+    ),
+    key(
+        "health.enabled",
+        "health-enabled",
+        "true",
+        "answer on the health port: health, ready, page",
+        |s, v| {
+            s.health_enabled = value::truth(v)?;
+            Ok(())
+        },
+    ),
+    key(
+        "health.bind",
+        "health-bind",
+        "127.0.0.1",
+        "IP address of the health port",
+        |s, v| {
+            s.health_bind = value::address(v)?;
+            Ok(())
+        },
+    ),
+    key(
+        "health.port",
+        "health-port",
+        "8080",
+        "port of health, ready and the page; 0 picks one",
+        |s, v| {
+            s.health_port = value::count(v, (0, 65_535))? as u16;
+            Ok(())
+        },
+    ),
+    key(
+        "health.path",
+        "health-path",
+        "/health",
+        "path of health; ready is beside it",
+        |s, v| {
+            s.health_path = value::http_path(v)?;
+            Ok(())
+        },
+    ),
+    key(
+        "health.page",
+        "health-page",
+        "true",
+        "show the page of this device",
+        |s, v| {
+            s.health_page = value::truth(v)?;
+            Ok(())
+        },
+    ),
+    key(
+        "health.allowed_hosts",
+        "health-allowed-hosts",
+        "",
+        "host names that the listeners answer to besides their own, with commas",
+        |s, v| {
+            s.health_allowed_hosts = value::list(v);
+            Ok(())
+        },
+    ),
+    key(
+        "metrics.enabled",
+        "metrics-enabled",
+        "false",
+        "answer Prometheus",
+        |s, v| {
+            s.metrics_enabled = value::truth(v)?;
+            Ok(())
+        },
+    ),
+    key(
+        "metrics.bind",
+        "metrics-bind",
+        "127.0.0.1",
+        "IP address of the metrics port",
+        |s, v| {
+            s.metrics_bind = value::address(v)?;
+            Ok(())
+        },
+    ),
+    key(
+        "metrics.port",
+        "metrics-port",
+        "9090",
+        "port of the metrics; 0 picks one",
+        |s, v| {
+            s.metrics_port = value::count(v, (0, 65_535))? as u16;
+            Ok(())
+        },
+    ),
+    key(
+        "metrics.path",
+        "metrics-path",
+        "/metrics",
+        "path of the metrics",
+        |s, v| {
+            s.metrics_path = value::http_path(v)?;
+            Ok(())
+        },
+    ),
+    key(
+        "metrics.namespace",
+        "metrics-namespace",
+        "mote",
+        "what the agent's own metrics begin with",
+        |s, v| {
+            s.metrics_namespace = value::metric_name(v)?;
+            Ok(())
+        },
+    ),
+    key(
+        "metrics.interfaces_include",
+        "metrics-interfaces-include",
+        "",
+        "network interfaces in /metrics, names with * and ?, with commas (default: physical ones)",
+        |s, v| {
+            s.metrics_interfaces_include = value::list(v);
+            Ok(())
+        },
+    ),
+    key(
+        "metrics.interfaces_exclude",
+        "metrics-interfaces-exclude",
+        "",
+        "network interfaces left out of /metrics, whatever includes them",
+        |s, v| {
+            s.metrics_interfaces_exclude = value::list(v);
+            Ok(())
+        },
+    ),
+    key(
+        "metrics.mounts_include",
+        "metrics-mounts-include",
+        "",
+        "mount points in /metrics, with * and ?, with commas (default: file systems that keep files)",
+        |s, v| {
+            s.metrics_mounts_include = value::list(v);
+            Ok(())
+        },
+    ),
+    key(
+        "metrics.mounts_exclude",
+        "metrics-mounts-exclude",
+        "",
+        "mount points left out of /metrics, whatever includes them",
+        |s, v| {
+            s.metrics_mounts_exclude = value::list(v);
+            Ok(())
+        },
+    ),
+    key(
+        "metrics.textfile_dir",
+        "metrics-textfile-dir",
+        "",
+        "folder whose *.prom files are part of /metrics",
+        |s, v| {
+            s.metrics_textfile_dir = Some(value::path(v)?);
             Ok(())
         },
     ),

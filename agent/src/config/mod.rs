@@ -10,6 +10,7 @@ mod file;
 pub mod keys;
 pub mod persona;
 mod placeholder;
+pub mod proxy;
 pub mod server_url;
 pub mod settings;
 pub mod value;
@@ -177,6 +178,7 @@ fn load_as(
         persona: sources.persona,
         ..Settings::default()
     };
+    sources.persona.change_defaults(&mut settings);
     let mut given = Vec::new();
     // What other values may stand in for comes first.
     let (names, others): (Vec<_>, Vec<_>) = KEYS.iter().partition(|key| placeholder::is_name(key));

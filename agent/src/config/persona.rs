@@ -4,6 +4,7 @@
 //! that name was: same files, same `User-Agent`, same log.
 
 use std::ffi::{OsStr, OsString};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, Uid, access};
@@ -91,6 +92,19 @@ impl Persona {
                 concat!("mote/", env!("CARGO_PKG_VERSION"))
             }
             Self::LunaSentri => concat!("lunasentri-agent/", env!("CARGO_PKG_VERSION")),
+        }
+    }
+
+    /// Defaults that the agent of that name had, where they are not mote's.
+    pub(super) fn change_defaults(self, settings: &mut Settings) {
+        if !matches!(self, Self::SensorAgent | Self::ActionAgent) {
+            return;
+        }
+        settings.health_bind = Ipv4Addr::UNSPECIFIED.into();
+        settings.metrics_enabled = true;
+        "stavily_agent".clone_into(&mut settings.metrics_namespace);
+        if self == Self::ActionAgent {
+            settings.health_port = 8081;
         }
     }
 

@@ -69,6 +69,10 @@ fn checked_base(key: &str, url: &str, allow_http: bool, remedy: &str) -> Result<
     if uri.query().is_some() {
         return wrong("has a query");
     }
+    if url.contains('#') {
+        // It would take the path that is added here along, and never be sent.
+        return wrong("has a fragment");
+    }
     match scheme {
         "https" => {}
         "http" if allow_http || is_loopback(host) => {}
@@ -147,6 +151,7 @@ mod tests {
             "https://hub:",
             "https://hub:99999",
             "https://hub?x=1",
+            "https://hub#x",
             "https://h ub",
         ] {
             let words = metrics_uri(url, false).unwrap_err();

@@ -4,9 +4,10 @@ mod orchestrator;
 mod plugins;
 
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
-use mote_core::delivery::Backfill;
+use mote_core::delivery::{Backfill, backfill_every_ms};
 use mote_core::log_line::Level;
 use mote_core::wire::lunasentri::Form;
 
@@ -98,6 +99,10 @@ pub enum KeyOrigin {
 }
 
 /// Every key's value.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a key of its own that is true or false"
+)]
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The name that the program was called by.
@@ -112,6 +117,10 @@ pub struct Settings {
     pub api_key_file: Option<PathBuf>,
     /// `allow_http`.
     pub allow_http: bool,
+    /// `proxy`: a URL in which there may be a password.
+    pub proxy: Option<Secret>,
+    /// `no_proxy`.
+    pub no_proxy: Vec<String>,
     /// `interval`.
     pub interval_ms: u64,
     /// `system_info_period`.
@@ -176,6 +185,38 @@ pub struct Settings {
     pub log_max_age_days: u32,
     /// `logging.compress`.
     pub log_compress: bool,
+    /// `health.enabled`.
+    pub health_enabled: bool,
+    /// `health.port`; 0 picks one.
+    pub health_port: u16,
+    /// `health.path`.
+    pub health_path: String,
+    /// `health.bind`.
+    pub health_bind: IpAddr,
+    /// `health.page`.
+    pub health_page: bool,
+    /// `health.allowed_hosts`.
+    pub health_allowed_hosts: Vec<String>,
+    /// `metrics.enabled`.
+    pub metrics_enabled: bool,
+    /// `metrics.port`; 0 picks one.
+    pub metrics_port: u16,
+    /// `metrics.path`.
+    pub metrics_path: String,
+    /// `metrics.bind`.
+    pub metrics_bind: IpAddr,
+    /// `metrics.namespace`.
+    pub metrics_namespace: String,
+    /// `metrics.interfaces_include`.
+    pub metrics_interfaces_include: Vec<String>,
+    /// `metrics.interfaces_exclude`.
+    pub metrics_interfaces_exclude: Vec<String>,
+    /// `metrics.mounts_include`.
+    pub metrics_mounts_include: Vec<String>,
+    /// `metrics.mounts_exclude`.
+    pub metrics_mounts_exclude: Vec<String>,
+    /// `metrics.textfile_dir`.
+    pub metrics_textfile_dir: Option<PathBuf>,
     /// `--proc`.
     pub proc_root: PathBuf,
     /// `--sys`.
@@ -204,6 +245,8 @@ impl Default for Settings {
             api_key_origin: KeyOrigin::Fixed,
             api_key_file: None,
             allow_http: false,
+            proxy: None,
+            no_proxy: Vec::new(),
             interval_ms: 0,
             system_info_period_ms: 0,
             payload: Form::Both,
@@ -236,6 +279,22 @@ impl Default for Settings {
             log_max_backups: 0,
             log_max_age_days: 0,
             log_compress: false,
+            health_enabled: false,
+            health_port: 0,
+            health_path: String::new(),
+            health_bind: Ipv4Addr::LOCALHOST.into(),
+            health_page: false,
+            health_allowed_hosts: Vec::new(),
+            metrics_enabled: false,
+            metrics_port: 0,
+            metrics_path: String::new(),
+            metrics_bind: Ipv4Addr::LOCALHOST.into(),
+            metrics_namespace: String::new(),
+            metrics_interfaces_include: Vec::new(),
+            metrics_interfaces_exclude: Vec::new(),
+            metrics_mounts_include: Vec::new(),
+            metrics_mounts_exclude: Vec::new(),
+            metrics_textfile_dir: None,
             proc_root: PathBuf::new(),
             sys_root: PathBuf::new(),
             rootfs: PathBuf::new(),
@@ -343,7 +402,8 @@ impl Settings {
 
     /// How long the backlog waits between two of its samples.
     pub fn backfill_every_ms(&self) -> u64 {
-        self.backfill_every_ms.unwrap_or(self.interval_ms * 2)
+        self.backfill_every_ms
+            .unwrap_or(backfill_every_ms(self.interval_ms))
     }
 }
 
@@ -366,8 +426,8 @@ mod tests {
         assert_eq!(settings.max_retries, 3);
         assert_eq!(settings.retry_backoff_ms, 5_000);
         assert_eq!(settings.buffer_samples, 8_640);
-        assert_eq!(settings.retry_jitter_permille, 200);
-        assert_eq!(settings.backfill_every_ms(), 20_000);
+        assert_eq!(settings.retry_jitter_permille, 500);
+        assert_eq!(settings.backfill_every_ms(), 25_000);
     }
 
     #[test]

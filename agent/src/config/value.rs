@@ -4,6 +4,7 @@
 //! a default. Durations are written as Go writes them (`500ms`, `1m30s`), because the agents that
 //! mote replaces do so.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use mote_core::delivery::Backfill;
@@ -177,6 +178,40 @@ pub fn path(text: &str) -> Result<PathBuf, String> {
         Err("has a NUL byte".into())
     } else {
         words(text).map(PathBuf::from)
+    }
+}
+
+/// An IP address: names are not looked up for it.
+pub fn address(text: &str) -> Result<IpAddr, String> {
+    let wrong = |_| {
+        format!("{text:?} is not an IP address: write 127.0.0.1, ::1, or 0.0.0.0 for every address")
+    };
+    text.parse().map_err(wrong)
+}
+
+/// The path of a URL, without a query.
+pub fn http_path(text: &str) -> Result<String, String> {
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#' | b'"');
+    if text.starts_with('/') && text.len() <= 128 && text.bytes().all(is_plain) {
+        Ok(text.into())
+    } else {
+        Err(format!(
+            "{text:?} is not a path: write a / and at most 127 plain characters behind it"
+        ))
+    }
+}
+
+/// What may begin the name of a metric.
+pub fn metric_name(text: &str) -> Result<String, String> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let starts_well = !text.starts_with(|letter: char| letter.is_ascii_digit());
+    if !text.is_empty() && text.len() <= 64 && starts_well && text.bytes().all(is_plain) {
+        Ok(text.into())
+    } else {
+        Err(format!(
+            "{text:?} cannot begin a metric: use letters, digits and _, at most 64 of them, \
+             and no digit in front"
+        ))
     }
 }
 

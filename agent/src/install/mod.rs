@@ -26,7 +26,7 @@ use std::path::PathBuf;
 use crate::agent::{Exit, Refusal};
 use crate::config::settings::LogOutput;
 use crate::config::{Sources, load, process_environment};
-use crate::setup::Plan;
+use crate::setup::{Plan, Target};
 use account::USER;
 use mote_core::log_line::Level;
 use nix::unistd::Uid;
@@ -170,7 +170,8 @@ fn configuration(mut sources: Sources, place: &Place, starts: bool) -> Result<Pr
     let refuse = |lines: &[String]| (Exit::Config, lines.join("\n"));
     let loaded = load(&sources, &environment).map_err(|error| refuse(&error.0))?;
     if starts {
-        Plan::of(&loaded.settings).map_err(|errors| refuse(&errors))?;
+        let planned = Plan::of(&loaded.settings).and_then(|_| Target::of(&loaded.settings));
+        planned.map_err(|errors| refuse(&errors))?;
     }
     let settings = &loaded.settings;
     let (config, folder) = if there {

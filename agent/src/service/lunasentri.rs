@@ -8,9 +8,9 @@
 use std::sync::Arc;
 
 use mote_core::backlog::Origin;
-use mote_core::delivery::{Delivery, Next, Outcome, Policy, Settled, Standing};
+use mote_core::delivery::{Delivery, Next, Outcome, Policy, Settled, Standing, address_spread_ms};
 use mote_core::log_line::Value;
-use mote_core::outage::{Failure, Layer, Outage, Outages, Spell};
+use mote_core::outage::{FIRST_STATUS, Failure, Layer, Outage, Outages, Spell};
 use mote_core::outbox::Cursor;
 use mote_core::sample::Sample;
 use mote_core::text;
@@ -25,12 +25,12 @@ use crate::clock;
 use crate::config::{Secret, Settings, read_again};
 use crate::device::{Device, Samples};
 use crate::log;
-use crate::setup::Plan;
+use crate::setup::Target;
 use crate::state::backlog::mended_ms;
 use crate::state::{Start, State};
 use crate::sysinfo::Inventory;
 use crate::uplink::link::Link;
-use crate::uplink::{Answer, DeliveryError, Phase, Request, Uplink};
+use crate::uplink::{Answer, DeliveryError, Request, Uplink};
 
 /// A payload fits with every text at its longest and every letter escaped.
 pub const PAYLOAD_BYTES: usize = 8 * 1024;
@@ -44,8 +44,7 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// The metrics server.
 #[derive(Debug)]
 pub struct MetricsServer {
-    /// None if there is no metrics server.
-    uri: Option<Uri>,
+    uri: Uri,
     headers: HeaderMap,
     /// Begins every `Idempotency-Key`: `<device>-<start>-`.
     key_prefix: String,
@@ -59,7 +58,7 @@ pub struct MetricsServer {
     info_due: bool,
     info_next_ms: u64,
     payload: Vec<u8>,
-    /// Why the last attempt that failed did, for people.
+    /// Why the last attempt failed, for people; empty if it did not.
     trouble: String,
     outages: Outages,
 }
@@ -68,7 +67,7 @@ impl MetricsServer {
     /// Prepares for `settings`, as `hostname`, with `key_prefix` in front of every key.
     pub fn new(
         settings: &Settings,
-        plan: &Plan,
+        target: &Target,
         hostname: String,
         key_prefix: String,
         seed: u64,
@@ -76,13 +75,13 @@ impl MetricsServer {
         let inventory = Inventory::read(settings, &hostname);
         inventory.log();
         Self {
-            uri: plan.uri.clone(),
-            headers: headers(&plan.api_key, settings.persona.user_agent()),
+            uri: target.uri.clone(),
+            headers: headers(&target.api_key, settings.persona.user_agent()),
             key_prefix,
             form: settings.payload,
             hostname,
             settings: settings.clone(),
-            api_key: plan.api_key.clone(),
+            api_key: target.api_key.clone(),
             delivery: Delivery::new(policy(settings), seed),
             inventory,
             info_due: true,
@@ -95,11 +94,11 @@ impl MetricsServer {
 
     /// Goes on with other settings. What a held sample's first sending gave it stays true: the
     /// name, the form and the information that went along are not among what a reload changes.
-    pub fn reconfigure(&mut self, settings: &Settings, plan: &Plan, seed: u64) {
-        self.uri.clone_from(&plan.uri);
-        let key_changed = plan.api_key.expose() != self.api_key.expose();
-        self.headers = headers(&plan.api_key, settings.persona.user_agent());
-        self.api_key = plan.api_key.clone();
+    pub fn reconfigure(&mut self, settings: &Settings, target: &Target, seed: u64) {
+        self.uri = target.uri.clone();
+        let key_changed = target.api_key.expose() != self.api_key.expose();
+        self.headers = headers(&target.api_key, settings.persona.user_agent());
+        self.api_key = target.api_key.clone();
         if settings.server_url == self.settings.server_url {
             // What the server asked for, it asked for before the reload too.
             self.delivery.change_policy(policy(settings));
@@ -125,7 +124,7 @@ impl MetricsServer {
         self.settings.server_url.as_deref().unwrap_or_default()
     }
 
-    /// Why the last attempt that failed did.
+    /// Why the last attempt failed; empty if it did not.
     pub fn trouble(&self) -> &str {
         &self.trouble
     }
@@ -143,11 +142,16 @@ impl MetricsServer {
         }
     }
 
-    /// The network came back: an address or a route appeared.
+    /// Whether the last attempt failed without a word of the server: the network may be gone.
+    pub fn is_cut_off(&self) -> bool {
+        self.outages.is_unanswered()
+    }
+
+    /// The network came back, perhaps. A server that answered said itself when to come again.
     pub fn network_is_back(&mut self, now_ms: u64) {
-        // A server that answered said itself when to come again.
-        if self.outages.last_layer().is_some_and(Layer::is_before_http) {
-            self.delivery.retry_within(now_ms, self.spread_ms());
+        if self.is_cut_off() {
+            let spread_ms = address_spread_ms(self.settings.interval_ms);
+            self.delivery.retry_within(now_ms, spread_ms);
         }
     }
 
@@ -163,7 +167,7 @@ impl MetricsServer {
     /// TLS was good by it.
     pub fn proves_the_clock(&self) -> bool {
         self.delivery.standing() == Standing::Delivering
-            && self.uri.as_ref().and_then(Uri::scheme) == Some(&Scheme::HTTPS)
+            && self.uri.scheme() == Some(&Scheme::HTTPS)
             && clock::is_synchronized() == Some(true)
     }
 
@@ -184,16 +188,13 @@ impl MetricsServer {
         &self.outages
     }
 
-    /// Over this time a fleet's attempts are spread that have the same reason.
+    /// Over this time a fleet's attempts are spread whose clocks were set.
     fn spread_ms(&self) -> u64 {
         self.settings.interval_ms.min(LOOK_MS)
     }
 
     /// What to send now, or how long to wait.
     pub fn next(&self, outbox: &Samples, now_ms: u64) -> Next {
-        if self.uri.is_none() {
-            return Next::Idle;
-        }
         self.delivery.next(outbox, now_ms)
     }
 
@@ -203,8 +204,9 @@ impl MetricsServer {
         self.delivery.is_fresh(outbox, cursor)
     }
 
-    /// Sends the sample at `cursor` and takes what comes of it.
-    pub fn deliver(&mut self, link: &Arc<Link>, uplink: &mut Uplink, cursor: Cursor) {
+    /// Sends the sample at `cursor` and takes what comes of it. False if nothing did: it could not
+    /// be written, or the agent stops.
+    pub fn deliver(&mut self, link: &Arc<Link>, uplink: &mut Uplink, cursor: Cursor) -> bool {
         self.renew_inventory(&link.reactor().device.outbox, clock::boot_ms());
         if self.delivery.failures() > 0 {
             log::info(
@@ -217,12 +219,13 @@ impl MetricsServer {
         }
         let sent = self.post(link, uplink, cursor);
         let Some(sent) = sent.filter(|sent| !matches!(sent, Err(DeliveryError::Stopped))) else {
-            return;
+            return false;
         };
         let key_refused = self.settle(&mut link.reactor().device, cursor, &sent);
         if key_refused {
             self.read_key_again();
         }
+        true
     }
 
     /// Sends the sample at `cursor`; `None` if it is gone, or cannot be written.
@@ -238,15 +241,14 @@ impl MetricsServer {
         headers.insert(IDEMPOTENCY_KEY, HeaderValue::try_from(key).ok()?);
         let request = Request {
             method: Method::POST,
-            uri: self.uri.as_ref()?,
+            uri: &self.uri,
             headers,
             body: &self.payload[..length],
         };
         let sent = uplink.send(&request);
         // What did not leave the device may still be said differently: a clock that is not set yet
         // will be.
-        let left = matches!(link.attempt().phase, Phase::Http | Phase::Body);
-        if left {
+        if link.has_left() {
             remember(&mut link.reactor().device, cursor, &sample);
         }
         Some(sent)
@@ -321,14 +323,14 @@ impl MetricsServer {
         let settled = self
             .delivery
             .settle(&mut device.outbox, cursor, outcome, now_ms);
-        if !matches!(settled, Settled::Delivered { .. }) {
-            self.trouble = trouble(sent);
-        }
+        let delivered = matches!(settled, Settled::Delivered { .. });
+        self.trouble = if delivered {
+            String::new()
+        } else {
+            trouble(sent)
+        };
         // Trouble with one held sample is no outage.
-        let failed = !matches!(
-            settled,
-            Settled::Delivered { .. } | Settled::Troubled { .. }
-        );
+        let failed = !delivered && !matches!(settled, Settled::Troubled { .. });
         if let Some(failure) = failure(sent, now_ms).filter(|_| failed) {
             self.outages.failed(failure);
         }
@@ -488,7 +490,7 @@ pub fn cause(spell: &Spell) -> String {
     let layer = spell.layer.as_str();
     match (spell.layer, spell.code) {
         (_, 0) => layer.to_owned(),
-        (Layer::Http | Layer::Proxy, 200..) => format!("{layer} {}", spell.code),
+        (Layer::Http | Layer::Proxy, FIRST_STATUS..) => format!("{layer} {}", spell.code),
         (_, code) => format!("{layer}: {}", Errno::from_raw(code.into()).desc()),
     }
 }
@@ -591,5 +593,16 @@ fn what_happened<'a>(
             ("layer", Value::Str(error.layer_name())),
             ("error", Value::Str(words)),
         ],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_the_policy_that_a_fleet_is_simulated_with() {
+        let settings = Settings::default();
+        assert_eq!(policy(&settings), Policy::usual(settings.interval_ms));
     }
 }

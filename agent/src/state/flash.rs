@@ -25,6 +25,8 @@ pub struct Counters {
     pub failures: u64,
     /// State files that held something else than what was written to them.
     pub damaged_files: u64,
+    /// State files that cannot be written now: the only figure that can fall.
+    pub files_in_trouble: u64,
 }
 
 static COUNTERS: Mutex<Counters> = Mutex::new(Counters {
@@ -34,6 +36,7 @@ static COUNTERS: Mutex<Counters> = Mutex::new(Counters {
     disk_stall_ms_max: 0,
     failures: 0,
     damaged_files: 0,
+    files_in_trouble: 0,
 });
 
 /// What was counted so far.
@@ -51,6 +54,17 @@ pub fn log_written(bytes: u64) {
 /// Counts a file of the state that was spoiled.
 pub(super) fn damaged() {
     count(|counters| counters.damaged_files += 1);
+}
+
+/// Counts a file of the state that cannot be written, or can be again.
+pub(super) fn trouble(begins: bool) {
+    count(|counters| {
+        counters.files_in_trouble = if begins {
+            counters.files_in_trouble + 1
+        } else {
+            counters.files_in_trouble.saturating_sub(1)
+        };
+    });
 }
 
 /// Writes `bytes` bytes of state and takes the time.

@@ -159,7 +159,10 @@ impl Store {
         };
         let replaced = next.create().and_then(|()| {
             fill(self, &mut next)?;
-            next.flush()?;
+            next.file
+                .as_ref()
+                .map_or(Ok(()), |file| flash::flush(|| file.sync_all()))?;
+            next.is_dirty = false;
             if self.is_damaged {
                 let aside = with_ending(&self.path, ".damaged");
                 let _ = std::fs::remove_file(&aside);
@@ -373,8 +376,9 @@ impl Store {
         if std::mem::replace(&mut self.in_trouble, true) {
             return;
         }
+        flash::trouble(true);
         log::warn(
-            "State cannot be written, going on from memory",
+            super::UNWRITABLE,
             &[
                 ("path", Value::Str(&self.path.to_string_lossy())),
                 ("error", Value::Str(&error.to_string())),
@@ -384,6 +388,7 @@ impl Store {
 
     fn succeeded(&mut self) {
         if std::mem::take(&mut self.in_trouble) {
+            flash::trouble(false);
             let path = self.path.to_string_lossy();
             log::info("State is written again", &[("path", Value::Str(&path))]);
         }

@@ -1,15 +1,15 @@
 //! Connects, and carries the bytes of a request over non-blocking sockets.
 //!
 //! [`Dial`] is the one connector that `ureq` has: it tries every address within the deadline for
-//! connecting, and wraps the socket in TLS for `https`. [`Socket`] reads and writes without ever
-//! blocking: when the kernel is not ready, it waits in the reactor.
+//! connecting, the next one as soon as the ones before it are slow (after RFC 8305), and wraps the
+//! socket in TLS for `https`. [`Socket`] reads and writes without ever blocking: when the kernel is
+//! not ready, it waits in the reactor.
 
 use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::os::fd::{AsFd, AsRawFd};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nix::errno::Errno;
 use nix::poll::PollFlags;
@@ -17,80 +17,168 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, conne
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
 
 use super::buffers::ConnectionBuffers;
+use super::dns::MAX_ADDRESSES;
 use super::error::{DeliveryError, Phase};
 use super::link::Link;
+use super::proxy::tunnel;
+use super::resolver::port_of;
 use super::tls::{TlsSettings, TlsTransport};
 use crate::clock;
+use crate::config::proxy::Proxies;
 
-/// The least that an address gets to answer: a satellite link takes more than half a second.
-const SHARE_MS: u64 = 2_000;
+/// How long an address may keep the others waiting (RFC 8305, section 5, says 250 ms). All those
+/// that were begun go on meanwhile, so a slow link has the whole deadline for each of them.
+const STAGGER_MS: u64 = 300;
 
 /// Opens connections for `ureq`.
 pub struct Dial {
     link: Arc<Link>,
     tls: TlsSettings,
-    /// Where among the addresses of a name the last attempt was.
-    first: AtomicUsize,
+    proxies: Arc<Proxies>,
+    /// How long a connection is kept without a request.
+    keep_ms: u64,
+    /// Where TCP connected and the rest did not: a name server that lies leads there.
+    suspect: Mutex<Option<SocketAddr>>,
+}
+
+/// A connection that is being made.
+struct Pending {
+    fd: OwnedFd,
+    address: SocketAddr,
+}
+
+/// How a connection that is being made stands.
+pub(super) enum Progress {
+    /// It is made.
+    Connected,
+    /// It is not, yet.
+    Underway,
 }
 
 impl Dial {
     /// Connections that wait on `link`.
-    pub fn new(link: Arc<Link>, tls: TlsSettings) -> Self {
-        let first = AtomicUsize::new(0);
-        Self { link, tls, first }
+    pub fn new(link: Arc<Link>, tls: TlsSettings, proxies: Arc<Proxies>, keep_ms: u64) -> Self {
+        Self {
+            keep_ms,
+            link,
+            tls,
+            proxies,
+            suspect: Mutex::new(None),
+        }
     }
 
-    fn connect(&self, addresses: &[SocketAddr]) -> Result<Socket, DeliveryError> {
+    /// Connects to the first of `addresses` that lets us, all within the deadline for connecting.
+    fn connect_any(&self, addresses: &[SocketAddr]) -> Result<Pending, DeliveryError> {
         self.link.enter(Phase::Connect);
+        let mut pending: heapless::Vec<Pending, MAX_ADDRESSES> = heapless::Vec::new();
         let mut last = DeliveryError::Deadline(Phase::Connect);
-        let first = self.first.load(Ordering::Relaxed);
-        for at in 0..addresses.len() {
-            // A dead address may use its share of what is left, not the share of the others; but
-            // a slow link needs its time, and what comes too late now is first the next time.
-            let now_ms = clock::boot_ms();
-            let left_ms = self.link.deadline_ms().saturating_sub(now_ms);
-            let share_ms = (left_ms / (addresses.len() - at) as u64).max(SHARE_MS);
-            let place = (first + at) % addresses.len();
-            self.first.store(place, Ordering::Relaxed);
-            match self.connect_one(addresses[place], now_ms + share_ms) {
-                Ok(socket) => return Ok(socket),
-                Err(DeliveryError::Stopped) => return Err(DeliveryError::Stopped),
-                Err(error) => last = error,
+        let mut addresses = addresses.iter().take(MAX_ADDRESSES).copied().peekable();
+        loop {
+            self.link.check()?;
+            if let Some(address) = addresses.next() {
+                match begin(address) {
+                    Ok((fd, Progress::Connected)) => return Ok(Pending { fd, address }),
+                    Ok((fd, Progress::Underway)) => {
+                        // There are no more than there is room for.
+                        let _ = pending.push(Pending { fd, address });
+                    }
+                    Err(errno) => {
+                        last = DeliveryError::Connect(address, errno);
+                        continue;
+                    }
+                }
+            } else if pending.is_empty() {
+                return Err(last);
+            }
+            let until_ms = match addresses.peek() {
+                Some(_) => clock::boot_ms() + STAGGER_MS,
+                None => u64::MAX,
+            };
+            self.wait(&pending, until_ms)?;
+            let mut at = 0;
+            while at < pending.len() {
+                match advance(&pending[at]) {
+                    Ok(Progress::Connected) => return Ok(pending.swap_remove(at)),
+                    Ok(Progress::Underway) => at += 1,
+                    Err(errno) => {
+                        let failed = pending.swap_remove(at);
+                        last = DeliveryError::Connect(failed.address, errno);
+                    }
+                }
             }
         }
-        Err(last)
     }
 
-    fn connect_one(&self, address: SocketAddr, until_ms: u64) -> Result<Socket, DeliveryError> {
-        let failed = |errno| DeliveryError::Connect(address, errno);
-        self.link.check()?;
-        let family = if address.is_ipv4() {
-            AddressFamily::Inet
+    /// Waits until something became of one of `pending`, or it is the next one's turn.
+    fn wait(&self, pending: &[Pending], until_ms: u64) -> Result<(), DeliveryError> {
+        let mut fds: heapless::Vec<BorrowedFd<'_>, MAX_ADDRESSES> = heapless::Vec::new();
+        for one in pending {
+            // There are no more than there is room for.
+            let _ = fds.push(one.fd.as_fd());
+        }
+        self.link.connecting(&fds, until_ms)
+    }
+
+    /// The addresses in the order in which they are tried: where the last attempt was led astray
+    /// comes last.
+    fn in_order(&self, found: &[SocketAddr]) -> heapless::Vec<SocketAddr, MAX_ADDRESSES> {
+        let suspect = *self.suspect();
+        let is_suspect = |address: &&SocketAddr| Some(**address) == suspect;
+        let good = found.iter().filter(|address| !is_suspect(address));
+        let order = good.chain(found.iter().filter(is_suspect));
+        order.take(MAX_ADDRESSES).copied().collect()
+    }
+
+    fn suspect(&self) -> MutexGuard<'_, Option<SocketAddr>> {
+        self.suspect.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All that comes after TCP.
+    fn secure(
+        &self,
+        details: &ConnectionDetails<'_>,
+        mut socket: Socket,
+    ) -> Result<Box<dyn Transport>, ureq::Error> {
+        let host = details.uri.host().unwrap_or_default();
+        if let Some(proxy) = self.proxies.for_host(host) {
+            tunnel(&mut socket, proxy, host, port_of(details.uri))?;
+        }
+        let buffers = ConnectionBuffers::default();
+        if details.needs_tls() {
+            let transport = TlsTransport::connect(socket, &self.tls, host, buffers)?;
+            Ok(Box::new(transport))
         } else {
-            AddressFamily::Inet6
-        };
-        let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
-        let fd = socket(family, SockType::Stream, flags, None).map_err(failed)?;
-        match connect(fd.as_raw_fd(), &SockaddrStorage::from(address)) {
-            Ok(()) => {}
-            Err(Errno::EINPROGRESS) => {
-                self.link.ready(fd.as_fd(), PollFlags::POLLOUT, until_ms)?;
-            }
-            Err(errno) => return Err(failed(errno)),
+            Ok(Box::new(PlainTransport { socket, buffers }))
         }
-        let stream = TcpStream::from(fd);
-        match stream.take_error() {
-            Ok(None) => {}
-            Ok(Some(error)) | Err(error) => return Err(failed(errno_of(&error))),
-        }
-        // A request is one small write: waiting to join it with another only delays it.
-        stream
-            .set_nodelay(true)
-            .map_err(|error| failed(errno_of(&error)))?;
-        Ok(Socket {
-            stream,
-            link: Arc::clone(&self.link),
-        })
+    }
+}
+
+/// Begins to connect to `address` without waiting for it.
+pub(super) fn begin(address: SocketAddr) -> Result<(OwnedFd, Progress), Errno> {
+    let family = if address.is_ipv4() {
+        AddressFamily::Inet
+    } else {
+        AddressFamily::Inet6
+    };
+    let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+    let fd = socket(family, SockType::Stream, flags, None)?;
+    let progress = match connect(fd.as_raw_fd(), &SockaddrStorage::from(address)) {
+        Ok(()) => Progress::Connected,
+        Err(Errno::EINPROGRESS) => Progress::Underway,
+        Err(errno) => return Err(errno),
+    };
+    Ok((fd, progress))
+}
+
+/// Asks what became of it: connect(2), repeated, says so.
+fn advance(pending: &Pending) -> Result<Progress, Errno> {
+    match connect(
+        pending.fd.as_raw_fd(),
+        &SockaddrStorage::from(pending.address),
+    ) {
+        Ok(()) | Err(Errno::EISCONN) => Ok(Progress::Connected),
+        Err(Errno::EALREADY | Errno::EINPROGRESS | Errno::EINTR) => Ok(Progress::Underway),
+        Err(errno) => Err(errno),
     }
 }
 
@@ -103,18 +191,34 @@ impl Connector for Dial {
         _chained: Option<()>,
     ) -> Result<Option<Self::Out>, ureq::Error> {
         self.link.attempt().connected = true;
-        let socket = Self::connect(self, &details.addrs).map_err(|error| {
+        let order = self.in_order(&details.addrs);
+        let connected = self.connect_any(&order).map_err(|error| {
             // The address may have changed: the next attempt asks for it anew.
             self.link.reactor().stub.expire();
             self.link.fail(error)
         })?;
-        let buffers = ConnectionBuffers::default();
-        let transport: Self::Out = if details.needs_tls() {
-            let host = details.uri.host().unwrap_or_default();
-            Box::new(TlsTransport::connect(socket, &self.tls, host, buffers)?)
-        } else {
-            Box::new(PlainTransport { socket, buffers })
+        let address = connected.address;
+        let stream = TcpStream::from(connected.fd);
+        // A request is one small write: waiting to join it with another only delays it.
+        stream.set_nodelay(true).map_err(|error| {
+            let error = DeliveryError::Connect(address, errno_of(&error));
+            self.link.fail(error)
+        })?;
+        let socket = Socket {
+            stream,
+            use_until_ms: clock::boot_ms() + self.keep_ms,
+            keep_ms: self.keep_ms,
+            link: Arc::clone(&self.link),
         };
+        let transport = self.secure(details, socket).inspect_err(|_| {
+            *self.suspect() = Some(address);
+            self.link.reactor().stub.expire();
+        })?;
+        // From now on this is where the server was, whatever a name server says later.
+        let host = details.uri.host().unwrap_or_default();
+        let proxy = self.proxies.for_host(host);
+        let name = proxy.map_or(host, |proxy| &*proxy.host);
+        self.link.reactor().stub.confirm(name, address.ip());
         self.link.enter(Phase::Http);
         Ok(Some(transport))
     }
@@ -129,6 +233,9 @@ impl fmt::Debug for Dial {
 /// A connected socket that waits in the reactor.
 pub struct Socket {
     stream: TcpStream,
+    keep_ms: u64,
+    /// When the other side, or a router between, will have forgotten it.
+    use_until_ms: u64,
     link: Arc<Link>,
 }
 
@@ -136,6 +243,12 @@ impl Socket {
     /// What it shares with the loop.
     pub fn link(&self) -> &Link {
         &self.link
+    }
+
+    /// Whether it was silent for so long that nobody knows it any more. `ureq` counts by a clock that
+    /// stands still while the device sleeps; this one goes on.
+    pub fn is_forgotten(&self) -> bool {
+        clock::boot_ms() > self.use_until_ms
     }
 
     /// Looks at what arrived without waiting: `None` if nothing did.
@@ -158,6 +271,7 @@ impl Socket {
             let outcome = match operate(&mut self.stream) {
                 Ok(bytes) => {
                     self.link.attempt().wire_bytes += bytes as u64;
+                    self.use_until_ms = clock::boot_ms() + self.keep_ms;
                     return Ok(bytes);
                 }
                 Err(error) => match error.kind() {
@@ -256,7 +370,7 @@ impl Transport for PlainTransport {
 
     fn is_open(&mut self) -> bool {
         // Bytes that nobody asked for make a kept connection useless, as its end does.
-        self.socket.peek().is_none()
+        !self.socket.is_forgotten() && self.socket.peek().is_none()
     }
 }
 

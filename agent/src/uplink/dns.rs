@@ -6,19 +6,25 @@
 //! that time as the last good ones. Messages are built and read by the `domain` crate.
 //!
 //! It never waits: [`Stub::turn`] moves the look-up on, and the reactor watches
-//! [`Stub::socket`]. There is no NSS, no mDNS and no DNS over TCP: a cut answer counts for what
-//! it holds.
+//! [`Stub::socket`]. A cut answer counts for what it holds; one that was cut to nothing is asked for
+//! again over TCP (`stream`). There is no NSS and no mDNS.
+
+mod stream;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
 
+use stream::Stream;
+
 use domain::base::iana::Rcode;
 use domain::base::{Message, MessageBuilder, Name, Rtype};
 use domain::rdata::{A, Aaaa};
+use nix::errno::Errno;
+use nix::poll::PollFlags;
 use octseq::array::Array;
 use ring::rand::{SecureRandom, SystemRandom};
 
-use super::error::DeliveryError;
+use super::error::{DeliveryError, is_no_way_out};
 use super::system_files::{ResolvConf, hosts_addresses, read_hosts, read_resolv_conf};
 
 /// Addresses of one name that are kept and tried.
@@ -49,7 +55,10 @@ pub enum Lookup {
     /// These addresses.
     Known(Addresses),
     /// Nothing yet: the name servers are being asked.
-    Asked,
+    Asked {
+        /// Addresses that once were good would serve if nobody answers.
+        spare: bool,
+    },
     /// It cannot even be asked.
     Failed(DeliveryError),
 }
@@ -61,6 +70,8 @@ pub enum Reply {
     Addresses(Addresses, u32),
     /// The name does not exist.
     NoSuchName,
+    /// There is more, for those who ask over TCP.
+    Cut,
     /// The name server cannot or will not say.
     Unwilling,
 }
@@ -71,7 +82,15 @@ pub struct Stub {
     known: heapless::Vec<Known, MAX_NAMES>,
     query: Option<Query>,
     /// Why the last look-up failed, and of which name.
-    failed: Option<(Box<str>, bool)>,
+    failed: Option<(Box<str>, Why)>,
+}
+
+/// Why a look-up failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Why {
+    Unknown,
+    Unanswered,
+    CutOff(Errno),
 }
 
 #[derive(Debug)]
@@ -79,6 +98,27 @@ struct Known {
     host: Box<str>,
     addresses: Addresses,
     fresh_until_ms: u64,
+    /// Where the server itself was last met.
+    good: Option<IpAddr>,
+}
+
+impl Known {
+    /// What to try, in this order: the address that was good last comes first if it is among what
+    /// was answered. If it is not, it comes last: the server may have moved, or the answer may be
+    /// a lie.
+    fn order(&self) -> Addresses {
+        let Some(good) = self.good else {
+            return self.addresses.clone();
+        };
+        let mut order = Addresses::new();
+        let others = self.addresses.iter().filter(|address| **address != good);
+        if self.addresses.contains(&good) {
+            order.extend([good].into_iter().chain(others.copied()));
+        } else {
+            order.extend(others.copied().take(MAX_ADDRESSES - 1).chain([good]));
+        }
+        order
+    }
 }
 
 /// A look-up under way.
@@ -90,7 +130,11 @@ struct Query {
     candidate: usize,
     /// Servers asked so far, over all rounds.
     tries: usize,
+    /// A name server could be asked.
+    reached: bool,
     socket: Option<UdpSocket>,
+    /// Asked over TCP instead, because the answer was cut.
+    stream: Option<Stream>,
     ids: [u16; 2],
     replies: [Option<Reply>; 2],
     /// When to go on without an answer.
@@ -104,12 +148,13 @@ impl Stub {
     pub fn look_up(&mut self, host: &str, now_ms: u64) -> Lookup {
         let kept = self.known.iter().find(|known| &*known.host == host);
         if let Some(known) = kept.filter(|known| now_ms < known.fresh_until_ms) {
-            return Lookup::Known(known.addresses.clone());
+            return Lookup::Known(known.order());
         }
+        let spare = kept.is_some();
         // Addresses that just failed are asked for anew first; they serve if nobody answers.
         let stale = kept
             .filter(|known| known.fresh_until_ms > 0)
-            .map(|known| known.addresses.clone());
+            .map(Known::order);
         if let Some(addresses) = from_files(host) {
             self.keep(host, &addresses, HOSTS_KEPT_S, now_ms);
             return Lookup::Known(addresses);
@@ -123,7 +168,7 @@ impl Stub {
         }
         match stale {
             Some(addresses) => Lookup::Known(addresses),
-            None if self.query.is_some() => Lookup::Asked,
+            None if self.query.is_some() => Lookup::Asked { spare },
             None => match self.outcome(host) {
                 Ok(addresses) => Lookup::Known(addresses),
                 Err(error) => Lookup::Failed(error),
@@ -134,11 +179,12 @@ impl Stub {
     /// What came of a look-up that ended.
     pub fn outcome(&mut self, host: &str) -> Result<Addresses, DeliveryError> {
         if let Some(known) = self.known.iter().find(|known| &*known.host == host) {
-            return Ok(known.addresses.clone());
+            return Ok(known.order());
         }
         match self.failed.take() {
-            Some((name, true)) => Err(DeliveryError::NoSuchName(name)),
-            Some((name, false)) => Err(DeliveryError::NoNameServer(name)),
+            Some((name, Why::Unknown)) => Err(DeliveryError::NoSuchName(name)),
+            Some((name, Why::Unanswered)) => Err(DeliveryError::NoNameServer(name)),
+            Some((name, Why::CutOff(errno))) => Err(DeliveryError::NoNetwork(name, errno)),
             None => Err(DeliveryError::NoNameServer(host.into())),
         }
     }
@@ -149,14 +195,26 @@ impl Stub {
     }
 
     /// What the reactor is to watch.
-    pub fn socket(&self) -> Option<BorrowedFd<'_>> {
-        self.query.as_ref()?.socket.as_ref().map(AsFd::as_fd)
+    pub fn socket(&self) -> Option<(BorrowedFd<'_>, PollFlags)> {
+        let query = self.query.as_ref()?;
+        if let Some(stream) = &query.stream {
+            return Some(stream.socket());
+        }
+        let socket = query.socket.as_ref()?;
+        Some((socket.as_fd(), PollFlags::POLLIN))
     }
 
     /// No address answered: they count as old from now on.
     pub fn expire(&mut self) {
         for known in &mut self.known {
             known.fresh_until_ms = 0;
+        }
+    }
+
+    /// The server itself was met at this address of `host`.
+    pub fn confirm(&mut self, host: &str, address: IpAddr) {
+        if let Some(known) = self.known.iter_mut().find(|known| &*known.host == host) {
+            known.good = Some(address);
         }
     }
 
@@ -198,6 +256,11 @@ impl Stub {
             self.keep(&host, &addresses, ttl_s, now_ms);
             return;
         }
+        let was_cut = query.replies.iter().any(|reply| *reply == Some(Reply::Cut));
+        if was_cut && query.ask_in_full() {
+            query.until_ms = now_ms + TRY_MS;
+            return;
+        }
         let exists_not =
             |reply: &Option<Reply>| matches!(reply, Some(Reply::NoSuchName | Reply::Addresses(..)));
         if query.replies.iter().all(exists_not) {
@@ -206,7 +269,7 @@ impl Stub {
             query.tries = 0;
             if query.candidate >= query.conf.candidates(&query.host) {
                 let host = query.host.clone();
-                self.give_up(&host, true, now_ms);
+                self.give_up(&host, Why::Unknown, now_ms);
                 return;
             }
         }
@@ -215,33 +278,42 @@ impl Stub {
 
     /// Asks the next name server.
     fn advance(&mut self, now_ms: u64) {
+        let mut no_way_out = None;
         while let Some(query) = &mut self.query {
             if query.tries >= query.conf.servers.len() * ROUNDS {
                 let host = query.host.clone();
-                self.give_up(&host, false, now_ms);
+                let why = match no_way_out {
+                    Some(errno) if !query.reached => Why::CutOff(errno),
+                    _ => Why::Unanswered,
+                };
+                self.give_up(&host, why, now_ms);
                 return;
             }
             let server = query.conf.servers[query.tries % query.conf.servers.len()];
             query.tries += 1;
             match query.ask(server) {
                 Ok(()) => {
+                    query.reached = true;
                     query.until_ms = now_ms + TRY_MS;
                     return;
                 }
                 // Unreachable from here: the next one may not be.
-                Err(AskError::Unreachable) => {}
+                Err(AskError::Unreachable(errno)) if is_no_way_out(errno) => {
+                    no_way_out = Some(errno);
+                }
+                Err(AskError::Unreachable(_)) => query.reached = true,
                 Err(AskError::BadName) => {
                     let host = query.host.clone();
-                    self.give_up(&host, true, now_ms);
+                    self.give_up(&host, Why::Unknown, now_ms);
                     return;
                 }
             }
         }
     }
 
-    fn give_up(&mut self, host: &str, no_such_name: bool, now_ms: u64) {
+    fn give_up(&mut self, host: &str, why: Why, now_ms: u64) {
         self.query = None;
-        self.failed = Some((host.into(), no_such_name));
+        self.failed = Some((host.into(), why));
         if let Some(known) = self.known.iter_mut().find(|known| &*known.host == host) {
             known.fresh_until_ms = now_ms + RETRY_MS;
         }
@@ -249,15 +321,17 @@ impl Stub {
 
     fn keep(&mut self, host: &str, addresses: &Addresses, ttl_s: u32, now_ms: u64) {
         let fresh_until_ms = now_ms + u64::from(ttl_s.clamp(TTL_S.0, TTL_S.1)) * 1000;
+        if let Some(known) = self.known.iter_mut().find(|known| &*known.host == host) {
+            known.addresses.clone_from(addresses);
+            known.fresh_until_ms = fresh_until_ms;
+            return;
+        }
         let known = Known {
             host: host.into(),
             addresses: addresses.clone(),
             fresh_until_ms,
+            good: None,
         };
-        if let Some(old) = self.known.iter_mut().find(|old| old.host == known.host) {
-            *old = known;
-            return;
-        }
         if self.known.is_full() {
             self.known.remove(0);
         }
@@ -268,7 +342,7 @@ impl Stub {
 
 /// Why a name server was not asked.
 enum AskError {
-    Unreachable,
+    Unreachable(Errno),
     BadName,
 }
 
@@ -279,7 +353,9 @@ impl Query {
             conf: read_resolv_conf(),
             candidate: 0,
             tries: 0,
+            reached: false,
             socket: None,
+            stream: None,
             ids: [0; 2],
             replies: [None, None],
             until_ms: 0,
@@ -288,10 +364,11 @@ impl Query {
 
     fn ask(&mut self, server: SocketAddr) -> Result<(), AskError> {
         self.replies = [None, None];
+        self.stream = None;
         let mut random = [0; 4];
         SystemRandom::new()
             .fill(&mut random)
-            .map_err(|_| AskError::Unreachable)?;
+            .map_err(|_| AskError::Unreachable(Errno::EIO))?;
         self.ids = [
             u16::from_be_bytes([random[0], random[1]]),
             // Never the same as the first.
@@ -304,7 +381,10 @@ impl Query {
         } else {
             (Ipv6Addr::UNSPECIFIED, 0).into()
         };
-        let unreachable = |_| AskError::Unreachable;
+        let unreachable = |error: std::io::Error| {
+            let errno = error.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
+            AskError::Unreachable(errno)
+        };
         // A new socket has a new port, and once connected takes answers from this server alone.
         let socket = UdpSocket::bind(any).map_err(unreachable)?;
         socket.set_nonblocking(true).map_err(unreachable)?;
@@ -317,8 +397,39 @@ impl Query {
         Ok(())
     }
 
+    /// Asks the same server over TCP, unless it was; whether that was begun.
+    fn ask_in_full(&mut self) -> bool {
+        let server = self.socket.as_ref().map(UdpSocket::peer_addr);
+        let (Some(Ok(server)), None) = (server, &self.stream) else {
+            return false;
+        };
+        let name = self.conf.candidate(&self.host, self.candidate);
+        let [a, aaaa] = [0, 1].map(|at| write_question(&name, self.ids[at], TYPES[at]));
+        let questions = a.iter().chain(&aaaa).map(Array::as_slice);
+        self.stream = Stream::ask(server, questions).ok();
+        self.replies = [None, None];
+        self.stream.is_some()
+    }
+
+    fn receive_in_full(&mut self, stream: &mut Stream) -> bool {
+        let name = self.conf.candidate(&self.host, self.candidate);
+        let taken = stream.turn(|message| {
+            for (at, (id, rtype)) in self.ids.into_iter().zip(TYPES).enumerate() {
+                if let Some(reply) = read_reply(message, &name, id, rtype) {
+                    self.replies[at] = Some(reply);
+                }
+            }
+        });
+        taken.is_err()
+    }
+
     /// Takes what arrived; `true` if this server will not answer.
     fn receive(&mut self, now_ms: u64) -> bool {
+        if let Some(mut stream) = self.stream.take() {
+            let is_over = self.receive_in_full(&mut stream);
+            self.stream = Some(stream);
+            return is_over;
+        }
         let Some(socket) = &self.socket else {
             return true;
         };
@@ -405,6 +516,9 @@ pub fn read_reply(message: &[u8], name: &str, id: u16, rtype: Rtype) -> Option<R
             ttl_s = ttl_s.min(record.ttl().as_secs());
             let _ = addresses.push(IpAddr::V6(record.data().addr()));
         }
+    }
+    if addresses.is_empty() && header.tc() {
+        return Some(Reply::Cut);
     }
     Some(Reply::Addresses(addresses, ttl_s))
 }

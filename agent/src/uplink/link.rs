@@ -32,6 +32,8 @@ pub struct Attempt {
     pub connected: bool,
     /// A byte of the answer arrived.
     pub answered: bool,
+    /// An attempt before it, of the same request, broke after bytes of the request had left.
+    pub is_repeat: bool,
     /// What went wrong first.
     error: Option<DeliveryError>,
     /// Bytes written to and read from sockets.
@@ -74,6 +76,18 @@ impl Link {
         };
     }
 
+    /// Starts another attempt of a request that had left already, within the same deadlines.
+    pub fn begin_again(&self, connect_timeout_ms: u64, deadline_ms: u64) {
+        self.begin(connect_timeout_ms, deadline_ms);
+        self.attempt().is_repeat = true;
+    }
+
+    /// Whether the server may have seen the request under way, or a part of it.
+    pub fn has_left(&self) -> bool {
+        let attempt = self.attempt();
+        attempt.is_repeat || matches!(attempt.phase, Phase::Http | Phase::Body)
+    }
+
     /// Enters `phase`.
     pub fn enter(&self, phase: Phase) {
         self.attempt().phase = phase;
@@ -110,9 +124,18 @@ impl Link {
         self.wait(Interest::Socket(socket, events), until_ms)
     }
 
-    /// Waits until the look-up under way ended.
-    pub fn looked_up(&self) -> Result<(), DeliveryError> {
-        self.wait(Interest::Name, u64::MAX)
+    /// Waits until something became of one of these connections, at most until `until_ms`.
+    pub fn connecting(
+        &self,
+        sockets: &[BorrowedFd<'_>],
+        until_ms: u64,
+    ) -> Result<(), DeliveryError> {
+        self.wait_at_most(Interest::Connecting(sockets), until_ms)
+    }
+
+    /// Waits until the look-up under way ended, at most until `until_ms`.
+    pub fn looked_up(&self, until_ms: u64) -> Result<(), DeliveryError> {
+        self.wait_at_most(Interest::Name, until_ms)
     }
 
     /// Fails if the deadline passed or the agent stops, without waiting.
@@ -124,6 +147,14 @@ impl Link {
             return Err(DeliveryError::Deadline(self.attempt().phase));
         }
         Ok(())
+    }
+
+    /// That `until_ms` passed is no failure, as long as the deadline did not.
+    fn wait_at_most(&self, interest: Interest<'_>, until_ms: u64) -> Result<(), DeliveryError> {
+        match self.wait(interest, until_ms) {
+            Err(DeliveryError::Deadline(_)) if clock::boot_ms() < self.deadline_ms() => Ok(()),
+            other => other,
+        }
     }
 
     fn wait(&self, interest: Interest<'_>, until_ms: u64) -> Result<(), DeliveryError> {
@@ -149,3 +180,25 @@ impl fmt::Display for Recorded {
 }
 
 impl std::error::Error for Recorded {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::start_reactor;
+    use crate::config::Settings;
+
+    #[test]
+    fn what_left_before_the_connection_broke_has_left() {
+        let link = Link::new(start_reactor(&Settings::default()).unwrap());
+        link.begin(1_000, 2_000);
+        link.enter(Phase::Connect);
+        assert!(!link.has_left());
+        link.enter(Phase::Http);
+        assert!(link.has_left());
+        link.begin_again(1_000, 2_000);
+        link.enter(Phase::Connect);
+        assert!(link.has_left(), "by the attempt before");
+        link.begin(1_000, 2_000);
+        assert!(!link.has_left(), "that was another request");
+    }
+}

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ureq::http::header::{HeaderMap, RETRY_AFTER};
+use mote_core::time::{parse_http_date, retry_after_ms};
+use ureq::http::header::{DATE, HeaderMap, RETRY_AFTER};
 use ureq::http::{HeaderValue, Method, Request as HttpRequest, Uri};
 
 use super::buffers::INPUT_MAX_BYTES;
@@ -13,6 +14,7 @@ use super::link::Link;
 use super::resolver::Names;
 use super::tls::TlsSettings;
 use crate::clock;
+use crate::config::proxy::Proxies;
 
 /// Largest body of an answer that is read.
 const BODY_BYTES: usize = 64 * 1024;
@@ -67,9 +69,14 @@ pub struct Uplink {
 
 impl Uplink {
     /// Requests that wait on `link`.
-    pub fn new(link: Arc<Link>, tls: TlsSettings, settings: UplinkSettings) -> Self {
+    pub fn new(
+        link: Arc<Link>,
+        tls: TlsSettings,
+        proxies: Arc<Proxies>,
+        settings: UplinkSettings,
+    ) -> Self {
         let config = ureq::Agent::config_builder()
-            // The default is whatever the environment says.
+            // Proxies are ours to speak to: the default is whatever the environment says.
             .proxy(None)
             .max_redirects(0)
             .max_redirects_will_error(false)
@@ -84,8 +91,13 @@ impl Uplink {
             .max_idle_age(Duration::from_millis(settings.keep_ms))
             .timeout_await_100(None)
             .build();
-        let dial = Dial::new(Arc::clone(&link), tls);
-        let names = Names::new(Arc::clone(&link));
+        let dial = Dial::new(
+            Arc::clone(&link),
+            tls,
+            Arc::clone(&proxies),
+            settings.keep_ms,
+        );
+        let names = Names::new(Arc::clone(&link), proxies);
         Self {
             agent: ureq::Agent::with_parts(config, dial, names),
             link,
@@ -108,7 +120,9 @@ impl Uplink {
     pub fn send(&mut self, request: &Request<'_>) -> Result<Answer<'_>, DeliveryError> {
         let started_ms = clock::boot_ms();
         let deadline_ms = started_ms + self.settings.timeout_ms.min(self.patience_ms);
-        let mut sent = self.attempt(request, deadline_ms);
+        self.link
+            .begin(self.settings.connect_timeout_ms, deadline_ms);
+        let mut sent = self.attempt(request);
         let was_kept = {
             let attempt = self.link.attempt();
             attempt.phase == Phase::Http && !attempt.connected && !attempt.answered
@@ -118,7 +132,9 @@ impl Uplink {
             Ok(_) | Err(DeliveryError::Stopped | DeliveryError::Deadline(_))
         );
         if was_kept && !is_final {
-            sent = self.attempt(request, deadline_ms);
+            self.link
+                .begin_again(self.settings.connect_timeout_ms, deadline_ms);
+            sent = self.attempt(request);
         }
         let (status, retry_after_ms) = sent?;
         let took_ms = clock::boot_ms() - started_ms;
@@ -130,13 +146,7 @@ impl Uplink {
         })
     }
 
-    fn attempt(
-        &mut self,
-        request: &Request<'_>,
-        deadline_ms: u64,
-    ) -> Result<(u16, Option<u64>), DeliveryError> {
-        self.link
-            .begin(self.settings.connect_timeout_ms, deadline_ms);
+    fn attempt(&mut self, request: &Request<'_>) -> Result<(u16, Option<u64>), DeliveryError> {
         self.body.clear();
         match self.exchange(request) {
             Ok(done) => Ok(done),
@@ -158,12 +168,12 @@ impl Uplink {
             self.agent.run(dressed(request, request.body))?
         };
         let status = answer.status().as_u16();
-        let retry_after_ms = answer
-            .headers()
-            .get(RETRY_AFTER)
-            .and_then(|value: &HeaderValue| {
-                mote_core::time::retry_after_ms(value.as_bytes(), clock::wall_ms())
-            });
+        let header = |name| answer.headers().get(name).map(HeaderValue::as_bytes);
+        // A date is meant by the server's clock, which the answer tells; ours may not be set.
+        let now_ms = header(DATE)
+            .and_then(|date| parse_http_date(date, clock::trusted_ms() / 1000).ok())
+            .map_or_else(clock::wall_ms, |now_s| now_s.saturating_mul(1000));
+        let retry_after_ms = header(RETRY_AFTER).and_then(|value| retry_after_ms(value, now_ms));
         self.link.enter(Phase::Body);
         let mut reader = answer.into_body().into_reader();
         let mut piece = [0; 1024];

@@ -16,29 +16,38 @@ use super::dns::{Addresses, Lookup};
 use super::error::{DeliveryError, Phase};
 use super::link::Link;
 use crate::clock;
+use crate::config::proxy::Proxies;
+
+/// How long a name server is waited for that may know better than the last good addresses.
+const SPARE_MS: u64 = 1_500;
 
 /// Looks names up on the reactor.
 #[derive(Debug)]
-pub struct Names(Arc<Link>);
+pub struct Names {
+    link: Arc<Link>,
+    proxies: Arc<Proxies>,
+}
 
 impl Names {
     /// Look-ups that wait on `link`.
-    pub fn new(link: Arc<Link>) -> Self {
-        Self(link)
+    pub fn new(link: Arc<Link>, proxies: Arc<Proxies>) -> Self {
+        Self { link, proxies }
     }
 
     fn addresses(&self, host: &str) -> Result<Addresses, DeliveryError> {
         if let Some(address) = literal(host) {
             return Ok(Addresses::from_iter([address]));
         }
-        let known = self.0.reactor().stub.look_up(host, clock::boot_ms());
+        let known = self.link.reactor().stub.look_up(host, clock::boot_ms());
         match known {
             Lookup::Known(addresses) => return Ok(addresses),
-            Lookup::Asked => {}
+            Lookup::Asked { spare: false } => self.link.looked_up(u64::MAX)?,
+            // The last good addresses may do: a name server that is gone does not get the time
+            // that connecting to them takes.
+            Lookup::Asked { spare: true } => self.link.looked_up(clock::boot_ms() + SPARE_MS)?,
             Lookup::Failed(error) => return Err(error),
         }
-        self.0.looked_up()?;
-        let mut reactor = self.0.reactor();
+        let mut reactor = self.link.reactor();
         reactor.stub.outcome(host)
     }
 }
@@ -50,21 +59,32 @@ impl Resolver for Names {
         _: &ureq::config::Config,
         _: NextTimeout,
     ) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        self.0.enter(Phase::Dns);
+        self.link.enter(Phase::Dns);
         let host = uri.host().unwrap_or_default();
-        let port = uri.port_u16().unwrap_or(match uri.scheme_str() {
-            Some("http") => 80,
-            _ => 443,
-        });
-        let addresses = self.addresses(host).map_err(|error| self.0.fail(error))?;
+        // Behind a proxy the server's own name may be known to the proxy alone.
+        let (host, port) = match self.proxies.for_host(host) {
+            Some(proxy) => (&*proxy.host, proxy.port),
+            None => (host, port_of(uri)),
+        };
+        let addresses = self
+            .addresses(host)
+            .map_err(|error| self.link.fail(error))?;
         let mut found = self.empty();
         for address in addresses {
             found.push(SocketAddr::new(address, port));
         }
         // From here on a kept connection is used, or the connector enters its own phase.
-        self.0.enter(Phase::Http);
+        self.link.enter(Phase::Http);
         Ok(found)
     }
+}
+
+/// The port of a URL, or the usual one of its scheme.
+pub fn port_of(uri: &Uri) -> u16 {
+    uri.port_u16().unwrap_or(match uri.scheme_str() {
+        Some("http") => 80,
+        _ => 443,
+    })
 }
 
 /// An address written in the URL.

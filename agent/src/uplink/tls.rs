@@ -150,6 +150,9 @@ impl Transport for TlsTransport {
     fn is_open(&mut self) -> bool {
         // What arrives between requests is a session ticket or a change of keys, which rustls
         // takes in, or the end. Anything else makes the connection useless.
+        if self.socket.is_forgotten() {
+            return false;
+        }
         while let Some(arrived) = self.socket.peek() {
             if !matches!(arrived, Ok(1..)) {
                 return false;

@@ -30,12 +30,9 @@ struct World {
 impl World {
     fn new(backfill: Backfill) -> Self {
         let policy = Policy {
-            retry_first_ms: 5_000,
-            retry_cap_ms: 300_000,
             jitter_permille: 200,
-            max_retries: 3,
             backfill,
-            backfill_every_ms: 2 * INTERVAL_MS,
+            ..Policy::usual(INTERVAL_MS)
         };
         Self {
             now_ms: 0,
@@ -290,6 +287,28 @@ fn a_refused_key_and_a_wrong_address_lose_nothing_and_are_said_once() {
 }
 
 #[test]
+fn the_backlogs_of_a_fleet_do_not_begin_in_step() {
+    let every_ms = backfill_every_ms(INTERVAL_MS);
+    let mut begins = Vec::new();
+    for seed in 0..100 {
+        let mut world = World::new(Backfill::On);
+        world.delivery = Delivery::new(world.delivery.policy, seed);
+        (0..3).for_each(|_| world.take_sample());
+        world.answer(Outcome::NoAnswer);
+        world.delivery.retry_now();
+        world.answer(GOOD);
+        let Next::Wait { until_ms } = world.delivery.next(&world.outbox, 0) else {
+            panic!("not at once")
+        };
+        assert!((every_ms..2 * every_ms).contains(&until_ms), "{until_ms}");
+        begins.push(until_ms);
+    }
+    begins.sort_unstable();
+    let widest_ms = begins.windows(2).map(|pair| pair[1] - pair[0]).max();
+    assert!(widest_ms < Some(every_ms / 5), "{begins:?}");
+}
+
+#[test]
 fn retry_after_is_a_floor_that_a_fleet_does_not_meet_in_step() {
     let mut world = World::new(Backfill::Auto);
     world.take_sample();
@@ -334,7 +353,7 @@ fn a_held_sample_that_is_the_trouble_starves_no_other() {
         (0..3).for_each(|_| world.take_sample());
         assert!(matches!(world.answer(GOOD), Settled::Delivered { .. }));
         for tries in 1..=3 {
-            world.now_ms += 2 * INTERVAL_MS;
+            world.now_ms += 3 * INTERVAL_MS;
             let dropped = tries == 3;
             assert_eq!(
                 world.answer(status(code)),
@@ -351,7 +370,7 @@ fn a_held_sample_that_is_the_trouble_starves_no_other() {
                 "{code}"
             );
         }
-        world.now_ms += 2 * INTERVAL_MS;
+        world.now_ms += 3 * INTERVAL_MS;
         assert!(matches!(world.answer(GOOD), Settled::Delivered { .. }));
         assert!(world.outbox.is_empty(), "{code}");
     }
@@ -362,7 +381,7 @@ fn a_server_that_goes_down_amid_the_backlog_is_found_out_by_the_next_fresh_sampl
     let mut world = World::new(Backfill::On);
     (0..3).for_each(|_| world.take_sample());
     world.answer(GOOD);
-    world.now_ms += 2 * INTERVAL_MS;
+    world.now_ms += 3 * INTERVAL_MS;
     assert!(matches!(
         world.answer(status(404)),
         Settled::Troubled { dropped: false, .. }
@@ -373,6 +392,25 @@ fn a_server_that_goes_down_amid_the_backlog_is_found_out_by_the_next_fresh_sampl
         Settled::NotThere { first: true, .. }
     ));
     assert_eq!(world.outbox.len(), 3);
+}
+
+#[test]
+fn a_held_sample_that_meets_three_outages_is_not_the_trouble() {
+    let mut world = World::new(Backfill::On);
+    (0..3).for_each(|_| world.take_sample());
+    world.answer(GOOD);
+    for _ in 0..6 {
+        world.now_ms += 6 * INTERVAL_MS;
+        assert!(matches!(
+            world.answer(status(500)),
+            Settled::Troubled { dropped: false, .. }
+        ));
+        world.take_sample();
+        assert!(matches!(world.answer(status(500)), Settled::Retry { .. }));
+        world.delivery.retry_now();
+        assert!(matches!(world.answer(GOOD), Settled::Delivered { .. }));
+    }
+    assert_eq!(world.outbox.len(), 2);
 }
 
 #[test]
@@ -441,6 +479,37 @@ fn a_hint_brings_the_next_attempt_forward_by_a_moment_of_the_devices_own() {
     // A fleet comes back over the whole time, about as many in each half of it.
     let early = moments.iter().filter(|&&ms| ms < within_ms / 2).count();
     assert!((60..140).contains(&early), "{early} of 200");
+}
+
+#[test]
+fn n2_a_loose_cable_never_brings_a_busy_loop() {
+    let mut world = World::new(Backfill::On);
+    world.take_sample();
+    let minutes = 30;
+    let attempts_before = loop {
+        match world.delivery.next(&world.outbox, world.now_ms) {
+            Next::Send(_) => drop(world.answer(Outcome::NoAnswer)),
+            Next::Wait { until_ms } if world.asked_ms.len() < 10 => world.now_ms = until_ms,
+            _ => break world.asked_ms.len(),
+        }
+    };
+    let end_ms = world.now_ms + minutes * 60_000;
+    while world.now_ms < end_ms {
+        world.delivery.retry_within(world.now_ms, INTERVAL_MS);
+        while matches!(
+            world.delivery.next(&world.outbox, world.now_ms),
+            Next::Send(_)
+        ) {
+            world.answer(Outcome::NoAnswer);
+        }
+        world.now_ms += 100;
+    }
+    let attempts = (world.asked_ms.len() - attempts_before) as u64;
+    // Each minute a hint, and after it the delays of 5, 10 and 20 s: fewer than one in ten seconds.
+    assert!(
+        (minutes..=(minutes + HINTS) * 6).contains(&attempts),
+        "{attempts}"
+    );
 }
 
 /// Puts samples of an earlier start in front of all others.

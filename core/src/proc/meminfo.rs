@@ -39,12 +39,43 @@ pub struct MemInfo {
 /// Why the memory could not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MeminfoError {
-    /// A line that is needed has no newline, or the text ended before it came.
+    /// A line that is needed has no newline, the text ended before it came, or it has no name.
     MissingLine,
     /// A line that is needed holds no decimal number of 64 bits.
     BadNumber,
     /// A line that is needed counts in something else than kB.
     BadUnit,
+}
+
+/// One line of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Field<'a> {
+    /// As the kernel writes it: letters, digits, underscores, at most one pair of parentheses.
+    pub name: &'a [u8],
+    /// The number as it stands there.
+    pub value: u64,
+    /// Whether it counts units of 1024 bytes; else pages of another size, or things.
+    pub in_kb: bool,
+}
+
+impl<'a> Field<'a> {
+    /// Reads one line without its newline.
+    pub fn parse(line: &'a [u8]) -> Result<Self, MeminfoError> {
+        let (name, rest) = split_name(line).ok_or(MeminfoError::MissingLine)?;
+        let is_of_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"_()".contains(byte);
+        if name.is_empty() || !name.iter().all(is_of_name) {
+            return Err(MeminfoError::MissingLine);
+        }
+        let mut fields = fields(rest);
+        let number = fields.next().and_then(decimal);
+        let value = number.ok_or(MeminfoError::BadNumber)?;
+        let in_kb = match fields.next() {
+            None => false,
+            Some(b"kB") => true,
+            Some(_) => return Err(MeminfoError::BadUnit),
+        };
+        Ok(Self { name, value, in_kb })
+    }
 }
 
 /// The lines from which the available memory is made where the kernel does not say it.
@@ -209,6 +240,26 @@ mod tests {
         );
         check("MemTotal: 10 MB\nMemAvailable: 1 kB\n", Err(BadUnit));
         check("MemTotal: 10\nMemAvailable: 1 kB\n", Err(BadUnit));
+    }
+
+    #[test]
+    fn a_line_is_a_name_a_number_and_perhaps_a_unit() {
+        let field = |line: &'static str| {
+            Field::parse(line.as_bytes()).map(|field| (field.name, field.value, field.in_kb))
+        };
+        let anon = field("Active(anon):       1628 kB");
+        assert_eq!(anon, Ok((&b"Active(anon)"[..], 1628, true)));
+        let pages = field("HugePages_Total:       0");
+        assert_eq!(pages, Ok((&b"HugePages_Total"[..], 0, false)));
+        for (line, error) in [
+            ("", MeminfoError::MissingLine),
+            (": 5 kB", MeminfoError::MissingLine),
+            ("Mem\"x: 5 kB", MeminfoError::MissingLine),
+            ("MemTotal: kB", MeminfoError::BadNumber),
+            ("MemTotal: 5 MB", MeminfoError::BadUnit),
+        ] {
+            assert_eq!(field(line), Err(error), "{line:?}");
+        }
     }
 
     #[test]

@@ -8,11 +8,16 @@
 //! They read what the kernel writes (`Documentation/filesystems/proc.rst`), not everything that
 //! could be meant: signs, exponents and other units are errors.
 
+pub mod diskstats;
 pub mod loadavg;
 pub mod meminfo;
+pub mod mounts;
 pub mod net_dev;
+pub mod pressure;
 pub mod stat;
+pub mod sys;
 pub mod uptime;
+pub mod vmstat;
 
 /// The lines of `text` without their newlines, in order; `None` in place of a last line that has
 /// no newline.
@@ -30,6 +35,20 @@ fn first_line(text: &[u8]) -> Option<&[u8]> {
 fn fields(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     line.split(|&b| b == b' ' || b == b'\t')
         .filter(|field| !field.is_empty())
+}
+
+/// The first field, and what stands behind it.
+fn split_field(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let is_blank = |byte: &u8| *byte == b' ' || *byte == b'\t';
+    let start = line.iter().position(|byte| !is_blank(byte))?;
+    let line = &line[start..];
+    let end = line.iter().position(is_blank).unwrap_or(line.len());
+    Some(line.split_at(end))
+}
+
+/// Field `at` of `line`, counted from 0, if it is a number.
+fn column(line: &[u8], at: usize) -> Option<u64> {
+    fields(line).nth(at).and_then(decimal)
 }
 
 /// Digits and nothing else. A number that does not fit is refused as well.

@@ -50,8 +50,47 @@ pub enum NetDevError {
     BadNumber,
 }
 
-/// Reads one line without its newline; `Ok(None)` for the two header lines.
-pub fn parse_line(line: &[u8]) -> Result<Option<Interface<'_>>, NetDevError> {
+/// One interface's line, of which every column can be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Columns<'a> {
+    /// As in [`Interface`].
+    pub name: &'a [u8],
+    columns: &'a [u8],
+}
+
+impl<'a> Columns<'a> {
+    /// Reads one line without its newline; `Ok(None)` for the two header lines.
+    pub fn parse(line: &'a [u8]) -> Result<Option<Self>, NetDevError> {
+        let Some(Columns { name, columns }) = split_line(line)? else {
+            return Ok(None);
+        };
+        let mut found = 0;
+        for field in fields(columns) {
+            decimal(field).ok_or(NetDevError::BadNumber)?;
+            found += 1;
+        }
+        if found < COLUMNS {
+            return Err(NetDevError::MissingField);
+        }
+        Ok(Some(Self { name, columns }))
+    }
+
+    /// A line that [`Columns::parse`] took before, split again without a second look at its
+    /// numbers.
+    pub fn parse_kept(line: &'a [u8]) -> Option<Self> {
+        split_line(line).ok().flatten()
+    }
+
+    /// Column `at`, from 0 to 15: what was received as bytes, packets, errs, drop, fifo, frame,
+    /// compressed, multicast; what was sent as bytes, packets, errs, drop, fifo, colls, carrier,
+    /// compressed.
+    pub fn column(&self, at: usize) -> Option<u64> {
+        super::column(self.columns, at)
+    }
+}
+
+/// The name and what stands behind it, not looked at; `Ok(None)` for the two header lines.
+fn split_line(line: &[u8]) -> Result<Option<Columns<'_>>, NetDevError> {
     let Some(colon) = line.iter().rposition(|&b| b == b':') else {
         // A name may hold a bar, but then a colon follows it.
         return if line.contains(&b'|') {
@@ -65,13 +104,22 @@ pub fn parse_line(line: &[u8]) -> Result<Option<Interface<'_>>, NetDevError> {
         (Some(name), None) if name.len() <= NAME_MAX_BYTES => name,
         _ => return Err(NetDevError::BadName),
     };
+    let columns = &line[colon + 1..];
+    Ok(Some(Columns { name, columns }))
+}
+
+/// Reads one line without its newline; `Ok(None)` for the two header lines.
+pub fn parse_line(line: &[u8]) -> Result<Option<Interface<'_>>, NetDevError> {
+    let Some(Columns { name, columns }) = split_line(line)? else {
+        return Ok(None);
+    };
     let mut interface = Interface {
         name,
         rx_bytes: 0,
         tx_bytes: 0,
     };
     let mut found = 0;
-    for (column, field) in fields(&line[colon + 1..]).enumerate() {
+    for (column, field) in fields(columns).enumerate() {
         match column {
             RX_BYTES => interface.rx_bytes = decimal(field).ok_or(NetDevError::BadNumber)?,
             TX_BYTES => interface.tx_bytes = decimal(field).ok_or(NetDevError::BadNumber)?,
@@ -195,6 +243,24 @@ eth0.100:12345678901    8262    0    0    0     0          0         0  99999999
                 (b"eth0", 132_135_355, 543_397),
                 (b"eth0.100", 12_345_678_901, 99_999_999_999),
             ]
+        );
+    }
+
+    #[test]
+    fn every_column_can_be_had() {
+        let line = b" eth0: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16";
+        let columns = Columns::parse(line).unwrap().unwrap();
+        assert_eq!(columns.name, b"eth0");
+        assert_eq!((columns.column(0), columns.column(15)), (Some(1), Some(16)));
+        assert_eq!(Columns::parse_kept(line), Some(columns));
+        assert_eq!(Columns::parse(b" face |bytes"), Ok(None));
+        assert_eq!(
+            Columns::parse(b"eth0: 1 2 3"),
+            Err(NetDevError::MissingField)
+        );
+        assert_eq!(
+            Columns::parse(b"eth0: 1 2 x 4 5 6 7 8 9 10 11 12 13 14 15 16"),
+            Err(NetDevError::BadNumber)
         );
     }
 

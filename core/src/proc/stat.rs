@@ -10,14 +10,13 @@
 //! ```
 //!
 //! Kernel documentation: `Documentation/filesystems/proc.rst`, "Miscellaneous kernel statistics
-//! in /proc/stat". Times are ticks of `USER_HZ`; here only shares are made of them, so the length
-//! of a tick never matters.
+//! in /proc/stat". Times are ticks of `USER_HZ`, which is 100 a second wherever Linux runs.
 //!
 //! The sum of all processors is the first line, so a small read is enough for it; the number of
 //! processors and the start time stand further back, behind an `intr` line that can be long, and
 //! want the whole file. Nothing here remembers or subtracts: that is `cpu_meter.rs`.
 
-use super::{decimal, fields, first_line, lines};
+use super::{column, decimal, fields, first_line, lines, split_field};
 use core::fmt;
 
 /// The time of all processors together since the kernel started, in ticks.
@@ -102,6 +101,66 @@ impl CpuTimes {
     /// The ticks in which nothing was done, waiting for a disk included.
     pub fn idle_all(&self) -> u64 {
         self.idle.saturating_add(self.iowait)
+    }
+}
+
+/// A line that tells of one thing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Line<'a> {
+    /// The time of one processor.
+    Cpu(Cpu<'a>),
+    /// `intr`, `ctxt`, `btime`, `processes`, `procs_running` or `procs_blocked`, with its first
+    /// number: all interrupts together, not each.
+    Figure(&'a [u8], u64),
+}
+
+/// The time of one processor since it came, in ticks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cpu<'a> {
+    /// Its number, as digits.
+    pub number: &'a [u8],
+    columns: &'a [u8],
+}
+
+impl Cpu<'_> {
+    /// Column `at`: user, nice, system, idle, iowait, irq, softirq, steal, guest, nice guests. Zero
+    /// where the kernel has fewer.
+    pub fn ticks(&self, at: usize) -> u64 {
+        column(self.columns, at).unwrap_or(0)
+    }
+}
+
+/// Reads one line without its newline, or as much of it as holds its first number. `Ok(None)` for
+/// those that tell of nothing here, the sum of all processors among them.
+pub fn parse_line(line: &[u8]) -> Result<Option<Line<'_>>, StatError> {
+    let Some((name, rest)) = split_field(line) else {
+        return Ok(None);
+    };
+    if let Some(number) = name.strip_prefix(b"cpu") {
+        if number.is_empty() {
+            return Ok(None);
+        }
+        decimal(number).ok_or(StatError::BadNumber)?;
+        let mut found = 0;
+        for field in fields(rest) {
+            decimal(field).ok_or(StatError::BadNumber)?;
+            found += 1;
+        }
+        if found < 4 {
+            return Err(StatError::MissingField);
+        }
+        return Ok(Some(Line::Cpu(Cpu {
+            number,
+            columns: rest,
+        })));
+    }
+    match name {
+        b"intr" | b"ctxt" | b"btime" | b"processes" | b"procs_running" | b"procs_blocked" => {
+            let value = fields(rest).next().ok_or(StatError::MissingField)?;
+            let value = decimal(value).ok_or(StatError::BadNumber)?;
+            Ok(Some(Line::Figure(name, value)))
+        }
+        _ => Ok(None),
     }
 }
 
@@ -200,6 +259,36 @@ mod tests {
         let times = CpuTimes::parse(WHOLE).unwrap();
         assert_eq!(times.busy(), 9429 + 1 + 2792 + 2 + 37 + 18);
         assert_eq!(times.idle_all(), 155_565 + 501);
+    }
+
+    #[test]
+    fn a_line_is_a_processor_or_a_figure() {
+        let Ok(Some(Line::Cpu(cpu))) = parse_line(b"cpu12 1 2 3 4 5 6 7 8 9 10") else {
+            panic!("no processor");
+        };
+        assert_eq!(cpu.number, b"12");
+        assert_eq!((cpu.ticks(0), cpu.ticks(9), cpu.ticks(10)), (1, 10, 0));
+        let figure = |line: &'static str| parse_line(line.as_bytes());
+        assert_eq!(
+            figure("intr 514523 0 7"),
+            Ok(Some(Line::Figure(b"intr", 514_523)))
+        );
+        assert_eq!(
+            figure("btime 1763870580"),
+            Ok(Some(Line::Figure(b"btime", 1_763_870_580)))
+        );
+        for other in ["", "cpu  1 2 3 4", "softirq 1 2", "page 1 2"] {
+            assert_eq!(figure(other), Ok(None), "{other:?}");
+        }
+        for (bad, error) in [
+            ("cpu0 1 2 3", StatError::MissingField),
+            ("cpu0 1 2 3 -4", StatError::BadNumber),
+            ("cpux 1 2 3 4", StatError::BadNumber),
+            ("ctxt", StatError::MissingField),
+            ("ctxt x", StatError::BadNumber),
+        ] {
+            assert_eq!(figure(bad), Err(error), "{bad:?}");
+        }
     }
 
     #[test]

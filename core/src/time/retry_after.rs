@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn patience_is_kept_within_a_second_and_an_hour() {
+    fn n8_patience_is_kept_within_a_second_and_an_hour() {
         let now_ms = 1_760_113_962_118;
         let check = |value: &str, expected| {
             assert_eq!(

@@ -23,10 +23,27 @@ pub enum Kind {
     Gauge,
     /// Nothing is promised.
     Untyped,
+    /// Counts of what was observed, by size.
+    Histogram,
+    /// Quantiles of what was observed.
+    Summary,
+}
+
+impl Kind {
+    /// Its word in a `TYPE` line.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Untyped => "untyped",
+            Self::Histogram => "histogram",
+            Self::Summary => "summary",
+        }
+    }
 }
 
 /// A number of a line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Number {
     /// A whole one.
     Uint(u64),
@@ -34,7 +51,15 @@ pub enum Number {
     Int(i64),
     /// Digits of which the last `places` stand behind the point: 1234 with 2 places is 12.34.
     Decimal(u64, u8),
+    /// The result of arithmetic, below 2^64 in size. Who reads it gets the same double back, and
+    /// not merely one beside it.
+    Float(f64),
 }
+
+/// This many digits, cut and not rounded, are nearer to their double than to the next one.
+const SURE_DIGITS: usize = 18;
+/// Up to here a double holds every whole number.
+const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
 
 impl From<u64> for Number {
     fn from(number: u64) -> Self {
@@ -75,6 +100,17 @@ impl<'b> Lines<'b> {
         self.line
     }
 
+    /// The line of the page with which this piece begins.
+    pub fn from_line(&self) -> u32 {
+        self.skip
+    }
+
+    /// Passes over what is before `line`, which earlier pieces held: their writer need not write
+    /// it again only to have it passed over. Never goes back, nor beyond where this piece begins.
+    pub fn pass_to(&mut self, line: u32) {
+        self.line = self.line.max(line.min(self.skip));
+    }
+
     /// Bytes written.
     pub fn len(&self) -> usize {
         self.used
@@ -89,16 +125,11 @@ impl<'b> Lines<'b> {
     ///
     /// `help` is one line of plain text.
     pub fn family(&mut self, name: [&str; 2], kind: Kind, help: &str) -> Result<(), Full> {
-        let kind = match kind {
-            Kind::Counter => " counter\n",
-            Kind::Gauge => " gauge\n",
-            Kind::Untyped => " untyped\n",
-        };
         self.write(|out| {
             for text in ["# HELP ", name[0], name[1], " ", help, "\n# TYPE "] {
                 out.put(text.as_bytes())?;
             }
-            for text in [name[0], name[1], kind] {
+            for text in [name[0], name[1], " ", kind.word(), "\n"] {
                 out.put(text.as_bytes())?;
             }
             Ok(())
@@ -129,6 +160,14 @@ impl<'b> Lines<'b> {
         })
     }
 
+    /// A number of the family that is in the format already, without its newline.
+    pub fn ready_sample(&mut self, line: &[u8]) -> Result<(), Full> {
+        self.write(|out| {
+            out.put(line)?;
+            out.put(b"\n")
+        })
+    }
+
     /// Writes a line whole, passes over it, or leaves the buffer as it was.
     fn write(&mut self, line: impl FnOnce(&mut Self) -> Result<(), Full>) -> Result<(), Full> {
         if self.line >= self.skip {
@@ -154,14 +193,17 @@ impl<'b> Lines<'b> {
 
     fn put_escaped(&mut self, value: &[u8]) -> Result<(), Full> {
         for chunk in value.utf8_chunks() {
-            for byte in chunk.valid().bytes() {
-                match byte {
-                    b'\\' => self.put(b"\\\\")?,
-                    b'"' => self.put(b"\\\"")?,
-                    b'\n' => self.put(b"\\n")?,
-                    plain => self.put(&[plain])?,
-                }
+            let mut rest = chunk.valid().as_bytes();
+            while let Some(at) = rest.iter().position(|byte| b"\\\"\n".contains(byte)) {
+                self.put(&rest[..at])?;
+                self.put(match rest[at] {
+                    b'\\' => b"\\\\",
+                    b'"' => b"\\\"",
+                    _ => b"\\n",
+                })?;
+                rest = &rest[at + 1..];
             }
+            self.put(rest)?;
             if !chunk.invalid().is_empty() {
                 self.put("\u{fffd}".as_bytes())?;
             }
@@ -179,23 +221,79 @@ impl<'b> Lines<'b> {
                 }
                 self.put(digits(number.unsigned_abs(), &mut buf))
             }
-            Number::Decimal(number, places) => {
-                let unit = 10_u64.saturating_pow(places.into());
-                self.put(digits(number / unit, &mut buf))?;
-                let mut rest = number % unit;
-                if rest == 0 {
-                    return Ok(());
-                }
-                self.put(b".")?;
-                let mut tenth = unit / 10;
-                while rest > 0 {
-                    self.put(&[b'0' + (rest / tenth) as u8])?;
-                    rest %= tenth;
-                    tenth /= 10;
-                }
-                Ok(())
+            Number::Decimal(number, places) => self.put_decimal(number, places),
+            Number::Float(number) => self.put_float(number),
+        }
+    }
+
+    fn put_decimal(&mut self, number: u64, places: u8) -> Result<(), Full> {
+        let unit = 10_u64.saturating_pow(places.into());
+        self.put(digits(number / unit, &mut [0; 20]))?;
+        let mut rest = number % unit;
+        if rest == 0 {
+            return Ok(());
+        }
+        self.put(b".")?;
+        let mut tenth = unit / 10;
+        while rest > 0 {
+            self.put(&[b'0' + (rest / tenth) as u8])?;
+            rest %= tenth;
+            tenth /= 10;
+        }
+        Ok(())
+    }
+
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_sign_loss,
+        clippy::float_cmp,
+        reason = "whole numbers are held below 2^53 and signs are gone; what is to be the same \
+                  double is compared as such"
+    )]
+    fn put_float(&mut self, number: f64) -> Result<(), Full> {
+        if !number.is_finite() {
+            return self.put(match number {
+                f64::INFINITY => b"+Inf",
+                f64::NEG_INFINITY => b"-Inf",
+                _ => b"NaN",
+            });
+        }
+        if number < 0.0 {
+            self.put(b"-")?;
+        }
+        let size = number.abs();
+        // Most are some units of a power of ten. Dividing two whole doubles rounds as reading the
+        // decimal does, so that it can be seen whether the short form means this very double.
+        let mut unit = 1_u64;
+        for places in 0..=9 {
+            let scaled = size * unit as f64;
+            if scaled >= WHOLE_MAX {
+                break;
+            }
+            let near = (scaled + 0.5) as u64;
+            if near as f64 / unit as f64 == size {
+                return self.put_decimal(near, places);
+            }
+            unit *= 10;
+        }
+        let whole = size as u64;
+        self.put(digits(whole, &mut [0; 20]))?;
+        // What is left has its last bit far above 2^-120, so these digits are exact.
+        let mut rest = ((size - whole as f64) * (1_u128 << 120) as f64) as u128;
+        let mut sure = whole.checked_ilog10().map_or(0, |log| log as usize + 1);
+        if rest > 0 {
+            self.put(b".")?;
+        }
+        while rest > 0 && sure < SURE_DIGITS {
+            rest *= 10;
+            let digit = (rest >> 120) as u8;
+            rest &= (1 << 120) - 1;
+            self.put(&[b'0' + digit])?;
+            if sure > 0 || digit > 0 {
+                sure += 1;
             }
         }
+        Ok(())
     }
 }
 
@@ -286,5 +384,64 @@ mod tests {
                 std::format!("x {expected}\n")
             );
         }
+    }
+
+    fn written(number: impl Into<Number>) -> String {
+        let mut buffer = [0; 64];
+        let mut lines = Lines::new(&mut buffer, 0);
+        lines.sample(["", "x"], &[], number).unwrap();
+        let used = lines.len();
+        let text = core::str::from_utf8(&buffer[2..used - 1]).unwrap();
+        String::from(text)
+    }
+
+    #[test]
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::float_cmp,
+        reason = "the very double is asked for"
+    )]
+    fn a_float_is_read_back_as_the_same_double() {
+        for (number, expected) in [
+            (0.0, "0"),
+            (0.42, "0.42"),
+            (-125_000.0, "-125000"),
+            (48.2, "48.2"),
+            (1e-9, "0.000000001"),
+            (9_223_372_036_854_775_807.0, "9223372036854775808"),
+            (f64::INFINITY, "+Inf"),
+            (f64::NEG_INFINITY, "-Inf"),
+            (f64::NAN, "NaN"),
+        ] {
+            assert_eq!(written(Number::Float(number)), expected);
+        }
+        let mut rng = crate::rng::Rng::new(20_260_716);
+        for _ in 0..200_000 {
+            let count = rng.next_u64() >> (rng.next_u64() % 63);
+            for number in [
+                count as f64 * 0.001,
+                count as f64 / 1000.0 / 1000.0,
+                1.0 + (count % 100_000) as f64 / 65_536_000_000.0,
+                (count % 1_000) as f64 / 65_536_000_000.0,
+                -(count as f64) / 7.0,
+            ] {
+                let text = written(Number::Float(number));
+                let back: f64 = text.parse().unwrap();
+                assert!(back == number, "{number:?} as {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_writer_that_begins_further_back_makes_the_same_page() {
+        let mut buffer = [0; 1024];
+        let mut lines = Lines::new(&mut buffer, 3);
+        lines.pass_to(2);
+        lines.ready_sample(b"passed 1").unwrap();
+        lines.ready_sample(b"kept 2").unwrap();
+        lines.pass_to(1);
+        lines.pass_to(9);
+        assert_eq!((lines.line(), lines.from_line(), lines.len()), (4, 3, 7));
+        assert_eq!(&buffer[..7], b"kept 2\n");
     }
 }

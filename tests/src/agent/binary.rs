@@ -20,21 +20,28 @@ pub fn mote_binary() -> Result<PathBuf, String> {
     BINARY.get_or_init(find_or_build).clone()
 }
 
+/// The same agent built for this machine's own C library, not optimised. A library that is put
+/// before that one can change what the agent sees, say the time; the one that ships asks nobody.
+pub fn dynamic_binary() -> Result<PathBuf, String> {
+    static BINARY: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    BINARY.get_or_init(|| build(&[])).clone()
+}
+
 fn find_or_build() -> Result<PathBuf, String> {
     match env::var_os("MOTE_BIN") {
         Some(path) => PathBuf::from(&path)
             .canonicalize()
             .map_err(|error| format!("MOTE_BIN is {}: {error}", path.to_string_lossy())),
-        None => build(),
+        None => build(&["--release", "--target", TARGET]),
     }
 }
 
-fn build() -> Result<PathBuf, String> {
+fn build(how: &[&str]) -> Result<PathBuf, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let arguments = ["build", "--release", "--target", TARGET, "-p", "mote"];
+    let arguments = [&["build", "-p", "mote"], how].concat();
     let output = Command::new(&cargo)
-        .args(arguments)
+        .args(&arguments)
         .arg("--message-format=json-render-diagnostics")
         .current_dir(root)
         .stdin(Stdio::null())

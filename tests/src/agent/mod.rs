@@ -1,7 +1,8 @@
 //! The agent under test: the real binary as a process of its own, driven and watched from outside.
 //!
 //! Its surroundings are empty but for what the test gives it: a folder of its own, no environment
-//! but `PATH` and `HOME`. Its log is read as it comes. It is killed and reaped when dropped.
+//! but `PATH` and `HOME`, and a port of its own for its listener, so that agents run side by side. Its
+//! log is read as it comes. It is killed and reaped when dropped.
 
 mod binary;
 mod emulation;
@@ -16,7 +17,7 @@ use std::{env, fs, io};
 
 use tempfile::TempDir;
 
-pub use binary::mote_binary;
+pub use binary::{dynamic_binary, mote_binary};
 pub use emulation::{is_emulated, left_out};
 pub use log::LogLine;
 pub use nix::sys::signal::Signal;
@@ -44,7 +45,8 @@ impl AgentBuilder {
             binary: None,
             command: "run".into(),
             arguments: Vec::new(),
-            environment: Vec::new(),
+            // Any free port: what it became is in the log.
+            environment: vec![("MOTE_HEALTH_PORT".into(), "0".into())],
             traced: None,
         };
         let base = builder.base_dir();
@@ -155,6 +157,13 @@ impl AgentBuilder {
     #[must_use]
     pub fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
         self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// Takes a variable of its environment away again, say `MOTE_HEALTH_PORT`.
+    #[must_use]
+    pub fn without_env(mut self, name: &str) -> Self {
+        self.environment.retain(|(given, _)| given != name);
         self
     }
 

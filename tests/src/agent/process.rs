@@ -2,6 +2,7 @@
 //!
 //! Memory is kB as the kernel counts them, of 1024 bytes.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus};
 use std::sync::Arc;
@@ -111,6 +112,18 @@ impl AgentUnderTest {
         self.output.wait_for(from, wanted, timeout)
     }
 
+    /// Where it listens: its first port that serves `path`, once it is open.
+    pub fn listens_at(&self, path: &str, timeout: Duration) -> Result<SocketAddr, TimedOut> {
+        let serves = |line: &LogLine| {
+            line.msg() == "Listening" && line.str("serves").split(' ').any(|each| each == path)
+        };
+        let line = self.wait_for_log(serves, timeout)?;
+        let address = line.str("address");
+        address
+            .parse()
+            .map_err(|_| TimedOut(format!("{address:?} is no address: {}", line.text)))
+    }
+
     /// Sends a signal. An error if it has ended.
     pub fn signal(&mut self, signal: Signal) -> io::Result<()> {
         if self.look_for_exit()?.is_some() {
@@ -174,6 +187,19 @@ impl AgentUnderTest {
             ));
         };
         strace::read_times_ms(trace, path)
+    }
+
+    /// The same, of an agent that ended: waits until the last of its trace is written.
+    pub fn finished_trace(&self, timeout: Duration) -> io::Result<Vec<f64>> {
+        let Some((_, trace)) = &self.trace else {
+            return self.read_times_ms();
+        };
+        let is_whole = || {
+            let text = fs::read_to_string(trace).ok()?;
+            strace::is_finished(&text).then_some(())
+        };
+        poll_until("the end of the trace", timeout, is_whole).map_err(io::Error::other)?;
+        self.read_times_ms()
     }
 
     fn as_pid(&self) -> Pid {

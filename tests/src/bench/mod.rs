@@ -21,6 +21,7 @@ mod peers;
 mod place;
 mod readme;
 mod report;
+mod scrape;
 mod sending;
 mod start;
 mod wakeups;
@@ -110,7 +111,7 @@ impl Measurement {
 }
 
 /// All there are, in the order in which they run.
-pub const MEASUREMENTS: [Measurement; 10] = [
+pub const MEASUREMENTS: [Measurement; 11] = [
     Measurement {
         name: "binary",
         keys: &["binary_bytes", "small_binary_bytes"],
@@ -179,6 +180,13 @@ pub const MEASUREMENTS: [Measurement; 10] = [
         about: "memory and CPU of others that do the same, beside mote",
         beside: false,
         run: peers::measure,
+    },
+    Measurement {
+        name: "scrape",
+        keys: &["scrape_cpu_us", "rss_listener_kb"],
+        about: "what a page for Prometheus costs, beside node_exporter's of the same families",
+        beside: false,
+        run: scrape::measure,
     },
     Measurement {
         name: "late",

@@ -72,7 +72,7 @@ const ROWS: [(&str, &str, Unit); 18] = [
     ),
     (
         "late_ms_max",
-        "latest sample while server, network or name server hangs",
+        "latest sample while server, network or name server hangs, or its own port is attacked",
         Unit::Millis,
     ),
     (

@@ -31,7 +31,7 @@ fn any_good_status_delivers() {
 }
 
 #[test]
-fn retry_after_may_be_a_date() {
+fn n8_retry_after_may_be_a_date() {
     let soon = std::time::SystemTime::now() + Duration::from_secs(3);
     let unix_s = soon
         .duration_since(std::time::UNIX_EPOCH)
@@ -69,7 +69,7 @@ fn a_server_in_trouble_is_tried_again_until_it_is_well() {
 }
 
 #[test]
-fn retry_after_is_obeyed_and_kept_within_its_limits() {
+fn n8_retry_after_is_obeyed_and_kept_within_its_limits() {
     for (status, asked) in [(429, "1"), (503, "0")] {
         let conduct = Misbehaviour::status_with(status, &[("Retry-After", asked)], "");
         let (hub, agent) = met_by([conduct]);
@@ -85,7 +85,7 @@ fn retry_after_is_obeyed_and_kept_within_its_limits() {
 }
 
 #[test]
-fn a_refused_sample_is_dropped_with_the_servers_words_and_the_others_go_on() {
+fn n9_a_refused_sample_is_dropped_with_the_servers_words_and_the_others_go_on() {
     for status in [400, 413, 422] {
         let words = "cpu: \"no\"\n\u{1b}[31mred\u{7}";
         let (hub, agent) = met_by([Misbehaviour::status_with(status, &[], words)]);
@@ -126,7 +126,7 @@ fn five_refused_in_a_row_are_the_servers_fault_and_it_is_given_time() {
 const KEY_REFUSED: &str = "API key refused, holding samples: check api_key";
 
 #[test]
-fn a_refused_key_is_said_once_and_samples_are_held() {
+fn n9_a_refused_key_is_said_once_and_samples_are_held() {
     for status in [401, 403] {
         let (hub, agent) = met_by([status; 4].map(Misbehaviour::status));
         wait_for_each(&hub, 1..=8);
@@ -197,7 +197,7 @@ fn what_is_not_the_server_is_said_once_and_samples_are_held() {
 }
 
 #[test]
-fn a_redirect_is_not_followed() {
+fn n10_a_redirect_is_not_followed() {
     let elsewhere = good_hub();
     for status in [301, 302, 303, 307, 308] {
         let to = format!("{}/agent/metrics", elsewhere.url());

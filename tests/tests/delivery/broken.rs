@@ -1,5 +1,7 @@
 //! Answers that are lost or cut, and connections that die while nobody looks.
 
+use mote_tests::wait::poll_until;
+
 use super::*;
 
 /// The server has the sample and its answer is lost in this way.
@@ -30,12 +32,12 @@ fn check_lost_answer(conduct: &Misbehaviour, words: &str) {
 }
 
 #[test]
-fn a_lost_answer_is_asked_for_again_with_the_same_key_and_bytes() {
+fn n4_a_lost_answer_is_asked_for_again_with_the_same_key_and_bytes() {
     check_lost_answer(&Misbehaviour::ResetMidBody, "connection broken");
 }
 
 #[test]
-fn a_cut_answer_is_never_taken_for_a_whole_one() {
+fn n3_a_cut_answer_is_never_taken_for_a_whole_one() {
     check_lost_answer(&Misbehaviour::CutBody, "cut off");
     check_lost_answer(&Misbehaviour::CutOpenBody, "cut off");
 }
@@ -83,4 +85,24 @@ fn a_connection_that_was_reset_while_idle_is_no_failure() {
     let last = hub.received().len() as u64 + 2;
     check_undisturbed(&hub, agent, last);
     assert!(hub.connections() >= 5);
+}
+
+#[test]
+fn a_request_that_left_and_could_not_be_repeated_keeps_its_bytes() {
+    // The kept connection breaks after the request, and the new one before it.
+    let broken = [
+        Misbehaviour::Normal,
+        Misbehaviour::CloseOnReuse,
+        Misbehaviour::RefuseConnections,
+    ];
+    let (hub, agent) = met_by(broken.iter().cycle().take(20 * broken.len()).cloned());
+    poll_until("the end of the script", LONG, || {
+        (hub.script_left() == 0).then_some(())
+    })
+    .unwrap();
+    let newest = hub.received().len() as u64;
+    hub.wait_for(newest + 20, LONG).unwrap();
+    assert!(hub.stats().repeats >= 10, "{:?}", hub.stats());
+    // The times of a repeat are those of the first sending, to the millisecond.
+    assert_eq!(close_books(&hub, agent).dropped, 0);
 }

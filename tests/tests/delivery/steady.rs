@@ -88,12 +88,11 @@ fn keys_are_unique_and_rise_over_samples_and_starts() {
             devices.insert(device);
         }
     }
-    let keys: BTreeSet<String> = hub
-        .received()
-        .into_iter()
-        .map(|sample| sample.key)
-        .collect();
-    assert_eq!(keys.len(), hub.received().len(), "{keys:?}");
+    // What a stop cut off in its answer comes again, as the repeat that it is.
+    let mut firsts = hub.received();
+    firsts.retain(|sample| !sample.repeat);
+    let keys: BTreeSet<&String> = firsts.iter().map(|sample| &sample.key).collect();
+    assert_eq!(keys.len(), firsts.len(), "{keys:?}");
     assert_eq!(devices.len(), 1, "one device, one name: {devices:?}");
     // The same host with a folder of its own is another device.
     let other = hurried(&hub).start().unwrap();

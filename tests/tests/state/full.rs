@@ -33,6 +33,7 @@ fn check(options: &str, fill: impl FnOnce(&Path), relieve: impl FnOnce(&Path)) {
         .wait_for_log(says("State is written again"), LONG)
         .unwrap();
     let stopped = stop(&mut agent);
+    assert_eq!(times_said(&agent, "State is written again"), 1);
     assert_eq!(count(&stopped, "dropped"), 0);
     hub.misbehave(Misbehaviour::Normal);
     let _agent = builder.start().unwrap();
@@ -53,6 +54,36 @@ fn d1_on_a_full_file_system_it_goes_on_from_memory_and_recovers() {
     check("size=64k", fill, |base| {
         fs::remove_file(base.join("filler")).unwrap();
     });
+}
+
+#[test]
+fn d1_on_a_file_system_that_is_full_from_the_start_the_saved_backlog_is_delivered_all_the_same() {
+    let name = "full::d1_on_a_file_system_that_is_full_from_the_start_the_saved_backlog_is_delivered_all_the_same";
+    if !enter(Own::Mounts, name) {
+        return;
+    }
+    let hub = hub_away();
+    let builder = hurried(&hub);
+    let base = builder.base_dir();
+    fs::create_dir(&base).unwrap();
+    mount_memory_with(&base, "size=64k");
+    let mut agent = builder.start().unwrap();
+    wait_for_held(&agent, 4);
+    let first = stop(&mut agent);
+    let mut filler = fs::File::create(base.join("filler")).unwrap();
+    io::copy(&mut io::repeat(1), &mut filler).unwrap_err();
+    hub.misbehave(Misbehaviour::Normal);
+    let mut agent = builder.start().unwrap();
+    wait_for_all(&hub, &names(1, 1..=count(&first, "collected")));
+    // Its own number could not be counted: it has a name of its own.
+    let devices: BTreeSet<String> = hub
+        .received()
+        .iter()
+        .map(|sample| sample.key.rsplitn(3, '-').last().unwrap().to_owned())
+        .collect();
+    assert_eq!(devices.len(), 2, "{devices:?}");
+    assert_eq!(times_said(&agent, UNWRITABLE), 1);
+    stop(&mut agent);
 }
 
 #[test]

@@ -36,6 +36,11 @@ fn what_was_held_at_a_stop_comes_after_the_restart_under_its_own_keys_and_times(
     .unwrap();
     let third = stop(&mut agent);
     assert_eq!(count(&third, "restored"), count(&second, "held"));
+    let of_disk = |line: &LogLine| line.msg().starts_with("State");
+    assert!(
+        !agent.log().iter().any(of_disk),
+        "all is well with the disk"
+    );
     assert_eq!(count(&third, "dropped"), 0);
 }
 

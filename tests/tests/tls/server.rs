@@ -84,8 +84,8 @@ fn either_version_will_do_unless_the_older_one_is_ruled_out() {
 }
 
 #[test]
-fn nginx_may_speak_either_version_but_none_that_is_older() {
-    let test = "nginx_may_speak_either_version_but_none_that_is_older";
+fn n13_nginx_may_speak_either_version_but_none_that_is_older() {
+    let test = "n13_nginx_may_speak_either_version_but_none_that_is_older";
     let ours = Authority::new("ours");
     let server = ours.server();
     for protocols in ["TLSv1.2", "TLSv1.3", "TLSv1.1"] {

@@ -218,6 +218,29 @@ fn an_older_installation_loads_unchanged() {
     assert_eq!(settings.sandbox.max_memory_bytes, 536_870_912);
     assert_eq!(settings.sandbox.max_cpu_permille, 1_000);
     assert_eq!(settings.plugins.allowed, ["service-restart"]);
+    assert_eq!(settings.health_port, 8081);
+    assert_eq!(settings.metrics_port, 9091);
+    assert_eq!(settings.metrics_namespace, "x");
+}
+
+#[test]
+fn the_old_names_have_ports_of_their_own() {
+    for (persona, agent_type, port) in [
+        (Persona::SensorAgent, AgentType::Sensor, 8080),
+        (Persona::ActionAgent, AgentType::Action, 8081),
+    ] {
+        let sources = Sources {
+            persona,
+            ..Sources::default()
+        };
+        let settings = load(&sources, &nothing).unwrap().settings;
+        assert_eq!(settings.orchestrator.agent_type, Some(agent_type));
+        assert_eq!(settings.health_port, port);
+        assert!(settings.health_bind.is_unspecified() && settings.metrics_enabled);
+        assert_eq!(settings.metrics_namespace, "stavily_agent");
+        let given = |name: &str| (name == "STAVILY_HEALTH_PORT").then(|| "7".into());
+        assert_eq!(load(&sources, &given).unwrap().settings.health_port, 7);
+    }
 }
 
 #[test]

@@ -228,7 +228,7 @@ fn a_file_that_was_moved_or_emptied_by_others_is_noticed() {
 }
 
 #[test]
-fn a_link_and_what_is_no_file_are_refused_once_and_tried_again() {
+fn d9_a_link_and_what_is_no_file_are_refused_once_and_tried_again() {
     let folder = Folder::new("link");
     let path = folder.0.join("a.log");
     std::os::unix::fs::symlink(folder.0.join("target"), &path).unwrap();
@@ -268,7 +268,7 @@ fn half_a_line_that_a_power_cut_left_is_ended() {
 }
 
 #[test]
-fn a_file_that_cannot_be_renamed_grows_to_twice_its_size_and_no_further() {
+fn d9_a_file_that_cannot_be_renamed_grows_to_twice_its_size_and_no_further() {
     let folder = Folder::new("stuck");
     // A folder of that name that is not empty is in the way, whoever the user is.
     let mut log = log(

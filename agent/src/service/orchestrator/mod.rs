@@ -21,6 +21,7 @@ use std::sync::Arc;
 use mote_core::certificate;
 use mote_core::json;
 use mote_core::log_line::Value;
+use mote_core::outage::Outages;
 use mote_core::wire::orchestrator::{
     EventsAnswer, Heartbeat, HeartbeatStatus, Poll, Registration, ResultAnswer, write_events,
 };
@@ -175,9 +176,27 @@ impl Orchestrator {
         self.standing() == Standing::Answering && self.failures() == 0
     }
 
+    /// Whether the last call did not even reach it.
+    pub fn is_cut_off(&self) -> bool {
+        self.server.is_cut_off()
+    }
+
+    /// The network came back, perhaps. A fleet's agents do not come back in one moment.
+    pub fn network_is_back(&mut self, now_ms: u64) {
+        if self.is_cut_off() {
+            let within_ms = self.settings.orchestrator.poll_interval_ms;
+            self.server.retry_within(now_ms, within_ms);
+        }
+    }
+
     /// Failures since it last answered.
     pub fn failures(&self) -> u32 {
         self.server.failures()
+    }
+
+    /// What its outages were like, this one and the last.
+    pub fn outages(&self) -> &Outages {
+        self.server.outages()
     }
 
     /// Why the last call that failed did.

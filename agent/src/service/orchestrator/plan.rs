@@ -1,5 +1,8 @@
 //! From the checked configuration to what the orchestrator's client runs with.
 
+use std::sync::Arc;
+
+use crate::config::proxy::{Proxies, Proxy};
 use crate::config::server_url::{Base, orchestrator_base};
 use crate::config::settings::{AgentType, AuthType, OrchestratorSettings};
 use crate::config::{Secret, Settings};
@@ -18,6 +21,8 @@ pub struct Plan {
     pub credential: Option<Secret>,
     /// How connections are protected.
     pub tls: TlsSettings,
+    /// The proxies that connections go through.
+    pub proxies: Arc<Proxies>,
     /// What a person should be told.
     pub warnings: Vec<&'static str>,
 }
@@ -64,6 +69,9 @@ impl Plan {
         let tls = tls
             .map_err(|words| keep(in_orchestrators_words(&words)))
             .ok();
+        let proxy = settings.proxy.as_ref();
+        let proxy = proxy.map(|url| Proxy::parse(url.expose()).map_err(&mut keep));
+        let proxy = proxy.and_then(Result::ok);
         match (base, agent.agent_id.clone(), agent.agent_type, tls) {
             (Some(base), Some(agent_id), Some(agent_type), Some(tls)) if errors.is_empty() => {
                 Ok(Some(Self {
@@ -73,6 +81,7 @@ impl Plan {
                     agent_type,
                     credential: agent.credential.clone(),
                     tls,
+                    proxies: Arc::new(Proxies::new(proxy, settings.no_proxy.clone())),
                 }))
             }
             _ => Err(errors),

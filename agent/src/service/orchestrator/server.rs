@@ -7,7 +7,9 @@
 use std::sync::Arc;
 
 use mote_core::backoff::Backoff;
+use mote_core::delivery::keep_ms;
 use mote_core::log_line::Value;
+use mote_core::outage::{Failure, Layer, Outages};
 use mote_core::rate_limit::RateLimit;
 use mote_core::rng::Rng;
 use mote_core::text;
@@ -84,7 +86,7 @@ pub(super) struct Server {
     max_attempts: u32,
     not_before_ms: u64,
     standing: Standing,
-    away_since_ms: u64,
+    outages: Outages,
     answer: Vec<u8>,
     trouble: String,
     /// What was refused last, so that it is said once.
@@ -110,7 +112,7 @@ impl Server {
         let times = UplinkSettings {
             connect_timeout_ms: CONNECT_TIMEOUT_MS.min(settings.timeout_ms),
             timeout_ms: settings.timeout_ms,
-            keep_ms: (longest_ms * 2 + 60_000).min(240_000),
+            keep_ms: keep_ms(longest_ms),
         };
         let most_ms = match settings.retry_backoff {
             RetryBackoff::Exponential => settings.retry_max_ms,
@@ -119,7 +121,12 @@ impl Server {
         Self {
             base: format!("{}/agents/v1/{}", plan.base.url, plan.agent_id),
             headers: headers(&credential, settings.user_agent.as_deref()),
-            uplink: Uplink::new(Arc::clone(link), plan.tls.clone(), times),
+            uplink: Uplink::new(
+                Arc::clone(link),
+                plan.tls.clone(),
+                Arc::clone(&plan.proxies),
+                times,
+            ),
             credential,
             limit: RateLimit::new(
                 settings.requests_per_second,
@@ -131,7 +138,7 @@ impl Server {
             max_attempts: u32::try_from(settings.retry_max_attempts).unwrap_or(u32::MAX),
             not_before_ms: 0,
             standing: Standing::Unknown,
-            away_since_ms: 0,
+            outages: Outages::new(),
             answer: Vec::new(),
             trouble: String::new(),
             refused: None,
@@ -151,6 +158,22 @@ impl Server {
     /// Failures since it last answered.
     pub(super) fn failures(&self) -> u32 {
         self.backoff.failures()
+    }
+
+    /// Whether the last call did not even reach it.
+    pub(super) fn is_cut_off(&self) -> bool {
+        self.outages.is_unanswered()
+    }
+
+    /// Calls again within `within_ms` rather than after the whole delay.
+    pub(super) fn retry_within(&mut self, now_ms: u64, within_ms: u64) {
+        let at_ms = now_ms + self.rng.below(within_ms + 1);
+        self.not_before_ms = self.not_before_ms.min(at_ms);
+    }
+
+    /// What its outages were like, this one and the last.
+    pub(super) fn outages(&self) -> &Outages {
+        &self.outages
     }
 
     /// Why the last call that failed did.
@@ -200,6 +223,7 @@ impl Server {
             Err(DeliveryError::Stopped) => return Said::Stopped,
             Err(error) => {
                 let words = in_orchestrators_words(&error.to_string());
+                self.note_failure(error.layer(), error.code());
                 self.failed(None, error.layer_name(), &words);
                 return Said::Nothing;
             }
@@ -227,6 +251,7 @@ impl Server {
             }
             _ => {
                 let words = format!("it answered {status} {}", self.words());
+                self.note_failure(Some(Layer::Http), status);
                 self.failed(retry_after_ms, "http", &words);
                 Said::Nothing
             }
@@ -244,13 +269,13 @@ impl Server {
     }
 
     fn answered(&mut self) {
-        if matches!(self.standing, Standing::Away | Standing::KeyRefused) {
-            let away_ms = clock::boot_ms().saturating_sub(self.away_since_ms);
+        if let Some(outage) = self.outages.delivered(clock::boot_ms()) {
             log::info(
                 "Orchestrator is back",
                 &[
-                    ("failures", Value::Uint(self.backoff.failures().into())),
-                    ("away_ms", Value::Uint(away_ms)),
+                    ("failures", Value::Uint(outage.failures.into())),
+                    ("away_ms", Value::Uint(outage.duration_ms())),
+                    ("layers", Value::Str(&outage.layers().to_string())),
                 ],
             );
         }
@@ -258,6 +283,18 @@ impl Server {
         self.backoff.reset();
         self.not_before_ms = 0;
         self.trouble.clear();
+    }
+
+    /// Tells the black box of the outage.
+    fn note_failure(&mut self, layer: Option<Layer>, code: u16) {
+        if let Some(layer) = layer {
+            let boot_ms = clock::boot_ms();
+            self.outages.failed(Failure {
+                layer,
+                code,
+                boot_ms,
+            });
+        }
     }
 
     fn say_refused(&mut self, path: &str, status: u16) {
@@ -279,9 +316,6 @@ impl Server {
 
     fn failed(&mut self, asked_ms: Option<u64>, layer: &str, words: &str) {
         let now_ms = clock::boot_ms();
-        if !matches!(self.standing, Standing::Away | Standing::KeyRefused) {
-            self.away_since_ms = now_ms;
-        }
         self.standing = Standing::Away;
         let backoff_ms = self.backoff.fail(&mut self.rng);
         // Later than asked, never earlier, and not all in the same moment.
@@ -310,13 +344,11 @@ impl Server {
             return;
         }
         let now_ms = clock::boot_ms();
+        self.note_failure(Some(Layer::Http), status);
         let in_ms = self.backoff.capped(&mut self.rng);
         self.not_before_ms = now_ms + in_ms;
         self.trouble = format!("it refuses the key ({status})");
         if self.standing != Standing::KeyRefused {
-            if self.standing != Standing::Away {
-                self.away_since_ms = now_ms;
-            }
             self.standing = Standing::KeyRefused;
             let words = self.words();
             log::error(

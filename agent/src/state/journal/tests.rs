@@ -1,3 +1,5 @@
+//! What is held, what goes when there is no room, and what no damage to the file can bring about.
+
 use super::*;
 use crate::state::store::tests::Folder;
 

@@ -1,3 +1,5 @@
+//! What may begin, what is remembered, and what no damage to the file can bring about.
+
 use super::*;
 use crate::state::store::tests::Folder;
 

@@ -1,3 +1,5 @@
+//! A file of records under cuts, spoiled bytes and failures.
+
 use super::*;
 
 const SEED: u32 = 77;
@@ -172,7 +174,25 @@ fn a_replacement_that_fails_leaves_the_old_file_and_no_other() {
         new.append(&record(1, &[7; 100]))?;
         Err(io::Error::other("no room"))
     });
-    assert!(failed.is_err() && !store.may_try());
+    assert!(failed.is_err() && !store.may_try() && store.in_trouble);
     assert_eq!(std::fs::read(&path).unwrap(), whole);
     assert_eq!(std::fs::read_dir(&folder.0).unwrap().count(), 1);
+}
+
+#[test]
+fn a_replacement_that_succeeds_ends_the_trouble_and_says_nothing_of_itself() {
+    let folder = Folder::new("store-trouble");
+    let path = folder.0.join("file");
+    let (mut store, _) = open(&path);
+    store.in_trouble = true;
+    store
+        .replace(&mut |_, new| {
+            new.append(&record(1, b"one"))?;
+            // It is not for the new file to say that the old one is well again.
+            assert!(new.in_trouble);
+            Ok(())
+        })
+        .unwrap();
+    assert!(!store.in_trouble && store.is_good() && !store.is_unsafe());
+    assert_eq!(ids(&path), [1]);
 }

@@ -112,6 +112,43 @@ fn a_name_that_is_not_there_and_a_server_that_will_not_say_are_told_apart() {
 }
 
 #[test]
+fn an_answer_that_was_cut_to_nothing_does_not_say_that_there_is_none() {
+    let mut message = reply("hub.lan", Rtype::A, Rcode::NOERROR, |_| {});
+    message[2] |= 0x02;
+    let read = read_reply(&message, "hub.lan", ID, Rtype::A);
+    assert_eq!(read, Some(Reply::Cut));
+    let mut message = one_address(Rcode::NOERROR);
+    message[2] |= 0x02;
+    let read = read_reply(&message, "hub.lan", ID, Rtype::A);
+    assert!(matches!(read, Some(Reply::Addresses(found, _)) if found.len() == 1));
+}
+
+#[test]
+fn n15_the_address_where_the_server_was_met_stays_whatever_is_answered_later() {
+    let (good, other) = (address("10.0.0.7"), address("10.0.0.8"));
+    let mut stub = Stub::default();
+    let keep = |stub: &mut Stub, answered: &[IpAddr]| {
+        stub.keep("hub.lan", &answered.iter().copied().collect(), 60, 0);
+        match stub.look_up("hub.lan", 1) {
+            Lookup::Known(addresses) => addresses,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(keep(&mut stub, &[other, good]), [other, good]);
+    stub.confirm("hub.lan", good);
+    // First while it is among what is answered, else last.
+    assert_eq!(keep(&mut stub, &[other, good]), [good, other]);
+    assert_eq!(keep(&mut stub, &[other]), [other, good]);
+    let many: Vec<IpAddr> = (0..MAX_ADDRESSES as u8)
+        .map(|n| IpAddr::from([192, 0, 2, n]))
+        .collect();
+    let order = keep(&mut stub, &many);
+    assert_eq!((order.len(), order.last()), (MAX_ADDRESSES, Some(&good)));
+    stub.confirm("hub.lan", many[3]);
+    assert_eq!(keep(&mut stub, &many)[..2], [many[3], many[0]]);
+}
+
+#[test]
 fn what_is_no_answer_to_the_question_is_passed_over() {
     let message = one_address(Rcode::NOERROR);
     assert_eq!(

@@ -20,6 +20,8 @@ use rustls::{
     CertificateError, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme,
 };
 
+use crate::base64::base64;
+
 /// SHA-256 of a public key.
 pub(super) type Pin = [u8; 32];
 
@@ -30,20 +32,7 @@ pub(super) struct NotPinned(Pin);
 impl fmt::Display for NotPinned {
     /// In the form of `tls.pins`, base64 by RFC 4648, section 4.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const LETTERS: &[u8; 64] =
-            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-        f.write_str("sha256/")?;
-        for group in self.0.chunks(3) {
-            let bytes = [0, 1, 2].map(|at| u32::from(group.get(at).copied().unwrap_or(0)));
-            let bits = bytes[0] << 16 | bytes[1] << 8 | bytes[2];
-            for at in 0..4 {
-                let letter = LETTERS[(bits >> (18 - 6 * at) & 63) as usize];
-                // A byte more than there are makes one letter less.
-                let letter = if at <= group.len() { letter } else { b'=' };
-                write!(f, "{}", char::from(letter))?;
-            }
-        }
-        Ok(())
+        write!(f, "sha256/{}", base64(&self.0))
     }
 }
 

@@ -1,6 +1,9 @@
 //! The faults, and how each is set up around an agent.
 
+use std::sync::OnceLock;
+
 use super::black_hole::BlackHole;
+use super::crowd::Crowd;
 use super::name_server::NameServer;
 use super::{Failure, LONG, Skipped};
 use crate::agent::{AgentBuilder, AgentUnderTest};
@@ -26,13 +29,15 @@ enum Cause {
     SilentDns,
     /// The name server falls silent after the first deliveries, and what it said grows old.
     SilentDnsLater,
+    /// The server is well, and the agent's own port is under attack.
+    Crowd,
 }
 
 const fn fault(key: &'static str, cause: Cause) -> Fault {
     Fault { key, cause }
 }
 
-pub(super) const FAULTS: [Fault; 8] = [
+pub(super) const FAULTS: [Fault; 9] = [
     fault("none", Cause::Nothing),
     fault("silent", Cause::Hub("silent")),
     fault("silent_tls", Cause::Hub("silent-tls")),
@@ -41,10 +46,13 @@ pub(super) const FAULTS: [Fault; 8] = [
     fault("black_hole", Cause::BlackHole),
     fault("silent_dns", Cause::SilentDns),
     fault("silent_dns_kept", Cause::SilentDnsLater),
+    fault("crowd", Cause::Crowd),
 ];
 
 /// A name that only our name server knows.
 const HOST: &str = "hub.mote.test";
+/// Scrapes that a crowd gets through at least; it asks for this many in a tenth of a second.
+const ANSWERED: u64 = 100;
 /// Deliveries before the name server falls silent.
 const BEFORE_SILENCE: u64 = 3;
 
@@ -55,6 +63,7 @@ pub(super) struct Stage {
     cause: Cause,
     hub: Hub,
     names: Option<NameServer>,
+    crowd: OnceLock<Crowd>,
     _black_hole: Option<BlackHole>,
 }
 
@@ -82,6 +91,11 @@ impl Stage {
         let (mut names, mut black_hole) = (None, None);
         match cause {
             Cause::Nothing | Cause::Hub(_) => {}
+            Cause::Crowd => {
+                builder = builder
+                    .argument("--metrics-enabled")
+                    .flag("metrics-port", "0");
+            }
             Cause::BlackHole => {
                 let hole = BlackHole::dig()?;
                 builder = builder.flag("server-url", format!("https://{}", hole.address()));
@@ -105,6 +119,7 @@ impl Stage {
             cause,
             hub,
             names,
+            crowd: OnceLock::new(),
             _black_hole: black_hole,
         }))
     }
@@ -115,6 +130,10 @@ impl Stage {
             let delivered = self.hub.wait_for(BEFORE_SILENCE, LONG);
             delivered.map_err(|words| format!("{words}; {:?}", agent.log().last()))?;
             names.fall_silent();
+        }
+        if self.cause == Cause::Crowd {
+            let address = agent.listens_at("/metrics", LONG)?;
+            self.crowd.get_or_init(|| Crowd::gather(address));
         }
         Ok(())
     }
@@ -128,6 +147,10 @@ impl Stage {
             Cause::Hub(_) => failures > 0 && stats.connections > 0,
             Cause::BlackHole => failures > 0 && stats.connections == 0,
             Cause::SilentDns => failures > 0 && self.unanswered() > 0,
+            Cause::Crowd => {
+                let answered = self.crowd.get().map_or(0, Crowd::answered);
+                failures == 0 && stats.delivered > 0 && answered > ANSWERED
+            }
             Cause::SilentDnsLater => stats.delivered > BEFORE_SILENCE && self.unanswered() > 0,
         };
         if felt {

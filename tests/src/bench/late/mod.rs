@@ -1,4 +1,5 @@
-//! How late samples are while server, network or name server do not do their part.
+//! How late samples are while server, network or name server do not do their part, or while the
+//! agent's own port is under attack.
 //!
 //! An agent that samples every 100 ms runs under strace, which notes when it begins to read
 //! `/proc/stat`. Lateness is how far the latest of these reads lies behind the grid that the reads
@@ -8,6 +9,7 @@
 //! Each fault must have been felt: a figure of a fault that did not happen is refused.
 
 mod black_hole;
+mod crowd;
 mod fault;
 mod name_server;
 

@@ -15,8 +15,8 @@
 //! installed are left out.
 
 mod http;
-mod program;
-mod scraper;
+pub(super) mod program;
+pub(super) mod scraper;
 mod sink;
 
 use std::path::Path;

@@ -15,7 +15,7 @@ use crate::wait::poll_until;
 const ALSO: &str = "/usr/sbin";
 
 /// The program of one of these names.
-pub(super) fn find(names: &[&str]) -> Option<PathBuf> {
+pub(in crate::bench) fn find(names: &[&str]) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let folders: Vec<PathBuf> = env::split_paths(&path).chain([ALSO.into()]).collect();
     let mut files = names
@@ -26,14 +26,14 @@ pub(super) fn find(names: &[&str]) -> Option<PathBuf> {
 
 /// A running program.
 #[derive(Debug)]
-pub(super) struct Program {
+pub(in crate::bench) struct Program {
     child: Child,
     folder: TempDir,
 }
 
 impl Program {
     /// Starts it in its folder. What it says is kept there, in case it ends.
-    pub(super) fn start(mut command: Command, folder: TempDir) -> Result<Self, Failure> {
+    pub(in crate::bench) fn start(mut command: Command, folder: TempDir) -> Result<Self, Failure> {
         let words = File::create(words(folder.path()))?;
         command.stdin(Stdio::null()).current_dir(folder.path());
         command.stdout(words.try_clone()?).stderr(words);
@@ -44,12 +44,12 @@ impl Program {
         Ok(Self { child, folder })
     }
 
-    pub(super) fn pid(&self) -> u32 {
+    pub(in crate::bench) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// Lets time pass. An error if it ended meanwhile.
-    pub(super) fn let_run(&mut self, time: Duration) -> Result<(), Failure> {
+    pub(in crate::bench) fn let_run(&mut self, time: Duration) -> Result<(), Failure> {
         // What is waited for is its end, which is not to come.
         let ended = || self.check().err();
         match poll_until("the end of a program that is to run", time, ended) {
@@ -59,7 +59,7 @@ impl Program {
     }
 
     /// An error if it ended.
-    pub(super) fn check(&mut self) -> Result<(), Failure> {
+    pub(in crate::bench) fn check(&mut self) -> Result<(), Failure> {
         let Some(status) = self.child.try_wait()? else {
             return Ok(());
         };

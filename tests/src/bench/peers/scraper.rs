@@ -9,14 +9,14 @@ use crate::wait::{TimedOut, poll_until};
 
 /// A connection to an exporter.
 #[derive(Debug)]
-pub(super) struct Scraper {
+pub(in crate::bench) struct Scraper {
     address: SocketAddr,
     stream: BufReader<TcpStream>,
 }
 
 impl Scraper {
     /// Connects as soon as the exporter listens.
-    pub(super) fn connect(address: SocketAddr) -> Result<Self, TimedOut> {
+    pub(in crate::bench) fn connect(address: SocketAddr) -> Result<Self, TimedOut> {
         let stream = poll_until("the exporter to listen", LONG, || {
             let stream = TcpStream::connect(address).ok()?;
             stream.set_read_timeout(Some(LONG)).ok()?;
@@ -25,10 +25,18 @@ impl Scraper {
         Ok(Self { address, stream })
     }
 
-    pub(super) fn scrape(&mut self) -> io::Result<()> {
+    pub(in crate::bench) fn scrape(&mut self) -> io::Result<()> {
+        self.scrape_with("Accept-Encoding: gzip\r\n")
+    }
+
+    /// Without gzip, which would be a part of the cost for those who have it.
+    pub(in crate::bench) fn scrape_plain(&mut self) -> io::Result<()> {
+        self.scrape_with("")
+    }
+
+    fn scrape_with(&mut self, fields: &str) -> io::Result<()> {
         let address = self.address;
-        let request =
-            format!("GET /metrics HTTP/1.1\r\nHost: {address}\r\nAccept-Encoding: gzip\r\n\r\n");
+        let request = format!("GET /metrics HTTP/1.1\r\nHost: {address}\r\n{fields}\r\n");
         self.stream.get_mut().write_all(request.as_bytes())?;
         match http::read_message(&mut self.stream)? {
             Some(status) if status.contains(" 200 ") => Ok(()),
@@ -40,6 +48,6 @@ impl Scraper {
 }
 
 /// An address on loopback at which nobody listens.
-pub(super) fn free_address() -> io::Result<SocketAddr> {
+pub(in crate::bench) fn free_address() -> io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }

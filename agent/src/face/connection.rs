@@ -1,0 +1,386 @@
+//! One guest of the local listener: reads a request, writes the answer, and never waits.
+//!
+//! A guest has one buffer of 8 KiB for as long as it is connected. The request is read into it, and
+//! the answer is written in its place, a piece at a time where it is longer: what came behind the
+//! request stays in front of the answer and is the next one's turn. Each call of
+//! [`Connection::step`] does a bounded piece of work and gives up at the first "would block".
+//!
+//! A guest has 2 s for a whole request, 5 s between two bytes that it takes of an answer, 30 s for
+//! all of it, and 75 s between two requests. Times are milliseconds on the caller's clock.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{IpAddr, Shutdown, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use nix::poll::PollFlags;
+
+use super::answer::{Answer, Body, Framing, HEAD_BYTES, write_head};
+use super::request::{Parsed, Refusal, parse};
+use super::routes::{Cursor, Desk, Page, Progress, Services};
+
+/// Holds a request, then a piece of the answer.
+const BUFFER_BYTES: usize = 8 * 1024;
+/// What may wait behind a request; with more, the connection ends after the answer.
+const WAITING_BYTES: usize = 1024;
+/// In front of a chunk: its length in four hex digits.
+const CHUNK_HEAD_BYTES: usize = 6;
+/// Behind the last chunk: its end and the empty one.
+const CHUNK_END: &[u8] = b"\r\n0\r\n\r\n";
+const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
+const REQUEST_MS: u64 = 2_000;
+const IDLE_MS: u64 = 75_000;
+const PROGRESS_MS: u64 = 5_000;
+const ANSWER_MS: u64 = 30_000;
+const DRAIN_MS: u64 = 1_000;
+/// What is read and thrown away of a guest that goes on talking.
+const DRAIN_BYTES: usize = 256 * 1024;
+
+/// A guest.
+#[derive(Debug)]
+pub struct Connection {
+    stream: TcpStream,
+    services: Services,
+    local: IpAddr,
+    is_near: bool,
+    buffer: Box<[u8]>,
+    /// Bytes of requests, at the start of the buffer.
+    held: usize,
+    state: State,
+    deadline_ms: u64,
+    /// Can go on without anything from the guest.
+    pending: bool,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Waits for a request, or for the rest of one.
+    Reading,
+    /// Has an answer to write.
+    Writing(Writing),
+    /// Said all and reads what still comes, so that the answer is not lost in a reset.
+    Draining { bytes: usize },
+}
+
+#[derive(Debug)]
+struct Writing {
+    /// What of the buffer is to be written.
+    from: usize,
+    to: usize,
+    /// What is to be written behind it.
+    rest: &'static [u8],
+    /// What pieces are to come.
+    page: Option<(Page, Cursor)>,
+    chunked: bool,
+    close: bool,
+    until_ms: u64,
+}
+
+/// How it goes on with a guest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It stays.
+    Keep,
+    /// It is gone, or is to go.
+    Close,
+}
+
+impl Connection {
+    /// A guest that came in at `now_ms`. `None` if it is gone already.
+    pub fn new(stream: TcpStream, services: Services, now_ms: u64) -> Option<Self> {
+        stream.set_nonblocking(true).ok()?;
+        // Pieces of an answer are not to wait for each other.
+        stream.set_nodelay(true).ok()?;
+        let local = stream.local_addr().ok()?.ip();
+        let peer = stream.peer_addr().ok()?.ip();
+        Some(Self {
+            stream,
+            services,
+            local,
+            is_near: peer.to_canonical().is_loopback(),
+            buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
+            held: 0,
+            state: State::Reading,
+            deadline_ms: now_ms + REQUEST_MS,
+            pending: false,
+        })
+    }
+
+    /// What is waited for.
+    pub fn interest(&self) -> (BorrowedFd<'_>, PollFlags) {
+        let events = match self.state {
+            State::Reading | State::Draining { .. } => PollFlags::POLLIN,
+            State::Writing(_) => PollFlags::POLLOUT,
+        };
+        (self.stream.as_fd(), events)
+    }
+
+    /// Whether it can go on without anything from the guest.
+    pub fn is_pending(&self) -> bool {
+        self.pending
+    }
+
+    /// Whether it can be closed for another without cutting an answer.
+    pub fn is_idle(&self) -> bool {
+        !matches!(self.state, State::Writing(_))
+    }
+
+    /// When [`Connection::expire`] is due.
+    pub fn deadline_ms(&self) -> u64 {
+        self.deadline_ms
+    }
+
+    /// Its time is over.
+    pub fn expire(&mut self, desk: &mut Desk<'_>) -> Fate {
+        if matches!(self.state, State::Reading) && self.held > 0 {
+            return self.refuse(Refusal::Timeout, desk);
+        }
+        Fate::Close
+    }
+
+    /// Goes on as far as one read and one piece of an answer take it.
+    pub fn step(&mut self, desk: &mut Desk<'_>) -> Fate {
+        let was_pending = std::mem::take(&mut self.pending);
+        match &mut self.state {
+            State::Reading if was_pending => self.understand(desk),
+            State::Reading => self.read(desk),
+            State::Writing(_) => self.write(desk),
+            State::Draining { .. } => self.drain(),
+        }
+    }
+
+    fn read(&mut self, desk: &mut Desk<'_>) -> Fate {
+        match self.stream.read(&mut self.buffer[self.held..]) {
+            Ok(0) => Fate::Close,
+            Ok(bytes) => {
+                if self.held == 0 {
+                    self.deadline_ms = desk.now_ms + REQUEST_MS;
+                }
+                self.held += bytes;
+                self.understand(desk)
+            }
+            Err(error) => on_error(&error),
+        }
+    }
+
+    fn understand(&mut self, desk: &mut Desk<'_>) -> Fate {
+        let is_full = self.held == BUFFER_BYTES;
+        match parse(&self.buffer[..self.held], is_full) {
+            Parsed::Partial => Fate::Keep,
+            Parsed::Refused(refusal) => self.refuse(refusal, desk),
+            Parsed::Whole(request, length) => {
+                let answer = desk.answer(&request, self.services, self.local, self.is_near);
+                let (head_only, is_1_1) = (request.head_only, request.is_1_1);
+                let mut close = request.close;
+                self.buffer.copy_within(length..self.held, 0);
+                self.held -= length;
+                if self.held > WAITING_BYTES {
+                    self.held = 0;
+                    close = true;
+                }
+                self.begin(answer, head_only, is_1_1, close, desk)
+            }
+        }
+    }
+
+    fn refuse(&mut self, refusal: Refusal, desk: &mut Desk<'_>) -> Fate {
+        self.held = 0;
+        self.begin(Answer::refusal(refusal), false, false, true, desk)
+    }
+
+    /// Begins an answer: its head, and as much of its body as fits.
+    fn begin(
+        &mut self,
+        answer: Answer,
+        head_only: bool,
+        is_1_1: bool,
+        mut close: bool,
+        desk: &mut Desk<'_>,
+    ) -> Fate {
+        let Answer {
+            status,
+            content,
+            body,
+        } = answer;
+        let from = self.held + HEAD_BYTES + CHUNK_HEAD_BYTES;
+        let (mut to, mut rest, mut page) = (from, &[][..], None);
+        let framing = match body {
+            Body::Static(text) => {
+                rest = text;
+                Framing::Length(text.len())
+            }
+            Body::Page(what) => {
+                let mut cursor = Cursor::default();
+                let room = BUFFER_BYTES - CHUNK_END.len();
+                let (bytes, progress) = desk.write(what, &mut cursor, &mut self.buffer[from..room]);
+                to += bytes;
+                match progress {
+                    Progress::Done => Framing::Length(bytes),
+                    Progress::Broken => return Fate::Close,
+                    Progress::More => {
+                        page = Some((what, cursor));
+                        close |= !is_1_1;
+                        if is_1_1 {
+                            Framing::Chunked
+                        } else {
+                            Framing::Close
+                        }
+                    }
+                }
+            }
+        };
+        let mut head = [0; HEAD_BYTES];
+        let now_s = desk.wall_ms / 1_000;
+        let Ok(length) = write_head(&mut head, status, content, framing, close, now_s) else {
+            return Fate::Close;
+        };
+        let chunked = framing == Framing::Chunked;
+        let mut begin = from;
+        if chunked {
+            begin = self.frame(from, &mut to, false);
+        }
+        begin -= length;
+        self.buffer[begin..begin + length].copy_from_slice(&head[..length]);
+        if head_only {
+            (to, rest, page) = (begin + length, &[], None);
+        }
+        self.state = State::Writing(Writing {
+            from: begin,
+            to,
+            rest,
+            page,
+            chunked,
+            close,
+            until_ms: desk.now_ms + ANSWER_MS,
+        });
+        self.deadline_ms = desk.now_ms + PROGRESS_MS;
+        self.write(desk)
+    }
+
+    /// Makes a chunk of `from..to`; gives where it begins.
+    fn frame(&mut self, from: usize, to: &mut usize, is_last: bool) -> usize {
+        let length = *to - from;
+        if length == 0 {
+            // A chunk of nothing would be the end of all.
+            let end = if is_last { LAST_CHUNK } else { &[] };
+            self.buffer[from..from + end.len()].copy_from_slice(end);
+            *to += end.len();
+            return from;
+        }
+        let begin = from - CHUNK_HEAD_BYTES;
+        let hex = |shift: usize| b"0123456789abcdef"[length >> shift & 15];
+        let head = [hex(12), hex(8), hex(4), hex(0), b'\r', b'\n'];
+        self.buffer[begin..from].copy_from_slice(&head);
+        let end = if is_last { CHUNK_END } else { &CHUNK_END[..2] };
+        self.buffer[*to..*to + end.len()].copy_from_slice(end);
+        *to += end.len();
+        begin
+    }
+
+    fn write(&mut self, desk: &mut Desk<'_>) -> Fate {
+        let State::Writing(writing) = &mut self.state else {
+            return Fate::Keep;
+        };
+        if writing.from == writing.to && writing.rest.is_empty() {
+            // The piece before is gone.
+            let Some((page, mut cursor)) = writing.page.take() else {
+                return self.end(desk);
+            };
+            let from = self.held + CHUNK_HEAD_BYTES;
+            let room = BUFFER_BYTES - CHUNK_END.len();
+            let (bytes, progress) = desk.write(page, &mut cursor, &mut self.buffer[from..room]);
+            writing.page = match progress {
+                Progress::Done => None,
+                Progress::More => Some((page, cursor)),
+                Progress::Broken => return Fate::Close,
+            };
+            let (mut begin, mut to) = (from, from + bytes);
+            let (is_last, chunked) = (writing.page.is_none(), writing.chunked);
+            if chunked {
+                begin = self.frame(from, &mut to, is_last);
+            }
+            let State::Writing(writing) = &mut self.state else {
+                return Fate::Keep;
+            };
+            (writing.from, writing.to) = (begin, to);
+        }
+        self.flush(desk)
+    }
+
+    /// Writes what the socket takes.
+    fn flush(&mut self, desk: &mut Desk<'_>) -> Fate {
+        let State::Writing(writing) = &mut self.state else {
+            return Fate::Keep;
+        };
+        loop {
+            let is_rest = writing.from == writing.to;
+            let bytes = if is_rest {
+                writing.rest
+            } else {
+                &self.buffer[writing.from..writing.to]
+            };
+            if bytes.is_empty() {
+                break;
+            }
+            match self.stream.write(bytes) {
+                Ok(0) => return Fate::Close,
+                Ok(written) => {
+                    if is_rest {
+                        writing.rest = &writing.rest[written..];
+                    } else {
+                        writing.from += written;
+                    }
+                    self.deadline_ms = (desk.now_ms + PROGRESS_MS).min(writing.until_ms);
+                }
+                Err(error) => return on_error(&error),
+            }
+        }
+        if writing.page.is_some() {
+            // The next piece is written when the guest has room for it.
+            return Fate::Keep;
+        }
+        self.end(desk)
+    }
+
+    /// The answer is written.
+    fn end(&mut self, desk: &mut Desk<'_>) -> Fate {
+        let close = matches!(&self.state, State::Writing(writing) if writing.close);
+        if close {
+            if self.stream.shutdown(Shutdown::Write).is_err() {
+                return Fate::Close;
+            }
+            self.held = 0;
+            self.state = State::Draining { bytes: 0 };
+            self.deadline_ms = desk.now_ms + DRAIN_MS;
+            return Fate::Keep;
+        }
+        self.state = State::Reading;
+        // The next request may be here, or its beginning.
+        self.pending = self.held > 0;
+        let wait_ms = if self.pending { REQUEST_MS } else { IDLE_MS };
+        self.deadline_ms = desk.now_ms + wait_ms;
+        Fate::Keep
+    }
+
+    fn drain(&mut self) -> Fate {
+        let State::Draining { bytes } = &mut self.state else {
+            return Fate::Keep;
+        };
+        match self.stream.read(&mut self.buffer[..]) {
+            Ok(0) => Fate::Close,
+            Ok(more) if *bytes + more > DRAIN_BYTES => Fate::Close,
+            Ok(more) => {
+                *bytes += more;
+                Fate::Keep
+            }
+            Err(error) => on_error(&error),
+        }
+    }
+}
+
+fn on_error(error: &std::io::Error) -> Fate {
+    match error.kind() {
+        ErrorKind::WouldBlock | ErrorKind::Interrupted => Fate::Keep,
+        _ => Fate::Close,
+    }
+}

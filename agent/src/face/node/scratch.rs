@@ -1,0 +1,398 @@
+//! One buffer for all that is read while a page is made, and the files it is read from.
+//!
+//! A file is read whole, piece by piece, and only its lines that count stay: what a page is made
+//! of is one reading, however many pieces the page is sent in. The buffer never grows. A device
+//! with more disks or interfaces than it holds shows the first of them and says so.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use mote_core::text::digits;
+
+/// Room for the lines of 600 processors or 400 interfaces. What is not used is never touched.
+const BYTES: usize = 64 * 1024;
+/// With less room than this no more is read: lines of the kernel's tables are shorter.
+const ROOM_BYTES: usize = 1024;
+/// Between the fields of a record that is made here; no name has it.
+const FIELD_END: u8 = 0;
+
+/// Lines of files, or records made of them.
+#[derive(Debug)]
+pub(super) struct Scratch {
+    buffer: Vec<u8>,
+    used: usize,
+    /// Where lines end, so that records have room behind them.
+    lines_end: usize,
+    is_cut: bool,
+    is_open_ended: bool,
+}
+
+impl Scratch {
+    /// An empty one.
+    pub(super) fn new() -> Self {
+        Self {
+            // Zeros from the allocator are pages that are not there until used.
+            buffer: vec![0; BYTES],
+            used: 0,
+            lines_end: BYTES,
+            is_cut: false,
+            is_open_ended: false,
+        }
+    }
+
+    /// Forgets everything.
+    pub(super) fn clear(&mut self) {
+        self.used = 0;
+        self.lines_end = BYTES;
+        self.is_cut = false;
+    }
+
+    /// Leaves all but `bytes` to the records that are to be made of the lines.
+    pub(super) fn hold_lines_to(&mut self, bytes: usize) {
+        self.lines_end = bytes;
+    }
+
+    /// Whether something had no room.
+    pub(super) fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+
+    /// Whether the file that was added last had no newline at its end.
+    pub(super) fn is_open_ended(&self) -> bool {
+        self.is_open_ended
+    }
+
+    /// Adds the lines of a file. `keep` is shown each line without its newline, may rewrite it, and
+    /// says how many of its first bytes stay; 0 is none. Of a line that is longer than all the room
+    /// it is shown the beginning.
+    pub(super) fn add(
+        &mut self,
+        source: &mut Source,
+        keep: &mut dyn FnMut(&mut [u8]) -> usize,
+    ) -> io::Result<()> {
+        let mut offset = 0;
+        // Bytes behind the kept ones that are part of a line whose end was not read yet.
+        let mut pending = 0;
+        let mut is_skipping = false;
+        self.is_open_ended = false;
+        loop {
+            if self.used + ROOM_BYTES > self.lines_end {
+                self.is_cut = true;
+                return Ok(());
+            }
+            if self.used + pending == BYTES {
+                if !is_skipping {
+                    let kept = keep(&mut self.buffer[self.used..]);
+                    self.is_cut |= kept >= pending;
+                    self.keep_line(self.used, if kept < pending { kept } else { 0 });
+                }
+                is_skipping = true;
+                pending = 0;
+                continue;
+            }
+            let from = self.used + pending;
+            let bytes = source.read_at(&mut self.buffer[from..], offset)?;
+            if bytes == 0 {
+                break;
+            }
+            offset += bytes as u64;
+            let end = from + bytes;
+            let mut at = self.used;
+            let mut search = from;
+            while let Some(length) = self.buffer[search..end].iter().position(|b| *b == b'\n') {
+                let newline = search + length;
+                if !is_skipping {
+                    let kept = keep(&mut self.buffer[at..newline]);
+                    self.keep_line(at, kept);
+                }
+                is_skipping = false;
+                at = newline + 1;
+                search = at;
+            }
+            pending = end - at;
+            self.buffer.copy_within(at..end, self.used);
+        }
+        if pending > 0 && !is_skipping {
+            self.is_open_ended = true;
+            let line = self.used..self.used + pending;
+            let kept = keep(&mut self.buffer[line]);
+            self.keep_line(self.used, kept.min(BYTES - self.used - 1));
+        }
+        Ok(())
+    }
+
+    /// Moves the line that begins at `at` to the kept ones.
+    fn keep_line(&mut self, at: usize, bytes: usize) {
+        if bytes > 0 {
+            self.buffer.copy_within(at..at + bytes, self.used);
+            self.used += bytes;
+            self.buffer[self.used] = b'\n';
+            self.used += 1;
+        }
+    }
+
+    /// All that is kept.
+    pub(super) fn text(&self) -> &[u8] {
+        &self.buffer[..self.used]
+    }
+
+    /// The kept lines or records.
+    pub(super) fn records(&self) -> impl Iterator<Item = &[u8]> {
+        self.text()
+            .split_inclusive(|byte| *byte == b'\n')
+            .map(|line| &line[..line.len() - 1])
+    }
+
+    /// Makes a record of each kept line, in the lines' place. `make` gets the line's place in the
+    /// text and adds the fields of its record, or none.
+    pub(super) fn make_records(&mut self, make: &mut dyn FnMut(&mut Record<'_>, Range<usize>)) {
+        let lines = self.used;
+        let mut at = 0;
+        while at < lines {
+            let length = self.buffer[at..lines].iter().position(|b| *b == b'\n');
+            let end = length.map_or(lines, |length| at + length);
+            self.push_behind(lines, &mut |record| make(record, at..end));
+            at = end + 1;
+        }
+        self.buffer.copy_within(lines..self.used, 0);
+        self.used -= lines;
+    }
+
+    /// Forgets what was added since there were `bytes` of text, and that it had no room.
+    pub(super) fn forget_since(&mut self, bytes: usize) {
+        self.used = self.used.min(bytes);
+        self.is_cut = false;
+    }
+
+    /// Adds a record.
+    pub(super) fn push(&mut self, make: &mut dyn FnMut(&mut Record<'_>)) {
+        self.push_behind(self.used, make);
+    }
+
+    fn push_behind(&mut self, text: usize, make: &mut dyn FnMut(&mut Record<'_>)) {
+        let mut record = Record {
+            text,
+            begin: self.used,
+            end: self.used,
+            buffer: &mut self.buffer,
+            is_full: false,
+        };
+        make(&mut record);
+        let (begin, end, is_full) = (record.begin, record.end, record.is_full);
+        if is_full {
+            self.is_cut = true;
+        } else if end > begin {
+            // In the place of the last field's end.
+            self.buffer[end - 1] = b'\n';
+            self.used = end;
+        }
+    }
+}
+
+/// A record that is being made: fields one after the other.
+#[derive(Debug)]
+pub(super) struct Record<'s> {
+    buffer: &'s mut [u8],
+    text: usize,
+    begin: usize,
+    end: usize,
+    is_full: bool,
+}
+
+impl Record<'_> {
+    /// The text that records are made of.
+    pub(super) fn text(&self) -> &[u8] {
+        &self.buffer[..self.text]
+    }
+
+    /// Adds a field. What would end it becomes a blank.
+    pub(super) fn field(&mut self, bytes: &[u8]) {
+        let end = self.end + bytes.len();
+        if end >= self.buffer.len() {
+            self.is_full = true;
+            return;
+        }
+        for (place, byte) in self.buffer[self.end..end].iter_mut().zip(bytes) {
+            *place = if matches!(byte, b'\n' | &FIELD_END) {
+                b' '
+            } else {
+                *byte
+            };
+        }
+        self.buffer[end] = FIELD_END;
+        self.end = end + 1;
+    }
+
+    /// Adds a part of the text, of which `decode` makes what then stands at its beginning.
+    pub(super) fn field_of(&mut self, place: Range<usize>, decode: fn(&mut [u8]) -> &mut [u8]) {
+        let end = self.end + place.len();
+        if end >= self.buffer.len() {
+            self.is_full = true;
+            return;
+        }
+        self.buffer.copy_within(place, self.end);
+        let decoded = decode(&mut self.buffer[self.end..end]);
+        for byte in decoded.iter_mut() {
+            if matches!(*byte, b'\n' | FIELD_END) {
+                *byte = b' ';
+            }
+        }
+        let end = self.end + decoded.len();
+        self.buffer[end] = FIELD_END;
+        self.end = end + 1;
+    }
+
+    /// Adds a number.
+    pub(super) fn number(&mut self, number: u64) {
+        self.field(digits(number, &mut [0; 20]));
+    }
+
+    /// Adds a number with its sign.
+    pub(super) fn signed(&mut self, number: i64) {
+        let mut text = heapless::Vec::<u8, 21>::new();
+        let sign: &[u8] = if number < 0 { b"-" } else { b"" };
+        // Twenty digits and a sign are all there can be.
+        for part in [sign, digits(number.unsigned_abs(), &mut [0; 20])] {
+            let _ = text.extend_from_slice(part);
+        }
+        self.field(&text);
+    }
+
+    /// A field that was added, counted from 0.
+    pub(super) fn get(&self, at: usize) -> &[u8] {
+        field(&self.buffer[self.begin..self.end], at)
+    }
+}
+
+/// Field `at` of a record; empty if there is none.
+pub(super) fn field(record: &[u8], at: usize) -> &[u8] {
+    record
+        .split(|byte| *byte == FIELD_END)
+        .nth(at)
+        .unwrap_or_default()
+}
+
+/// A file that is read over and over, and held open in between.
+#[derive(Debug)]
+pub(super) struct Source {
+    path: PathBuf,
+    file: Option<File>,
+}
+
+impl Source {
+    /// Nothing is opened yet.
+    pub(super) fn new(root: &Path, name: &str) -> Self {
+        Self {
+            path: root.join(name),
+            file: None,
+        }
+    }
+
+    /// A file that is open.
+    pub(super) fn opened(path: PathBuf, file: File) -> Self {
+        let file = Some(file);
+        Self { path, file }
+    }
+
+    /// Reads the file from the start, as much as `buffer` holds.
+    pub(super) fn read<'b>(&mut self, buffer: &'b mut [u8]) -> io::Result<&'b [u8]> {
+        let bytes = self.read_at(buffer, 0)?;
+        Ok(&buffer[..bytes])
+    }
+
+    /// One read. A file that cannot be read any more, as when its module was unloaded and loaded
+    /// again, is opened anew.
+    fn read_at(&mut self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        if let Some(file) = &self.file {
+            match file.read_at(buffer, offset) {
+                Ok(bytes) if bytes > 0 || offset > 0 => return Ok(bytes),
+                _ => self.file = None,
+            }
+        }
+        let file = File::open(&self.path)?;
+        let bytes = file.read_at(buffer, offset)?;
+        self.file = Some(file);
+        Ok(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(text: &[u8]) -> Source {
+        use std::io::Write;
+        let path = std::env::temp_dir().join(format!(
+            "mote-scratch-{}-{:?}",
+            std::process::id(),
+            std::thread::current().id()
+        ));
+        let mut file = File::create(&path).unwrap();
+        file.write_all(text).unwrap();
+        let file = File::open(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        Source {
+            path,
+            file: Some(file),
+        }
+    }
+
+    #[test]
+    fn only_what_counts_stays_even_of_a_line_that_is_longer_than_the_room() {
+        let mut text = b"a 1\nb 2\n".to_vec();
+        text.extend_from_slice(b"long ");
+        text.resize(3 * BYTES, b'7');
+        text.extend_from_slice(b"\nc 3\nd 4");
+        let mut scratch = Scratch::new();
+        let mut keep = |line: &mut [u8]| match line[0] {
+            b'b' => 0,
+            b'l' => 6,
+            _ => line.len(),
+        };
+        scratch.add(&mut source(&text), &mut keep).unwrap();
+        assert_eq!(scratch.text(), b"a 1\nlong 7\nc 3\nd 4\n");
+        assert!(!scratch.is_cut());
+    }
+
+    #[test]
+    fn what_has_no_room_is_left_out_and_said() {
+        let line = b"0123456789abcdef0123456789abcdef\n";
+        let mut scratch = Scratch::new();
+        let text = line.repeat(BYTES / line.len() + 10);
+        scratch
+            .add(&mut source(&text), &mut |line| line.len())
+            .unwrap();
+        assert!(scratch.is_cut());
+        assert!(scratch.text().len() <= BYTES);
+        assert!(scratch.records().all(|record| record == &line[..32]));
+        scratch.clear();
+        scratch
+            .add(&mut source(line), &mut |line| line.len())
+            .unwrap();
+        assert!(!scratch.is_cut());
+        assert_eq!(scratch.text(), line);
+    }
+
+    #[test]
+    fn records_take_the_place_of_lines() {
+        let mut scratch = Scratch::new();
+        scratch
+            .add(&mut source(b"ab\nno\ncde\n"), &mut |line| line.len())
+            .unwrap();
+        scratch.make_records(&mut |record, line| {
+            if record.text()[line.clone()] != *b"no" {
+                record.field_of(line.clone(), |text| &mut text[..1]);
+                record.number(line.start as u64);
+                record.field(b"x\ny");
+                assert_eq!(record.get(2), b"x y");
+            }
+        });
+        let records: Vec<_> = scratch.records().collect();
+        assert_eq!(records, [&b"a\x000\x00x y"[..], b"c\x006\x00x y"]);
+        assert_eq!(field(records[1], 1), b"6");
+        assert_eq!(field(records[1], 3), b"");
+    }
+}

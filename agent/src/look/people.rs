@@ -1,0 +1,262 @@
+//! The agent's JSON as people read it.
+
+use std::fmt::Write;
+
+use mote_core::time::format_rfc3339;
+
+use super::json::{field, number, string};
+
+/// States that need no word.
+const QUIET: [&str; 6] = [
+    "ok",
+    "delivering",
+    "unknown",
+    "not configured",
+    "synchronized",
+    "not synchronized",
+];
+const PARTS: [&str; 6] = [
+    "sampler",
+    "configuration",
+    "uplink",
+    "outbox",
+    "clock",
+    "certificates",
+];
+
+/// A line for an answer of health or ready; `None` if it is neither.
+pub(super) fn health(json: &str) -> Option<String> {
+    let mut words = string(json, &["status"])?;
+    for part in PARTS {
+        let state = string(json, &[part, "state"])?;
+        if QUIET.contains(&state.as_str()) {
+            continue;
+        }
+        let trouble = string(json, &[part, "trouble"]);
+        let trouble = trouble.map_or_else(String::new, |trouble| format!(" ({trouble})"));
+        // Writing to a String does not fail.
+        let _ = write!(words, ", {part} {state}{trouble}");
+    }
+    Some(words)
+}
+
+/// The status, over some lines.
+pub(super) fn status(json: &str) -> String {
+    let text = |path: &[&str]| string(json, path).unwrap_or_else(|| "?".into());
+    let count = |path: &[&str]| number(json, path).unwrap_or(0);
+    let mut page = format!(
+        "{} {} on {}",
+        text(&["name"]),
+        text(&["version"]),
+        text(&["hostname"])
+    );
+    let now_ms = count(&["now_ms"]);
+    let runs_ms = now_ms.saturating_sub(count(&["started_ms"]));
+    let mut line = |name: &str, words: &str| {
+        // Writing to a String does not fail.
+        let _ = write!(page, "\n{name:<12}{words}");
+    };
+    line(
+        "agent",
+        &format!(
+            "running for {}, start {}, pid {}",
+            length(runs_ms),
+            count(&["start"]),
+            count(&["pid"])
+        ),
+    );
+    if let Some(up_s) = number(json, &["uptime_s"]) {
+        line("device", &format!("up for {}", length(up_s * 1_000)));
+    }
+    line("cpu", &share(json, "cpu_pct"));
+    line("memory", &share(json, "memory_pct"));
+    let disk = share(json, "disk_pct");
+    line(
+        "disk",
+        &format!("{disk} of {}", text(&["sample", "disk_path"])),
+    );
+    let rate = |name| number(json, &["sample", name]).map_or_else(unknown, bytes);
+    line(
+        "network",
+        &format!("{}/s in, {}/s out", rate("rx_bps"), rate("tx_bps")),
+    );
+    if let Some(load) = known(json, &["sample", "load1"]) {
+        line("load", load);
+    }
+    if let Some(degrees) = known(json, &["sample", "temp_c"]) {
+        line("temperature", &format!("{degrees} °C"));
+    }
+    let age = number(json, &["sample", "age_ms"]).map_or_else(unknown, length);
+    let every = length(count(&["interval_ms"]));
+    line("sample", &format!("{age} ago, one every {every}"));
+    line("server", &server(json, now_ms));
+    line("outbox", &outbox(json));
+    if known(json, &["outage"]).is_some() {
+        let since = now_ms.saturating_sub(count(&["outage", "since_ms"]));
+        let failures = count(&["outage", "failures"]);
+        line(
+            "outage",
+            &format!("for {}, failures: {failures}", length(since)),
+        );
+    }
+    if known(json, &["last_outage"]).is_some() {
+        let (from_ms, to_ms) = (
+            count(&["last_outage", "from_ms"]),
+            count(&["last_outage", "to_ms"]),
+        );
+        let ago = length(now_ms.saturating_sub(to_ms));
+        let lasted = length(to_ms.saturating_sub(from_ms));
+        line("last outage", &format!("{lasted}, over {ago} ago"));
+    }
+    page.push('\n');
+    page
+}
+
+/// The status in one line, for a log of it.
+pub(super) fn line(json: &str) -> String {
+    let when = format_rfc3339(number(json, &["now_ms"]).unwrap_or(0));
+    let when = str::from_utf8(&when).unwrap_or_default();
+    format!(
+        "{when} cpu {} memory {} disk {} held {} server {}\n",
+        share(json, "cpu_pct"),
+        share(json, "memory_pct"),
+        share(json, "disk_pct"),
+        number(json, &["outbox", "held"]).unwrap_or(0),
+        string(json, &["uplink", "state"]).unwrap_or_else(unknown),
+    )
+}
+
+fn server(json: &str, now_ms: u64) -> String {
+    let Some(server) = string(json, &["uplink", "server"]) else {
+        return "none: samples are delivered nowhere".into();
+    };
+    let state = string(json, &["uplink", "state"]).unwrap_or_else(unknown);
+    let mut words = format!("{server} {}", state.replace('_', " "));
+    if let Some(at_ms) = number(json, &["uplink", "last_success_ms"]) {
+        let ago = length(now_ms.saturating_sub(at_ms));
+        let _ = write!(words, ", delivered {ago} ago");
+    }
+    if let Some(trouble) = string(json, &["uplink", "trouble"]) {
+        let _ = write!(words, ": {trouble}");
+    }
+    if let Some(in_ms) = number(json, &["uplink", "retry_in_ms"]) {
+        let _ = write!(words, ", next try in {}", length(in_ms));
+    }
+    words
+}
+
+fn outbox(json: &str) -> String {
+    let count = |path: &[&str]| number(json, path).unwrap_or(0);
+    let dropped: u64 = ["full", "refused", "late"]
+        .iter()
+        .map(|reason| count(&["outbox", "dropped", reason]))
+        .sum();
+    format!(
+        "{} held, room for {}; {} taken, {} sent, {dropped} dropped",
+        count(&["outbox", "held"]),
+        count(&["outbox", "room"]),
+        count(&["outbox", "collected"]),
+        count(&["outbox", "sent"]),
+    )
+}
+
+fn unknown() -> String {
+    "?".into()
+}
+
+/// A value that is there.
+fn known<'j>(json: &'j str, path: &[&str]) -> Option<&'j str> {
+    let value = field(json, path)?;
+    let is_plain = !value.starts_with('"') && value.is_ascii() && !value.contains('\x1b');
+    (is_plain && value != "null").then_some(value)
+}
+
+fn share(json: &str, name: &str) -> String {
+    match known(json, &["sample", name]) {
+        Some(percent) => format!("{percent} %"),
+        None => unknown(),
+    }
+}
+
+/// A length of time in its two largest units.
+fn length(ms: u64) -> String {
+    let seconds = ms / 1_000;
+    let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
+    match seconds {
+        _ if ms < 1_000 => format!("{ms} ms"),
+        0..60 => format!("{seconds} s"),
+        60..3_600 => format!("{minutes} min {} s", seconds % 60),
+        3_600..86_400 => format!("{hours} h {} min", minutes % 60),
+        _ => format!("{days} d {} h", hours % 24),
+    }
+}
+
+/// Bytes with one decimal of the largest unit.
+fn bytes(count: u64) -> String {
+    for (unit, name) in [(1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")] {
+        if count >= unit {
+            return format!("{}.{} {name}", count / unit, count % unit / (unit / 10));
+        }
+    }
+    format!("{count} B")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STATUS: &str = r#"{"name":"mote","version":"0.1.0","hostname":"gw-7\u001b[2J","start":7,
+        "pid":41,"now_ms":1795419345432,"started_ms":1795419045432,"uptime_s":93784,
+        "interval_ms":10000,"sample":{"age_ms":4321,"cpu_pct":12.3,"memory_pct":60.6,
+        "disk_pct":null,"load1":0.12,"temp_c":-4.5,"rx_bps":1234567,"tx_bps":99,"disk_path":"/"},
+        "uplink":{"configured":true,"state":"key_refused","server":"hub.example.com:443",
+        "failures":3,"last_success_ms":1795419335432,"retry_in_ms":61000,
+        "trouble":"the server answered 401"},"outbox":{"held":5,"room":8635,"oldest_ms":1,
+        "collected":30,"sent":22,"dropped":{"full":1,"refused":2,"late":0}},
+        "outage":{"since_ms":1795419325432,"failures":3,"last_error":"x"},
+        "last_outage":null,"plugins":[],"alerts":[]}"#;
+
+    #[test]
+    fn the_status_is_said_in_words() {
+        assert_eq!(
+            status(STATUS),
+            "mote 0.1.0 on gw-7.[2J\n\
+             agent       running for 5 min 0 s, start 7, pid 41\n\
+             device      up for 1 d 2 h\n\
+             cpu         12.3 %\n\
+             memory      60.6 %\n\
+             disk        ? of /\n\
+             network     1.2 MB/s in, 99 B/s out\n\
+             load        0.12\n\
+             temperature -4.5 °C\n\
+             sample      4 s ago, one every 10 s\n\
+             server      hub.example.com:443 key refused, delivered 10 s ago: the server answered \
+             401, next try in 1 min 1 s\n\
+             outbox      5 held, room for 8635; 30 taken, 22 sent, 3 dropped\n\
+             outage      for 20 s, failures: 3\n"
+        );
+        assert_eq!(
+            line(STATUS),
+            "2026-11-23T07:35:45.432Z cpu 12.3 % memory 60.6 % disk ? held 5 server key_refused\n"
+        );
+    }
+
+    #[test]
+    fn health_names_what_is_not_as_it_should_be() {
+        let parts = |uplink: &str| {
+            format!(
+                r#"{{"status":"failing","sampler":{{"state":"ok"}},"configuration":{{"state":"ok"}},
+                "uplink":{uplink},"outbox":{{"state":"ok"}},"clock":{{"state":"not set"}},
+                "certificates":{{"state":"ok"}}}}"#
+            )
+        };
+        let refused = parts(r#"{"state":"key_refused","trouble":"the server answered 401"}"#);
+        assert_eq!(
+            health(&refused).unwrap(),
+            "failing, uplink key_refused (the server answered 401), clock not set"
+        );
+        let good = parts(r#"{"state":"delivering","trouble":null}"#);
+        assert_eq!(health(&good).unwrap(), "failing, clock not set");
+        assert_eq!(health("<html>"), None);
+    }
+}

@@ -1,0 +1,122 @@
+//! What a server answers, as the real uplink reads it from a real socket.
+//!
+//! A thread takes one connection after the other on a loopback address, waits for the request and
+//! answers with the fuzzer's bytes and the end of the stream. The uplink is the agent's, with its
+//! reactor.
+
+use std::cell::RefCell;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use mote::agent::start_reactor;
+use mote::config::settings::Settings;
+use mote::uplink::link::Link;
+use mote::uplink::tls::TlsSettings;
+use mote::uplink::{DeliveryError, Request, Uplink, UplinkSettings};
+use mote_core::wire::lunasentri::is_documented_acceptance;
+use ureq::http::header::HeaderMap;
+use ureq::http::{Method, Uri};
+
+use crate::planted_bug;
+
+/// Longer answers are no other answers, only slower.
+const ANSWER_BYTES: usize = 64 * 1024;
+
+struct Way {
+    uplink: Uplink,
+    uri: Uri,
+    answer: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Way {
+    /// Nothing here can fail on a machine that can fuzz.
+    fn open() -> Option<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").ok()?;
+        let uri = format!("http://{}/agent/metrics", listener.local_addr().ok()?);
+        let answer = Arc::new(Mutex::new(Vec::new()));
+        let to_give = Arc::clone(&answer);
+        thread::spawn(move || serve(&listener, &to_give));
+        let settings = Settings::default();
+        let tls = TlsSettings::new(&settings).ok()?;
+        let link = Arc::new(Link::new(start_reactor(&settings).ok()?));
+        let times = UplinkSettings {
+            connect_timeout_ms: 1_000,
+            timeout_ms: 2_000,
+            keep_ms: 1_000,
+        };
+        Some(Self {
+            uplink: Uplink::new(link, tls, times),
+            uri: uri.parse().ok()?,
+            answer,
+        })
+    }
+}
+
+fn serve(listener: &TcpListener, answer: &Mutex<Vec<u8>>) {
+    for mut stream in listener.incoming().flatten() {
+        let mut request = [0; 1024];
+        // The request is one small write.
+        if stream.read(&mut request).is_ok()
+            && let Ok(answer) = answer.lock()
+        {
+            // A client that has seen enough hangs up.
+            let _ = stream.write_all(&answer);
+        }
+    }
+}
+
+thread_local! {
+    static WAY: RefCell<Option<Way>> = const { RefCell::new(None) };
+}
+
+pub(crate) fn answer(bytes: &[u8]) {
+    if bytes.len() > ANSWER_BYTES {
+        return;
+    }
+    WAY.with_borrow_mut(|way| {
+        if way.is_none() {
+            *way = Way::open();
+        }
+        let Some(way) = way else {
+            panic!("no loopback connection");
+        };
+        if let Ok(mut answer) = way.answer.lock() {
+            answer.clear();
+            answer.extend(bytes);
+        }
+        let request = Request {
+            method: Method::POST,
+            uri: &way.uri,
+            headers: HeaderMap::new(),
+            body: b"{}",
+        };
+        match way.uplink.send(&request) {
+            Ok(answer) => {
+                // 101 is final too (RFC 9110, section 15.2.2); nobody asked for it, and nothing is delivered.
+                assert!((101..=999).contains(&answer.status), "{}", answer.status);
+                assert!(answer.body.len() <= bytes.len());
+                let asked = answer.retry_after_ms;
+                assert!(
+                    asked.is_none_or(|ms| (1_000..=3_600_000).contains(&ms)),
+                    "{asked:?}"
+                );
+                planted_bug(answer.status == 204);
+            }
+            // The server is there and answers at once.
+            Err(DeliveryError::Stopped) => panic!("nobody stops it"),
+            Err(error) => assert!(!error.to_string().is_empty()),
+        }
+    });
+}
+
+/// The documented answer is a JSON object that says so, to any other reader too.
+pub(crate) fn acceptance(bytes: &[u8]) {
+    if is_documented_acceptance(bytes) {
+        if let Ok(value) = serde_json::from_slice::<serde_json::Value>(bytes) {
+            assert_eq!(value["status"], "accepted");
+        }
+        planted_bug(bytes.contains(&b'['));
+    }
+}

@@ -1,0 +1,132 @@
+//! What a scrape costs, beside what `node_exporter` takes for the same families.
+//!
+//! Both are asked over a kept connection, without gzip, at a pace that the agent admits. The agent
+//! sends nothing and takes no sample meanwhile, so all its CPU time is that of the listener. Memory
+//! is looked at after the last scrape. mote's page has its own metrics besides.
+
+use std::net::SocketAddr;
+use std::process::Command;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::peers::program::{Program, find};
+use super::peers::scraper::{Scraper, free_address};
+use super::{Failure, Figure, Findings, LONG, Plan, kernel, let_run};
+use crate::agent::{AgentBuilder, is_emulated};
+
+/// Scrapes before those that count.
+const WARM: u32 = 5;
+const SCRAPES: u32 = 200;
+/// The agent admits twenty a second.
+const PAUSE: Duration = Duration::from_millis(60);
+/// A scrape is to cost a tenth of `node_exporter`'s.
+const SHARE: f64 = 0.1;
+
+const COLLECTORS: [&str; 18] = [
+    "conntrack",
+    "cpu",
+    "diskstats",
+    "filefd",
+    "filesystem",
+    "loadavg",
+    "meminfo",
+    "netclass",
+    "netdev",
+    "os",
+    "pressure",
+    "stat",
+    "textfile",
+    "thermal_zone",
+    "time",
+    "timex",
+    "uname",
+    "vmstat",
+];
+
+pub(super) fn measure(plan: &Plan) -> Result<Findings, Failure> {
+    let mut findings = Findings::default();
+    let theirs_us = node_exporter_us(plan)?;
+    let (mine_us, rss_kib) = mote(plan)?;
+    let mut mine = Figure::new("scrape_cpu_us", mine_us, "us", 0);
+    match theirs_us {
+        Some(theirs_us) => {
+            mine = mine.within(SHARE * theirs_us);
+            let key = "peers.node_exporter.scrape_cpu_us";
+            findings.figures.push(Figure::new(key, theirs_us, "us", 0));
+            let note =
+                "the budget of scrape_cpu_us is a tenth of peers.node_exporter.scrape_cpu_us";
+            findings.notes.push(note.to_owned());
+        }
+        None => findings.notes.push(
+            "peers.node_exporter.scrape_cpu_us is left out: it comes with Debian's \
+             prometheus-node-exporter"
+                .to_owned(),
+        ),
+    }
+    findings.figures.push(mine);
+    findings
+        .figures
+        .push(Figure::memory("rss_listener_kb", rss_kib));
+    Ok(findings)
+}
+
+/// CPU time of a scrape, and what is resident after the last.
+fn mote(plan: &Plan) -> Result<(f64, u64), Failure> {
+    if is_emulated() {
+        return Err("under an emulator, its own work is measured".into());
+    }
+    let mut agent = AgentBuilder::new()?
+        .env("MOTE_HEALTH_ENABLED", "false")
+        .env("MOTE_METRICS_ENABLED", "true")
+        .flag("metrics-port", "0")
+        .flag("interval", "1h")
+        .start()?;
+    let line = agent.wait_for_log(|line| line.msg() == "Listening", LONG)?;
+    let address = line.field("address").and_then(|it| it.as_str());
+    let address: SocketAddr = address.ok_or("the agent names no address")?.parse()?;
+    let mut scraper = Scraper::connect(address)?;
+    let process = agent.pid().to_string();
+    let mut pass = |count| {
+        for _ in 0..count {
+            let_run(&mut agent, PAUSE)?;
+            scraper.scrape_plain()?;
+        }
+        let_run(&mut agent, PAUSE)?;
+        Ok::<_, Failure>(kernel::cpu_us(&process)?)
+    };
+    let before_us = pass(WARM)?;
+    let counted = plan.enough(SCRAPES);
+    let cpu_us = (pass(counted)? - before_us) / f64::from(counted);
+    Ok((cpu_us, kernel::rss_kib_of_family(agent.pid())?))
+}
+
+fn node_exporter_us(plan: &Plan) -> Result<Option<f64>, Failure> {
+    let Some(exporter) = find(&["prometheus-node-exporter", "node_exporter"]) else {
+        return Ok(None);
+    };
+    let address = free_address()?;
+    let mut command = Command::new(exporter);
+    command.args([
+        &format!("--web.listen-address={address}"),
+        "--web.disable-exporter-metrics",
+        "--collector.disable-defaults",
+        "--collector.textfile.directory=",
+    ]);
+    command.args(COLLECTORS.map(|name| format!("--collector.{name}")));
+    let mut program = Program::start(command, TempDir::with_prefix("mote-peer-")?)?;
+    let connected = Scraper::connect(address);
+    program.check()?;
+    let (mut scraper, pid) = (connected?, program.pid());
+    let mut pass = |count| {
+        for _ in 0..count {
+            program.let_run(PAUSE)?;
+            scraper.scrape_plain()?;
+        }
+        program.let_run(PAUSE)?;
+        Ok::<_, Failure>(kernel::cpu_us_of_family(pid)?)
+    };
+    let before_us = pass(WARM)?;
+    let counted = plan.enough(SCRAPES);
+    Ok(Some((pass(counted)? - before_us) / f64::from(counted)))
+}

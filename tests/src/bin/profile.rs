@@ -1,0 +1,132 @@
+//! Which functions an agent executes in a day's work, one symbol a line.
+//!
+//! `MOTE_BIN` names a binary that has its symbols. It runs under `valgrind`, which sees every call,
+//! and goes through what a device goes through: samples delivered over TLS, a server that answers
+//! with errors and one that is gone, its return, a reload, a look at its status, a stop. A function
+//! that the linker folded into another counts under every name that its place has, so what is
+//! printed does not depend on which of them the linker kept.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use mote_tests::agent::{AgentBuilder, Signal, mote_binary};
+use mote_tests::hub::{Hub, HubConfig, Misbehaviour};
+
+/// A program under valgrind takes its time.
+const LONG: Duration = Duration::from_mins(2);
+const PROFILE: &str = "profile";
+
+fn main() -> ExitCode {
+    match names().and_then(|names| Ok(io::stdout().write_all(names.join("\n").as_bytes())?)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("profile: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn names() -> Result<Vec<String>, Box<dyn Error>> {
+    let binary = mote_binary()?;
+    let executed = work(&binary)?;
+    let places = places(&binary)?;
+    let mut all: BTreeSet<&str> = BTreeSet::new();
+    for name in &executed {
+        // A name without a place belongs to the machine, as those in the kernel's own page.
+        let names = places.iter().find(|names| names.contains(name));
+        all.extend(names.into_iter().flatten().map(String::as_str));
+    }
+    if all.len() < 500 {
+        return Err(format!("only {} functions: has the binary its symbols?", all.len()).into());
+    }
+    Ok(all.into_iter().map(str::to_owned).collect())
+}
+
+/// Lets an agent work; gives the names of the functions that were called.
+fn work(binary: &Path) -> Result<BTreeSet<String>, Box<dyn Error>> {
+    let hub = Hub::start(HubConfig::default())?;
+    let builder = AgentBuilder::new()?;
+    let profile = builder.dir().join(PROFILE);
+    let script = format!(
+        "exec valgrind --quiet --tool=callgrind --demangle=no --callgrind-out-file={} {} \"$@\"\n",
+        profile.display(),
+        binary.display()
+    );
+    let script = builder.write_file("under-valgrind", &script)?;
+    // A key in a file: one in a flag makes the agent start itself anew, out of valgrind's sight.
+    let key = builder.write_file("key", hub.api_key())?;
+    let script = script.to_str().ok_or("the folder's name is no text")?;
+    let builder = builder.binary("/bin/sh").command(script);
+    let mut agent = builder
+        .flag("server-url", hub.url().replace("127.0.0.1", "localhost"))
+        .flag("api-key-file", key)
+        .flag("tls-ca-file", hub.ca_pem_path())
+        .hurried()
+        .start()?;
+
+    let more = |n: u64| hub.wait_for(hub.stats().delivered + n, LONG);
+    more(30)?;
+    hub.script(vec![Misbehaviour::status(503); 3]);
+    more(10)?;
+    hub.misbehave(Misbehaviour::RefuseConnections);
+    hub.drop_connections();
+    agent.wait_for_log(|line| line.msg().contains("holding samples"), LONG)?;
+    hub.misbehave(Misbehaviour::Normal);
+    agent.wait_for_log(|line| line.msg() == "Server is back", LONG)?;
+    more(10)?;
+    agent.signal(Signal::SIGHUP)?;
+    agent.wait_for_log(|line| line.msg() == "Configuration reloaded", LONG)?;
+    agent.signal(Signal::SIGUSR1)?;
+    agent.wait_for_log(|line| line.msg() == "Status", LONG)?;
+    agent.signal(Signal::SIGTERM)?;
+    agent.wait_exit(LONG)?;
+    Ok(called(&fs::read_to_string(profile)?))
+}
+
+/// The functions in a callgrind profile: `fn=(ID) NAME` where a name comes for the first time, with
+/// `'2` and so on behind it inside a recursion.
+fn called(profile: &str) -> BTreeSet<String> {
+    let name = |line: &str| {
+        let rest = line.strip_prefix("cfn=").or(line.strip_prefix("fn="))?;
+        let name = rest.split_once(") ")?.1;
+        Some(name.split('\'').next().unwrap_or(name).to_owned())
+    };
+    profile.lines().filter_map(name).collect()
+}
+
+/// The names of each place in the binary.
+fn places(binary: &Path) -> Result<Vec<BTreeSet<String>>, Box<dyn Error>> {
+    let output = Command::new("nm")
+        .args(["--defined-only", "--no-sort"])
+        .arg(binary)
+        .output()?;
+    let text = String::from_utf8(output.stdout)?;
+    let mut places: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for line in text.lines() {
+        let mut words = line.split(' ');
+        if let (Some(place), Some("T" | "t" | "W" | "w"), Some(name)) =
+            (words.next(), words.next(), words.next())
+        {
+            places.entry(place).or_default().insert(name.to_owned());
+        }
+    }
+    Ok(places.into_values().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_function_is_named_once_however_it_was_called() {
+        let profile =
+            "events: Ir\nfn=(1) run\n16 5\ncfn=(2) turn'2\ncalls=1 0\nfn=(1)\ncfn=(3) turn\n";
+        let names: Vec<_> = called(profile).into_iter().collect();
+        assert_eq!(names, ["run", "turn"]);
+    }
+}

@@ -1,0 +1,196 @@
+//! What no decent server answers: heads without end, lengths beyond reason, bombs in a zip, words
+//! that a terminal would obey. In the clear on loopback, so that every byte is the test's.
+
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::thread;
+
+use mote_tests::agent::{Signal, left_out};
+
+use super::*;
+
+/// All that the agent may ever hold in memory, kB.
+const RSS_KB: u64 = 2_300;
+
+/// Starts a server that answers every request with these bytes, over and over if they are to be
+/// `endless`.
+fn answering(answer: Vec<u8>, endless: bool) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    // It ends with the program.
+    thread::spawn(move || {
+        for guest in listener.incoming() {
+            let (guest, answer) = (guest.unwrap(), answer.clone());
+            thread::spawn(move || serve(guest, &answer, endless));
+        }
+    });
+    address
+}
+
+fn serve(mut guest: TcpStream, answer: &[u8], endless: bool) -> Option<()> {
+    let mut reader = BufReader::new(guest.try_clone().ok()?);
+    loop {
+        let mut length = 0;
+        loop {
+            let mut line = String::new();
+            if reader.read_line(&mut line).ok()? == 0 {
+                return None;
+            }
+            let line = line.trim_end().to_ascii_lowercase();
+            if let Some(value) = line.strip_prefix("content-length:") {
+                length = value.trim().parse().ok()?;
+            }
+            if line.is_empty() {
+                break;
+            }
+        }
+        reader.read_exact(&mut vec![0; length]).ok()?;
+        guest.write_all(answer).ok()?;
+        if endless {
+            loop {
+                guest.write_all(answer).ok()?;
+            }
+        }
+    }
+}
+
+fn agent_for(server: SocketAddr) -> AgentUnderTest {
+    let builder = AgentBuilder::new().unwrap().hurried();
+    let builder = builder
+        .flag("server-url", format!("http://{server}"))
+        .flag("api-key", "key")
+        .flag("timeout", "2s");
+    builder.start().unwrap()
+}
+
+/// The answer delivers nothing, and the failure has these words.
+fn check_refused(answer: impl Into<Vec<u8>>, endless: bool, words: &str) {
+    let mut agent = agent_for(answering(answer.into(), endless));
+    let mut from = 0;
+    for _ in 0..3 {
+        let failed = wait_for_failure(&agent, from, "http");
+        assert!(failed.str("error").contains(words), "{}", failed.text);
+        from = agent.log().len();
+    }
+    if !left_out("what the agent holds in memory") {
+        let memory = agent.memory().unwrap();
+        assert!(memory.peak_rss_kb < RSS_KB, "{memory:?}");
+    }
+    assert_eq!(agent.stop(Signal::SIGTERM).unwrap().code(), Some(0));
+    let sent = |line: &LogLine| line.msg() == "Metrics sent successfully";
+    assert!(!agent.log().iter().any(sent), "{words}");
+}
+
+#[test]
+fn n5_interim_answers_one_after_the_other_end_at_the_deadline_of_the_whole() {
+    check_refused("HTTP/1.1 100 Continue\r\n\r\n", true, "");
+}
+
+#[test]
+fn n11_two_hundred_headers_are_too_many() {
+    let mut answer = String::from("HTTP/1.1 202 Accepted\r\n");
+    for n in 0..200 {
+        // Writing to a String does not fail.
+        write!(answer, "X-{n}: y\r\n").unwrap();
+    }
+    answer += "Content-Length: 0\r\n\r\n";
+    check_refused(answer, false, "");
+}
+
+#[test]
+fn n11_a_length_beyond_reason_is_refused() {
+    for length in ["100000000000000000000", "-1", "1e3", "99999999999"] {
+        let answer = format!("HTTP/1.1 202 Accepted\r\nContent-Length: {length}\r\n\r\nhello");
+        check_refused(answer, false, "");
+    }
+}
+
+#[test]
+fn n11_a_body_of_more_than_64_kib_is_refused() {
+    let mut answer = b"HTTP/1.1 202 Accepted\r\nContent-Length: 70000\r\n\r\n".to_vec();
+    answer.resize(answer.len() + 70_000, b'a');
+    check_refused(answer, false, "larger than 64 KiB");
+}
+
+/// A gzip of zeros, thousandfold.
+fn bomb(packed_bytes: usize) -> Vec<u8> {
+    // What it holds does not matter to one who never unpacks it; its head says what it is.
+    let mut bomb = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3];
+    bomb.resize(packed_bytes, 0xed);
+    bomb
+}
+
+#[test]
+fn n12_a_bomb_in_a_zip_is_never_unpacked() {
+    // Small enough to be read: it counts as what its status says, and is thrown away as it is.
+    let small = bomb(60_000);
+    let mut answer = format!(
+        "HTTP/1.1 202 Accepted\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n",
+        small.len()
+    )
+    .into_bytes();
+    answer.extend(small);
+    let agent = agent_for(answering(answer, false));
+    for _ in 0..3 {
+        wait_for_message(&agent, 0, "Metrics sent successfully");
+    }
+    if !left_out("what the agent holds in memory") {
+        let memory = agent.memory().unwrap();
+        assert!(memory.peak_rss_kb < RSS_KB, "{memory:?}");
+    }
+    // A larger one is not even read.
+    let large = bomb(200_000);
+    let mut answer = format!(
+        "HTTP/1.1 202 Accepted\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n",
+        large.len()
+    )
+    .into_bytes();
+    answer.extend(large);
+    check_refused(answer, false, "larger than 64 KiB");
+}
+
+#[test]
+fn x5_what_a_terminal_would_obey_is_escaped_in_the_log_and_on_the_terminal() {
+    let words = "\u{1b}[2J\u{1b}]0;owned\u{7}\r\nHTTP/1.1 200 forged\u{9b}31m\u{202e}\u{2066}gnp";
+    let answer = format!(
+        "HTTP/1.1 400 Bad\r\nContent-Length: {}\r\n\r\n{words}",
+        words.len()
+    );
+    let is_plain = |text: &str| {
+        let bidi = ['\u{202e}', '\u{2066}'];
+        !text.contains(|c: char| c.is_control() || bidi.contains(&c))
+    };
+    let server = answering(answer.into_bytes(), false);
+    for format in ["json", "text"] {
+        let builder = AgentBuilder::new().unwrap().hurried();
+        let builder = builder
+            .flag("server-url", format!("http://{server}"))
+            .flag("api-key", "key")
+            .flag("log-format", format)
+            .flag("hostname", "dev\u{1b}[31m\u{202e}ice");
+        let agent = builder.start().unwrap();
+        let refused = |line: &LogLine| line.text.contains("refused by the server");
+        agent.wait_for_log(refused, LONG).unwrap();
+        for line in agent.log() {
+            assert!(is_plain(&line.text), "{format}: {:?}", line.text);
+        }
+        // One event, one line.
+        assert!(
+            agent
+                .log()
+                .iter()
+                .all(|line| !line.text.starts_with("HTTP/1.1"))
+        );
+    }
+    let once = AgentBuilder::new().unwrap().command("once");
+    let once = once
+        .argument("--send")
+        .flag("server-url", format!("http://{server}"))
+        .flag("api-key", "key");
+    let mut agent = once.start().unwrap();
+    assert_eq!(agent.wait_exit(LONG).unwrap().code(), Some(1));
+    for line in agent.stderr() {
+        assert!(is_plain(&line), "{line:?}");
+    }
+}

@@ -1,0 +1,186 @@
+//! The programs that the page is held against, and the agent that makes it.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use mote_tests::agent::{AgentBuilder, AgentUnderTest};
+use mote_tests::wait::poll_until;
+
+use super::LONG;
+use super::page::Page;
+
+/// The collectors that are offered, by `node_exporter`'s names.
+pub(crate) const COLLECTORS: [&str; 18] = [
+    "conntrack",
+    "cpu",
+    "diskstats",
+    "filefd",
+    "filesystem",
+    "loadavg",
+    "meminfo",
+    "netclass",
+    "netdev",
+    "os",
+    "pressure",
+    "stat",
+    "textfile",
+    "thermal_zone",
+    "time",
+    "timex",
+    "uname",
+    "vmstat",
+];
+
+/// What mote leaves out of its own accord, as the flags that make `node_exporter` do so.
+const LEFT_OUT: [&str; 3] = [
+    r"--collector.diskstats.device-exclude=^(z?ram|loop|fd|(h|s|v|xv)d[a-z]|nvme\d+n\d+p)\d+$",
+    "--collector.filesystem.mount-points-exclude=\
+     ^/(dev|proc|run/credentials/.+|sys|var/lib/docker/.+|var/lib/containers/storage/.+)($|/)\
+     |^/srv/nas",
+    "--collector.filesystem.fs-types-exclude=\
+     ^(autofs|nfs4?|cifs|9p|virtiofs|fuse.*|binfmt_misc|bpf|cgroup2?|configfs|debugfs|devpts|\
+     devtmpfs|fusectl|hugetlbfs|iso9660|mqueue|nsfs|overlay|proc|procfs|pstore|rpc_pipefs|\
+     securityfs|selinuxfs|squashfs|sysfs|tracefs)$",
+];
+
+const TEXT_FILES: &str = "--collector.textfile.directory=";
+
+/// A program that is killed when dropped, with the address that it listens at.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) address: SocketAddr,
+}
+
+impl Server {
+    pub(crate) fn start(mut command: Command, address: SocketAddr) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        command.stderr(Stdio::null());
+        let program = command.get_program().to_string_lossy().into_owned();
+        let child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{program} is needed here: {error}"));
+        let server = Self { child, address };
+        poll_until(&format!("{program} to listen"), LONG, || {
+            TcpStream::connect(address).ok()
+        })
+        .unwrap();
+        server
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// An address on loopback at which nobody listens.
+pub(crate) fn free_address() -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    listener.local_addr().unwrap()
+}
+
+/// `node_exporter` with the collectors that are offered, and more arguments.
+pub(crate) fn node_exporter(arguments: &[String]) -> Server {
+    let address = free_address();
+    let mut command = Command::new("prometheus-node-exporter");
+    command.args([
+        &format!("--web.listen-address={address}"),
+        "--web.disable-exporter-metrics",
+        "--collector.disable-defaults",
+        // Netlink would answer for this machine, whatever tree is looked at.
+        "--no-collector.netdev.netlink",
+    ]);
+    command.args(LEFT_OUT).args(arguments);
+    if !arguments.iter().any(|it| it.starts_with(TEXT_FILES)) {
+        command.arg(TEXT_FILES);
+    }
+    command.args(COLLECTORS.map(|name| format!("--collector.{name}")));
+    Server::start(command, address)
+}
+
+/// The same, looking at a tree.
+pub(crate) fn node_exporter_at(tree: &Path) -> Server {
+    let tree = tree.display();
+    node_exporter(&[
+        format!("--path.procfs={tree}/proc"),
+        format!("--path.sysfs={tree}/sys"),
+        format!("--path.rootfs={tree}"),
+        format!("--path.udev.data={tree}/no-udev"),
+        // All interfaces, as the agent is told to show them.
+        "--collector.netdev.device-exclude=".to_owned(),
+    ])
+}
+
+/// An agent that answers Prometheus at a port of its own and sends nothing.
+pub(crate) fn agent() -> AgentBuilder {
+    AgentBuilder::new()
+        .unwrap()
+        .env("MOTE_HEALTH_ENABLED", "false")
+        .env("MOTE_METRICS_ENABLED", "true")
+        .flag("metrics-port", "0")
+}
+
+/// Starts it; gives the address of its metrics.
+pub(crate) fn start(builder: &AgentBuilder) -> (AgentUnderTest, SocketAddr) {
+    let agent = builder.start().unwrap();
+    let line = agent
+        .wait_for_log(|line| line.msg() == "Listening", LONG)
+        .unwrap();
+    let address = line.field("address").unwrap().as_str().unwrap();
+    let address = address.parse().unwrap();
+    (agent, address)
+}
+
+/// One page, as HTTP/1.0 gives it: to the connection's end. The error is the head of another
+/// answer than 200.
+pub(crate) fn get(address: SocketAddr, path: &str) -> Result<String, String> {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(LONG)).unwrap();
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    if head.contains(" 200 ") {
+        Ok(body.to_owned())
+    } else {
+        Err(head.to_owned())
+    }
+}
+
+/// The metrics as text.
+pub(crate) fn metrics(address: SocketAddr) -> String {
+    get(address, "/metrics").unwrap()
+}
+
+/// The metrics.
+pub(crate) fn scrape(address: SocketAddr) -> Page {
+    Page::read(&metrics(address))
+}
+
+/// What `promtool check metrics` finds wrong, line by line.
+pub(crate) fn promtool(text: &str) -> Vec<String> {
+    let mut command = Command::new("promtool");
+    command.args(["check", "metrics"]).stdin(Stdio::piped());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command
+        .spawn()
+        .unwrap_or_else(|error| panic!("promtool is needed here: {error}"));
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(text.as_bytes())
+        .unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8(said).unwrap();
+    said.lines()
+        // The kernel's names have capitals, and so have node_exporter's for them.
+        .filter(|line| !(line.starts_with("node_memory_") && line.contains("camelCase")))
+        .map(str::to_owned)
+        .collect()
+}

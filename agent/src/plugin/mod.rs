@@ -122,6 +122,12 @@ impl Plugins {
             leftovers,
         };
         let mut active = Active::new(scope, harvest);
+        for words in &active.scope.walls.missing {
+            log::warn(
+                "Wall around plugins is missing",
+                &[("wall", Value::Str(words))],
+            );
+        }
         // So that there is a way to be opened.
         let _ = DirBuilder::new()
             .recursive(true)

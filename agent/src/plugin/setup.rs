@@ -39,16 +39,66 @@ pub fn options(settings: &Settings) -> PluginOptions {
     }
 }
 
-/// The walls around all plugins. The error is a user that cannot be taken. An agent that is not
-/// root runs everything as itself.
+/// The walls around all plugins. What is asked for and cannot be given is in [`Walls::missing`];
+/// the error is a user that cannot be taken, or something missing where `security.sandbox.require`
+/// is set.
 pub fn walls(settings: &Settings) -> Result<Walls, String> {
     let sandbox = &settings.sandbox;
-    let named = sandbox.user.as_deref();
-    let named = named.filter(|_| Uid::effective().is_root());
-    let account = named.map(Account::named).transpose()?;
+    let mut missing = Vec::new();
+    let mut account = None;
+    if let Some(name) = &sandbox.user {
+        // An agent that is not root runs everything as itself.
+        if Uid::effective().is_root() {
+            account = Some(Account::named(name)?);
+        } else {
+            missing.push("security.sandbox.user: the agent is not root");
+        }
+    }
+    if !sandbox.enabled && sandbox.require {
+        missing.push("security.sandbox.enabled is false");
+    }
+    if sandbox.chroot.is_some() {
+        missing.push("security.sandbox.chroot: not supported");
+    }
+    if sandbox.network_access == Some(false) {
+        missing.push("security.sandbox.network_access: the network is not closed to plugins");
+    }
+    if !sandbox.allowed_paths.is_empty() {
+        missing.push("security.sandbox.allowed_paths: other paths are not closed to plugins");
+    }
+    if sandbox.require && !missing.is_empty() {
+        let missing = missing.join("; ");
+        return Err(format!(
+            "security.sandbox.require is set, and walls are missing: {missing}"
+        ));
+    }
     Ok(Walls {
         enabled: sandbox.enabled,
         account,
         max_file_bytes: sandbox.max_file_bytes,
+        missing,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_given_is_named_and_refused_where_it_is_required() {
+        let mut settings = Settings::default();
+        assert_eq!(walls(&settings).unwrap().missing, Vec::<&str>::new());
+        settings.sandbox.require = true;
+        assert!(walls(&settings).is_ok());
+        settings.sandbox.chroot = Some("/jail".into());
+        settings.sandbox.network_access = Some(false);
+        let words = walls(&settings).unwrap_err();
+        assert!(words.contains("chroot: not supported; "), "{words}");
+        settings.sandbox.require = false;
+        assert_eq!(walls(&settings).unwrap().missing.len(), 2);
+        settings.sandbox.enabled = false;
+        settings.sandbox.require = true;
+        let words = walls(&settings).unwrap_err();
+        assert!(words.contains("enabled is false"), "{words}");
+    }
 }

@@ -21,6 +21,7 @@ pub fn options(settings: &Settings) -> PluginOptions {
         log_dir: base_dir.join("logs/plugins"),
         tmp_dir: base_dir.join("tmp"),
         base_dir,
+        watch: plugins.watch,
         max_memory_bytes: instead(sandbox.max_memory_bytes, plugins.max_memory_bytes),
         max_cpu_permille: sandbox.max_cpu_permille,
         timeout_ms: instead(sandbox.max_exec_time_ms, plugins.timeout_ms),

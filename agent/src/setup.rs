@@ -74,6 +74,13 @@ impl Plan {
         if self.orchestrator.is_none() {
             return Plugins::default();
         }
+        if settings.sandbox.require {
+            log::error(
+                "No plugin runs: security.sandbox.require, and none can be walled in whole",
+                &[],
+            );
+            return Plugins::default();
+        }
         let walls = plugin::setup::walls(settings).or_else(|words| {
             if nix::unistd::Uid::effective().is_root() {
                 return Err(words);

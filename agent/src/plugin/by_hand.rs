@@ -217,12 +217,16 @@ fn watch(active: Active, reactor: &mut Reactor, trial: &Trial) -> Result<(), Ref
     let mut is_done = false;
     while stage != Stage::End || !reactor.plugins.is_stopped() {
         let now_ms = clock::boot_ms();
-        if reactor.wait(Interest::Sample, now_ms.saturating_add(LOOK_MS)) == Wake::Stop {
-            return Err((Exit::Failed, "stopped by a signal".to_owned()));
-        }
+        let wake = reactor.wait(Interest::Sample, now_ms.saturating_add(LOOK_MS));
         let Some(active) = &mut reactor.plugins.0 else {
             break;
         };
+        if wake == Wake::Stop {
+            for live in active.lives_mut() {
+                live.process.kill(now_ms);
+            }
+            return Err((Exit::Failed, "stopped by a signal".to_owned()));
+        }
         let mut text = news(active, &mut fault, &mut is_done);
         let is_late = now_ms >= until_ms;
         let next = match active.standing.first_mut() {

@@ -55,6 +55,8 @@ pub(super) struct Live {
     pub verdict: Option<Verdict>,
     /// Whether its standard output is read now.
     pub(super) is_read: bool,
+    /// When its standard output was found closed: it may be about to end.
+    pub(super) closed_ms: Option<u64>,
     unsent: Unsent,
     /// Its input is to be closed once all is written.
     is_last: bool,
@@ -70,6 +72,7 @@ impl Live {
             work,
             verdict: None,
             is_read: true,
+            closed_ms: None,
             unsent: Unsent::default(),
             is_last: false,
         }
@@ -122,6 +125,7 @@ impl Live {
         {
             let (_, is_closed) = self.answers.fill(output, super::pipe::MAX_LINE_BYTES);
             if is_closed || has_ended {
+                self.closed_ms = Some(now_ms);
                 self.process.output = None;
             }
         }

@@ -128,6 +128,8 @@ impl Walls {
 
     /// Runs in the child.
     fn raise(&self, agent: Pid) -> Result<(), Errno> {
+        // First of all: until exec it holds whatever the agent held, the lock of its folder too.
+        die_with(agent)?;
         setsid()?;
         setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
         if self.enabled {
@@ -153,12 +155,8 @@ impl Walls {
             drop_capabilities()?;
             prctl::set_no_new_privs()?;
         }
-        // After the change of user, which clears it. Whoever lost the agent just before would not
-        // hear of it any more.
-        prctl::set_pdeathsig(Signal::SIGKILL)?;
-        if getppid() != agent {
-            return Err(Errno::ESRCH);
-        }
+        // The change of user cleared it.
+        die_with(agent)?;
         close_descriptors();
         Ok(())
     }
@@ -198,6 +196,16 @@ impl Walls {
             ("files", files),
             ("processes", processes),
         ]
+    }
+}
+
+/// Whoever lost the agent just before would not hear of it any more, and so looks.
+fn die_with(agent: Pid) -> Result<(), Errno> {
+    prctl::set_pdeathsig(Signal::SIGKILL)?;
+    if getppid() == agent {
+        Ok(())
+    } else {
+        Err(Errno::ESRCH)
     }
 }
 

@@ -1,5 +1,7 @@
 //! From the checked configuration to what plugins run with.
 
+use nix::unistd::Uid;
+
 use super::event::Sender;
 use super::sandbox::{Account, Walls};
 use super::scope::PluginOptions;
@@ -37,10 +39,13 @@ pub fn options(settings: &Settings) -> PluginOptions {
     }
 }
 
-/// The walls around all plugins. The error is a user that cannot be taken.
+/// The walls around all plugins. The error is a user that cannot be taken. An agent that is not
+/// root runs everything as itself.
 pub fn walls(settings: &Settings) -> Result<Walls, String> {
     let sandbox = &settings.sandbox;
-    let account = sandbox.user.as_deref().map(Account::named).transpose()?;
+    let named = sandbox.user.as_deref();
+    let named = named.filter(|_| Uid::effective().is_root());
+    let account = named.map(Account::named).transpose()?;
     Ok(Walls {
         enabled: sandbox.enabled,
         account,

@@ -47,6 +47,8 @@ const STOP_MS: u64 = 2_000;
 const AGAIN_MS: (u64, u64) = (1_000, 300_000);
 /// Who lived as long as this does not fail at its start.
 const WELL_MS: u64 = 60_000;
+/// From a closed output to the end of whoever should have ended by then.
+const MUTE_MS: u64 = 1_000;
 /// Events in one answer.
 const MAX_EVENTS: usize = 256;
 /// Where a trigger may not be asked, this is how long until that is looked at again.
@@ -297,6 +299,7 @@ impl Standing {
         if let Some(live) = &mut self.live {
             due_ms = live.turn(now_ms);
             self.take_answers(now_ms, harvest);
+            due_ms = due_ms.min(self.end_if_mute(now_ms));
         }
         self.keep_deadlines(now_ms, harvest);
         if self
@@ -503,6 +506,25 @@ impl Standing {
                 }
                 live.end(Verdict::Misbehaved(words), now_ms);
             }
+        }
+    }
+
+    /// Who closed its standard output and goes on will give no answer any more; returns when that
+    /// is sure.
+    fn end_if_mute(&mut self, now_ms: u64) -> u64 {
+        let Some(live) = &mut self.live else {
+            return u64::MAX;
+        };
+        let is_awaited = live.process.end.is_none() && !live.process.is_ending();
+        match live.closed_ms.map(|ms| ms.saturating_add(MUTE_MS)) {
+            Some(mute_ms) if is_awaited && self.stop_ms.is_none() => {
+                if now_ms >= mute_ms {
+                    let words = "closed its standard output".to_owned();
+                    live.end(Verdict::Misbehaved(words), now_ms);
+                }
+                mute_ms
+            }
+            _ => u64::MAX,
         }
     }
 

@@ -155,18 +155,30 @@ fn a_plugin_that_hangs_is_killed_at_its_time_and_then_for_good() {
 
 #[test]
 fn a_plugin_that_never_reads_or_closes_its_ends_is_ended_by_its_time() {
-    for text in [
-        "exec sleep 1000\n",
-        "exec >&-; exec sleep 1000\n",
-        "exec <&- >&- 2>&-; exec sleep 1000\n",
+    let answers = python("", "        os.close(1); time.sleep(1000)");
+    for (file, text, words) in [
+        ("main.sh", "exec sleep 1000\n", "no answer within 300 ms"),
+        (
+            "main.sh",
+            "exec >&-; exec sleep 1000\n",
+            "closed its standard output",
+        ),
+        (
+            "main.sh",
+            "exec <&- >&- 2>&-; exec sleep 1000\n",
+            "closed its standard output",
+        ),
+        ("main.py", answers.as_str(), "closed its standard output"),
     ] {
         let mut bench = Bench::new();
-        bench.options.timeout_ms = 300;
-        bench.put("deaf", Some("trigger"), "main.sh", text);
+        if words.starts_with("no") {
+            bench.options.timeout_ms = 300;
+        }
+        bench.put("deaf", Some("trigger"), file, text);
         bench.begin();
         bench.reported(|report| report.tally.crashes == 1);
         let said = bench.error();
-        assert!(said.contains("no answer within 300 ms"), "{said}");
+        assert!(said.contains(words), "{said}");
         bench.end();
     }
 }

@@ -260,7 +260,7 @@ pub fn help() -> String {
          \x20 help     print this\n\n\
          flags (also MOTE_<KEY> in the environment, or lines in the file):\n",
     );
-    text.push_str("  -c, --config FILE              default: /etc/mote/mote.yaml\n");
+    text.push_str("  -c, --config FILE                 default: /etc/mote/mote.yaml\n");
     for key in KEYS.iter().filter(|key| !key.flag.is_empty()) {
         let default = if key.default.is_empty() {
             String::new()

@@ -24,6 +24,23 @@ const WITHOUT_MEANING: &[&str] = &[
     "security.auth.token_ttl",
 ];
 
+/// Keys that are read and checked, and change nothing yet.
+pub(super) const WITHOUT_EFFECT: &[&str] = &[
+    "plugins.allow_remote_install",
+    "plugins.auto_update",
+    "plugins.trusted_keys",
+    "plugins.update_interval",
+    "plugins.watch",
+    "security.audit.enabled",
+    "security.audit.file",
+    "security.audit.max_age",
+    "security.audit.max_backups",
+    "security.audit.max_size",
+    "security.sandbox.allowed_paths",
+    "security.sandbox.chroot",
+    "security.sandbox.network_access",
+];
+
 /// When a file is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Opening {
@@ -91,6 +108,9 @@ pub(super) fn read(
                         key.path
                     )));
                 }
+                if WITHOUT_EFFECT.contains(&key.path) && !others.contains(&key.path) {
+                    others.push(key.path);
+                }
                 let mut is_second = false;
                 for first in given.iter().filter(|given| given.key.path == key.path) {
                     is_second = true;
@@ -126,7 +146,7 @@ pub(super) fn read(
     if !others.is_empty() {
         warnings.push(Warning {
             words: format!(
-                "{place}: without a meaning for this agent: {}",
+                "{place}: without an effect in this agent: {}",
                 others.join(", ")
             ),
             strict: false,

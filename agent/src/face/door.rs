@@ -16,6 +16,8 @@ use crate::log;
 const AGAIN_MS: u64 = 60_000;
 /// How long nobody is let in when there are no descriptors left.
 const PAUSE_MS: u64 = 1_000;
+/// How long that is not said again.
+const SILENCE_MS: u64 = 60_000;
 
 /// A port.
 #[derive(Debug)]
@@ -27,8 +29,8 @@ pub struct Door {
     again_ms: u64,
     /// The trouble that was said last, so that it is not said every minute.
     said: Option<ErrorKind>,
-    /// That there are no descriptors left was said.
-    said_full: bool,
+    /// Until then it is not said again that there are no descriptors left.
+    silent_until_ms: u64,
 }
 
 impl Door {
@@ -63,7 +65,7 @@ impl Door {
             listener: None,
             again_ms: 0,
             said: None,
-            said_full: false,
+            silent_until_ms: 0,
         }
     }
 
@@ -170,10 +172,7 @@ impl Door {
             return Arrival::Nobody;
         };
         match listener.accept() {
-            Ok((stream, _)) => {
-                self.said_full = false;
-                Arrival::Guest(stream)
-            }
+            Ok((stream, _)) => Arrival::Guest(stream),
             Err(error) => match error.kind() {
                 // Nobody there, or not any more.
                 ErrorKind::WouldBlock
@@ -182,8 +181,9 @@ impl Door {
                 | ErrorKind::ConnectionReset => Arrival::Nobody,
                 _ => {
                     self.again_ms = now_ms + PAUSE_MS;
-                    if !self.said_full {
-                        self.said_full = true;
+                    if now_ms >= self.silent_until_ms {
+                        // Guests that come and go would have it said at each turn.
+                        self.silent_until_ms = now_ms + SILENCE_MS;
                         let error = error.to_string();
                         log::warn(
                             "Nobody let in at the port",

@@ -193,10 +193,10 @@ fn write_flash(space: &str, out: &mut Lines<'_>) -> Result<(), Full> {
     )?;
     one(
         out,
-        own("disk_stall_ms_max"),
+        own("disk_stall_max_seconds"),
         Kind::Gauge,
-        "The longest wait for a write or a flush of the state, in milliseconds.",
-        flash.disk_stall_ms_max,
+        "The longest wait for a write or a flush of the state.",
+        Number::Decimal(flash.disk_stall_ms_max, 3),
     )?;
     one(
         out,

@@ -41,10 +41,17 @@ pub fn options(settings: &Settings) -> PluginOptions {
 }
 
 /// The walls around all plugins. What is asked for and cannot be given is in [`Walls::missing`];
-/// the error is a user that cannot be taken, or something missing where `security.sandbox.require`
-/// is set.
+/// the error is a user that cannot be taken, or `security.sandbox.require`: files and network are
+/// open to every plugin, and so none is walled in whole.
 pub fn walls(settings: &Settings) -> Result<Walls, String> {
     let sandbox = &settings.sandbox;
+    if sandbox.require {
+        return Err(
+            "security.sandbox.require is set, and no plugin can be walled in whole: files and \
+             network are open to them"
+                .to_owned(),
+        );
+    }
     let mut missing = Vec::new();
     let mut account = None;
     if let Some(name) = &sandbox.user {
@@ -55,9 +62,6 @@ pub fn walls(settings: &Settings) -> Result<Walls, String> {
             missing.push("security.sandbox.user: the agent is not root");
         }
     }
-    if !sandbox.enabled && sandbox.require {
-        missing.push("security.sandbox.enabled is false");
-    }
     if sandbox.chroot.is_some() {
         missing.push("security.sandbox.chroot: not supported");
     }
@@ -66,12 +70,6 @@ pub fn walls(settings: &Settings) -> Result<Walls, String> {
     }
     if !sandbox.allowed_paths.is_empty() {
         missing.push("security.sandbox.allowed_paths: other paths are not closed to plugins");
-    }
-    if sandbox.require && !missing.is_empty() {
-        let missing = missing.join("; ");
-        return Err(format!(
-            "security.sandbox.require is set, and walls are missing: {missing}"
-        ));
     }
     Ok(Walls {
         enabled: sandbox.enabled,
@@ -89,17 +87,14 @@ mod tests {
     fn what_cannot_be_given_is_named_and_refused_where_it_is_required() {
         let mut settings = Settings::default();
         assert_eq!(walls(&settings).unwrap().missing, Vec::<&str>::new());
-        settings.sandbox.require = true;
-        assert!(walls(&settings).is_ok());
         settings.sandbox.chroot = Some("/jail".into());
         settings.sandbox.network_access = Some(false);
-        let words = walls(&settings).unwrap_err();
-        assert!(words.contains("chroot: not supported; "), "{words}");
-        settings.sandbox.require = false;
         assert_eq!(walls(&settings).unwrap().missing.len(), 2);
-        settings.sandbox.enabled = false;
         settings.sandbox.require = true;
         let words = walls(&settings).unwrap_err();
-        assert!(words.contains("enabled is false"), "{words}");
+        assert!(
+            words.contains("no plugin can be walled in whole"),
+            "{words}"
+        );
     }
 }

@@ -11,10 +11,10 @@ fn is_error(agent: &AgentUnderTest, msg: &str) -> Vec<LogLine> {
     lines
 }
 
-/// The longest delay of an agent in a hurry, 200 ms, spread by a fifth either way.
+/// The longest delay of an agent in a hurry, 200 ms, spread by half of it either way.
 fn check_slowest_pace(line: &LogLine) {
     let in_ms = count(line, "retry_in_ms").unwrap();
-    assert!((160..=240).contains(&in_ms), "{}", line.text);
+    assert!((100..=300).contains(&in_ms), "{}", line.text);
 }
 
 #[test]

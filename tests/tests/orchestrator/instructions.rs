@@ -1,7 +1,8 @@
 //! Instructions: carried out at most once, reported for certain.
 
-use mote_tests::agent::Signal;
+use mote_tests::agent::{AgentUnderTest, Signal};
 use mote_tests::hub::{Hub, Message, Misbehaviour, OrchestratorConfig, Route};
+use mote_tests::wait::poll_until;
 use serde_json::{Value, json};
 
 use crate::{LONG, builder, end, hub, hub_with, orchestrator};
@@ -171,6 +172,18 @@ fn a_known_id_gets_the_same_result_byte_for_byte() {
     let mut agent = builder.start().unwrap();
     wait_for_result(&hub, "i-1");
     for restart in [false, true] {
+        // What the agent has not heard to be acknowledged it sends again.
+        let heard = |agent: &AgentUnderTest| {
+            let lines = agent.log();
+            lines
+                .iter()
+                .filter(|line| line.msg() == "Result delivered")
+                .count()
+        };
+        poll_until("the answer to each result", LONG, || {
+            (heard(&agent) == results(&hub, "i-1").len()).then_some(())
+        })
+        .unwrap();
         let before = results(&hub, "i-1").len();
         if restart {
             agent.stop(Signal::SIGTERM).unwrap();

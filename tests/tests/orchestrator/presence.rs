@@ -175,3 +175,52 @@ fn an_orchestrator_that_forgot_an_agent_hears_of_it_again() {
         .unwrap();
     end(&hub, agent);
 }
+
+#[test]
+fn under_its_old_name_an_agent_finds_its_old_file() {
+    let hub = hub();
+    let builder = AgentBuilder::new().unwrap();
+    let home = builder.dir().join(".stavily");
+    std::fs::create_dir(&home).unwrap();
+    let link = builder.dir().join("sensor-agent");
+    std::os::unix::fs::symlink(mote_tests::agent::mote_binary().unwrap(), &link).unwrap();
+    // The older spellings, all of them.
+    let text = format!(
+        "agent:\n  id: agent-1\n  type: sensor\n  tenant_id: org\n  heartbeat: 1s\n\
+         api:\n  base_url: {}\n  user_agent: Older/1\n  retry_attempts: 3\n\
+         security:\n  auth: {{method: api_key, api_key: demo-token}}\n\
+         \x20 tls: {{ca_file: {}}}\n\
+         health: {{enabled: false}}\nmetrics: {{enabled: false}}\n",
+        hub.url(),
+        hub.ca_pem_path().display()
+    );
+    std::fs::write(home.join("sensor-agent.yaml"), text).unwrap();
+    let agent = builder.binary(link).start().unwrap();
+    let two = |beats: &[Message]| beats.len() >= 2;
+    let beats = hub
+        .wait_for_messages(Route::Heartbeat, "two heartbeats", LONG, two)
+        .unwrap();
+    assert_eq!(beats[0].user_agent, "Older/1");
+    let registration = &hub.messages(Route::Register)[0];
+    assert_eq!(registration.body["organization_id"], "org");
+    end(&hub, agent);
+}
+
+#[test]
+fn a_reload_changes_how_often_it_beats_and_keeps_the_rest() {
+    let hub = hub();
+    let file = |seconds: u32| format!("agent: {{heartbeat_interval: {seconds}s}}\n");
+    let mut builder = builder(&hub, "sensor").config(&file(3600)).unwrap();
+    builder = builder.without_env("MOTE_AGENT_HEARTBEAT_INTERVAL");
+    let mut agent = builder.start().unwrap();
+    let one = |beats: &[Message]| !beats.is_empty();
+    hub.wait_for_messages(Route::Heartbeat, "a heartbeat", LONG, one)
+        .unwrap();
+    builder.write_file("mote.yaml", &file(1)).unwrap();
+    agent.signal(Signal::SIGHUP).unwrap();
+    let more = |beats: &[Message]| beats.len() >= 3;
+    hub.wait_for_messages(Route::Heartbeat, "more of them", LONG, more)
+        .unwrap();
+    end(&hub, agent);
+    assert_eq!(hub.messages(Route::Register).len(), 1);
+}

@@ -26,21 +26,21 @@ pub(super) const KEYS: &[Key] = &[
         &[],
         "plugins.auto_update",
         "false",
-        "look for newer plugins; there is no such thing yet, it is warned of",
+        "look for newer plugins (no effect yet)",
         Set::Truth(|s| &mut s.plugins.auto_update),
     ),
     aliased(
         &["plugins.update_check"],
         "plugins.update_interval",
         "1h",
-        "time between two such looks",
+        "time between two such looks (no effect yet)",
         Set::DurationMs(|s| &mut s.plugins.update_interval_ms, 1_000, YEAR_MS),
     ),
     aliased(
         &["plugins.watch_changes", "plugins.auto_load"],
         "plugins.watch",
         "true",
-        "take up plugins that change on disk",
+        "take up plugins that change on disk, without a restart",
         Set::Truth(|s| &mut s.plugins.watch),
     ),
     aliased(
@@ -82,14 +82,14 @@ pub(super) const KEYS: &[Key] = &[
         &[],
         "plugins.trusted_keys",
         "",
-        "keys by one of which a plugin must be signed that an instruction installs",
+        "whose signature an installed plugin needs (no effect yet: none is installed)",
         Set::List(|s| &mut s.plugins.trusted_keys),
     ),
     aliased(
         &[],
         "plugins.allow_remote_install",
         "false",
-        "instructions may install plugins without such a key",
+        "let instructions install plugins (no effect yet)",
         Set::Truth(|s| &mut s.plugins.allow_remote_install),
     ),
     aliased(
@@ -110,7 +110,7 @@ pub(super) const KEYS: &[Key] = &[
         &[],
         "security.sandbox.chroot",
         "",
-        "folder that is the whole file system of plugins",
+        "folder that is all they see of the file system (no effect yet)",
         Set::Path(|s| &mut s.sandbox.chroot),
     ),
     aliased(
@@ -148,7 +148,7 @@ pub(super) const KEYS: &[Key] = &[
         &[],
         "security.sandbox.network_access",
         "",
-        "whether plugins reach the network (default: as their manifests say)",
+        "whether plugins reach the network (no effect yet: they do)",
         Set::By(|s, v| {
             s.sandbox.network_access = value::unless_empty(v, value::truth)?;
             Ok(())
@@ -158,35 +158,35 @@ pub(super) const KEYS: &[Key] = &[
         &[],
         "security.sandbox.allowed_paths",
         "",
-        "paths that plugins may read, besides those of their manifests",
+        "paths that plugins may read (no effect yet: what their user may)",
         Set::List(|s| &mut s.sandbox.allowed_paths),
     ),
     aliased(
         &[],
         "security.sandbox.require",
         "false",
-        "run no plugin that this kernel cannot wall in",
+        "run no plugin that cannot be walled in whole: today that is none",
         Set::Truth(|s| &mut s.sandbox.require),
     ),
     aliased(
         &[],
         "security.audit.enabled",
         "true",
-        "log what was executed and why",
+        "log what was executed and why (no effect yet)",
         Set::Truth(|s| &mut s.audit.enabled),
     ),
     aliased(
         &["security.audit.log_file"],
         "security.audit.file",
         "",
-        "where to (default: logs/audit/audit.log in agent.base_dir)",
+        "where to (default: logs/audit/audit.log in agent.base_dir; no effect yet)",
         Set::Path(|s| &mut s.audit.file),
     ),
     aliased(
         &[],
         "security.audit.max_size",
         "10",
-        "MB of that file before a new one",
+        "MB of that file before a new one (no effect yet)",
         Set::By(|s, v| {
             s.audit.max_bytes = value::count(v, (1, 10_000))? * 1_000_000;
             Ok(())
@@ -196,14 +196,14 @@ pub(super) const KEYS: &[Key] = &[
         &[],
         "security.audit.max_backups",
         "5",
-        "old ones kept",
+        "old ones kept (no effect yet)",
         Set::Count(|s| &mut s.audit.max_backups, 0, 1_000),
     ),
     aliased(
         &[],
         "security.audit.max_age",
         "30",
-        "days that they are kept, 0 for ever",
+        "days that they are kept, 0 for ever (no effect yet)",
         Set::Count(|s| &mut s.audit.max_age_days, 0, 36_500),
     ),
     aliased(

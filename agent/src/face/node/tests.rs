@@ -1,3 +1,5 @@
+//! The page over trees of made-up files, the cases that no real device here has.
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

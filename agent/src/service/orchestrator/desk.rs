@@ -330,7 +330,7 @@ impl Desk {
             };
             self.give_up(0, words);
         }
-        self.journal.turn(Now::read());
+        self.journal.close(Now::read());
     }
 
     fn start(&mut self, at: usize, plugins: &mut Plugins, now_ms: u64) {

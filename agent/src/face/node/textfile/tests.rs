@@ -1,3 +1,5 @@
+//! Files of other programs: taken whole, left out whole, and what is said of them.
+
 use mote_core::wire::prometheus::Lines;
 
 use super::super::page::Mark;

@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::sync::Arc;
 
-use mote_core::delivery::Next;
+use mote_core::delivery::{Next, Standing};
 use mote_core::log_line::Value;
+use mote_core::outbox::Cursor;
 use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::board::{self, About};
@@ -16,6 +17,7 @@ use crate::log;
 use crate::notify::Notifier;
 use crate::reactor::{Interest, Reactor, Wake};
 use crate::service::lunasentri::MetricsServer;
+use crate::service::orchestrator::{self, Duty, Orchestrator};
 use crate::setup::{Plan, Target};
 use crate::state::backlog::Backlog;
 use crate::state::{Now, Start, State};
@@ -78,20 +80,38 @@ pub fn run(sources: &Sources) -> Result<(), Refusal> {
     };
     let mut backlog = state.backlog(&mut reactor.device);
     backlog.save_every_ms = settings.buffer_save_every_ms;
-    let mut disk = Disk { state, backlog };
+    reactor.plugins = plan.plugins(settings, seed());
     let link = Arc::new(Link::new(reactor));
-    let service = plan
-        .target
-        .map(|target| Service::new(settings, &target, &name, &link));
-    look_out(settings, service.as_ref(), &link);
+    let hostname = name.hostname.clone();
+    let mut services = Services {
+        orchestrator: plan
+            .orchestrator
+            .as_ref()
+            .map(|plan| Orchestrator::new(settings, plan, &state, &link, hostname, seed())),
+        metrics: plan
+            .target
+            .map(|target| Service::new(settings, &target, &name, &link)),
+    };
+    let mut disk = Disk { state, backlog };
+    look_out(settings, &services, &link);
 
-    let service = serve(sources, loaded.settings, &link, service, &name, &mut disk);
+    serve(
+        sources,
+        loaded.settings,
+        &link,
+        &mut services,
+        &name,
+        &mut disk,
+    );
 
-    let server = service.as_ref().map(|it| &it.server);
-    if let Some(server) = server {
+    // Samples first: what runs may take its time to end.
+    if let Some(server) = services.metrics_server() {
         disk.stop(&link, server);
     }
-    status::log("Stopped", &link, server);
+    if let Some(orchestrator) = &mut services.orchestrator {
+        orchestrator.stop(&link);
+    }
+    services.log_status("Stopped", &link);
     disk.state.stopped_well();
     Ok(())
 }
@@ -149,8 +169,131 @@ impl Service {
     }
 }
 
+/// Those that the agent talks with, one at a time.
+struct Services {
+    metrics: Option<Service>,
+    orchestrator: Option<Orchestrator>,
+}
+
+/// What an attempt at a server gets that failed twice, while the other is well.
+const SHORT_PATIENCE_MS: u64 = 3_000;
+/// Failures after which that is so.
+const PATIENT_FAILURES: u32 = 2;
+
+/// What to do next.
+enum Step {
+    Call(Duty),
+    Deliver(Cursor),
+    Wait(u64),
+}
+
+impl Services {
+    fn metrics_server(&self) -> Option<&MetricsServer> {
+        self.metrics.as_ref().map(|service| &service.server)
+    }
+
+    /// The most urgent thing that is due: results, events, heartbeat, the newest sample, the look
+    /// for an instruction, one sample of the backlog.
+    fn next(&mut self, link: &Link) -> Step {
+        let now_ms = clock::boot_ms();
+        let idle = orchestrator::Next {
+            duty: None,
+            until_ms: u64::MAX,
+        };
+        let call = self.orchestrator.as_mut();
+        let call = call.map_or(idle, |server| server.next(link, now_ms));
+        let urgent = call.duty.filter(|duty| *duty < Duty::Poll);
+        let Some(server) = self.metrics_server() else {
+            // Samples are taken, and go nowhere.
+            return call.duty.map_or(Step::Wait(call.until_ms), Step::Call);
+        };
+        let reactor = link.reactor();
+        let outbox = &reactor.device.outbox;
+        match (urgent, server.next(outbox, now_ms), call.duty) {
+            (Some(duty), ..) => Step::Call(duty),
+            (_, Next::Send(cursor), _) if server.is_fresh(outbox, cursor) => Step::Deliver(cursor),
+            (_, _, Some(duty)) => Step::Call(duty),
+            (_, Next::Send(cursor), None) => Step::Deliver(cursor),
+            (_, Next::Wait { until_ms }, None) => {
+                let until_ms = until_ms.min(server.look_again_ms(now_ms));
+                Step::Wait(until_ms.min(call.until_ms))
+            }
+            (_, Next::Idle, None) => Step::Wait(call.until_ms),
+        }
+    }
+
+    /// Delivers a sample.
+    fn deliver(&mut self, link: &Arc<Link>, cursor: Cursor) {
+        let other = self.orchestrator.as_ref();
+        let other_is_well = other.is_some_and(Orchestrator::is_well);
+        let Some(Service { server, uplink, .. }) = &mut self.metrics else {
+            return;
+        };
+        uplink.be_patient_for(patience_ms(server.failures(), other_is_well));
+        if server.deliver(link, uplink, cursor) {
+            status::tell(link, server);
+        }
+        self.listen_to_network(link);
+    }
+
+    /// Calls the orchestrator.
+    fn call(&mut self, link: &Link, duty: Duty) {
+        let other_is_well = self.metrics_server().is_some_and(|server| {
+            server.failures() == 0 && server.standing() == Standing::Delivering
+        });
+        if let Some(server) = &mut self.orchestrator {
+            server.be_patient_for(patience_ms(server.failures(), other_is_well));
+            server.run(link, duty);
+        }
+        self.listen_to_network(link);
+    }
+
+    fn listen_to_network(&self, link: &Link) {
+        let server = self.metrics_server();
+        let is_cut_off = server.is_some_and(MetricsServer::is_cut_off)
+            || self
+                .orchestrator
+                .as_ref()
+                .is_some_and(Orchestrator::is_cut_off);
+        link.reactor().network.listen(is_cut_off);
+    }
+
+    fn clock_was_set(&mut self) {
+        if let Some(service) = &mut self.metrics {
+            service.server.clock_was_set(clock::boot_ms());
+        }
+    }
+
+    fn network_is_back(&mut self) {
+        let now_ms = clock::boot_ms();
+        if let Some(service) = &mut self.metrics {
+            service.server.network_is_back(now_ms);
+        }
+        if let Some(server) = &mut self.orchestrator {
+            server.network_is_back(now_ms);
+        }
+    }
+
+    fn log_status(&self, msg: &str, link: &Link) {
+        status::log(msg, link, self.metrics_server());
+        if let Some(orchestrator) = &self.orchestrator {
+            orchestrator.log_status();
+        }
+    }
+}
+
+/// A server that does not answer is not to make the agent late for one that does.
+fn patience_ms(failures: u32, other_is_well: bool) -> u64 {
+    if other_is_well && failures >= PATIENT_FAILURES {
+        SHORT_PATIENCE_MS
+    } else {
+        u64::MAX
+    }
+}
+
 /// Has the device and the face do what `settings` say.
-fn look_out(settings: &Settings, service: Option<&Service>, link: &Link) {
+fn look_out(settings: &Settings, services: &Services, link: &Link) {
+    let service = services.metrics.as_ref();
     let mut reactor = link.reactor();
     reactor.device.holds = service.is_some();
     let board = &mut reactor.board;
@@ -158,7 +301,7 @@ fn look_out(settings: &Settings, service: Option<&Service>, link: &Link) {
     if board.uplink.as_ref().map(|uplink| uplink.server.as_str()) != server {
         board.uplink = server.map(|server| board::Uplink::new(server.to_owned()));
     }
-    if server.is_none() {
+    if server.is_none() && services.orchestrator.is_none() {
         log::warn(
             "Samples are delivered nowhere: set server_url and api_key to deliver them",
             &[],
@@ -167,46 +310,50 @@ fn look_out(settings: &Settings, service: Option<&Service>, link: &Link) {
     reactor.face.reconfigure(settings);
 }
 
-/// Goes round until told to stop; gives back what it delivered with.
+/// Goes round until told to stop.
 fn serve(
     sources: &Sources,
     mut settings: Settings,
     link: &Arc<Link>,
-    mut service: Option<Service>,
+    services: &mut Services,
     name: &Name,
     disk: &mut Disk,
-) -> Option<Service> {
+) {
     let mut clock_watch = clock::Watch::new();
     loop {
-        let clock_was_set = clock_watch.look();
-        let wake = match &mut service {
-            Some(service) => {
-                if clock_was_set {
-                    service.server.clock_was_set(clock::boot_ms());
-                }
-                deliver(link, service)
-            }
-            // Samples are taken, and go nowhere.
-            None => link.reactor().wait(Interest::Sample, u64::MAX),
-        };
-        if wake == Wake::Stop {
-            return service;
+        if clock_watch.look() {
+            services.clock_was_set();
         }
-        if let Some(service) = service.as_ref().filter(|_| wake == Wake::Ready) {
-            disk.turn(link, &service.server);
+        // After a request without waiting: what is due is done, and a stop in mid-request is seen.
+        let until_ms = match services.next(link) {
+            Step::Call(duty) => {
+                services.call(link, duty);
+                0
+            }
+            Step::Deliver(cursor) => {
+                services.deliver(link, cursor);
+                0
+            }
+            Step::Wait(until_ms) => until_ms,
+        };
+        // Bound first: a guard in the match's head would be held through its arms.
+        let wake = link.reactor().wait(Interest::Sample, until_ms);
+        if wake == Wake::Stop {
+            return;
+        }
+        if let Some(server) = services.metrics_server().filter(|_| wake == Wake::Ready) {
+            disk.turn(link, server);
         }
         let orders = link.reactor().take_orders();
-        if orders.network
-            && let Some(service) = &mut service
-        {
-            service.server.network_is_back(clock::boot_ms());
+        if orders.network {
+            services.network_is_back();
         }
         if orders.status {
-            status::log("Status", link, service.as_ref().map(|it| &it.server));
+            services.log_status("Status", link);
         }
         if orders.reload {
             link.reactor().notifier.reloading(clock::monotonic_us());
-            if let Some(new) = reload(sources, &settings, link, &mut service, name) {
+            if let Some(new) = reload(sources, &settings, link, services, name) {
                 settings = new;
                 disk.backlog.save_every_ms = settings.buffer_save_every_ms;
             }
@@ -215,39 +362,18 @@ fn serve(
     }
 }
 
-/// Delivers what is due, or waits.
-fn deliver(link: &Arc<Link>, service: &mut Service) -> Wake {
-    let Service { server, uplink, .. } = service;
-    let next = server.next(&link.reactor().device.outbox, clock::boot_ms());
-    match next {
-        Next::Send(cursor) => {
-            if server.deliver(link, uplink, cursor) {
-                status::tell(link, server);
-            }
-            link.reactor().network.listen(server.is_cut_off());
-            // Without waiting: what is due is done, and a stop in mid-request is seen.
-            link.reactor().wait(Interest::Sample, 0)
-        }
-        Next::Wait { until_ms } => {
-            let until_ms = until_ms.min(server.look_again_ms(clock::boot_ms()));
-            link.reactor().wait(Interest::Sample, until_ms)
-        }
-        Next::Idle => link.reactor().wait(Interest::Sample, u64::MAX),
-    }
-}
-
 /// Reads the configuration again and goes on with it; with the old one if the new one is wrong.
 fn reload(
     sources: &Sources,
     old: &Settings,
     link: &Arc<Link>,
-    service: &mut Option<Service>,
+    services: &mut Services,
     name: &Name,
 ) -> Option<Settings> {
     let read = config::load_again(sources, &process_environment).map_err(|error| error.0);
     let planned = read.and_then(|loaded| {
         let plan = Plan::of(&loaded.settings)?;
-        if plan.target.is_none() && service.is_some() {
+        if plan.target.is_none() && services.metrics.is_some() {
             // A file that is empty for a moment must not end the deliveries: that takes a restart.
             Target::of(&loaded.settings)?;
         }
@@ -272,19 +398,30 @@ fn reload(
         log::warn("Changed by a restart only", &[("key", Value::Str(key))]);
     }
     let settings = loaded.settings;
-    match (plan.target, &mut *service) {
+    match (&plan.orchestrator, &mut services.orchestrator) {
+        (Some(plan), Some(server)) => server.reconfigure(&settings, plan, link, seed()),
+        (None, None) => {}
+        // It brings the ledger and the plugins along.
+        _ => log::warn(
+            "Changed by a restart only",
+            &[("key", Value::Str("api.base_url"))],
+        ),
+    }
+    match (plan.target, &mut services.metrics) {
         (Some(target), Some(service)) => {
             service.server.reconfigure(&settings, &target, seed());
             service.uplink = target.uplink(&settings, link);
             service.host_and_port = target.host_and_port();
         }
-        (Some(target), None) => *service = Some(Service::new(&settings, &target, name, link)),
+        (Some(target), None) => {
+            services.metrics = Some(Service::new(&settings, &target, name, link));
+        }
         (None, _) => {}
     }
     link.reactor()
         .device
         .reconfigure(&settings, clock::boot_ms());
-    look_out(&settings, service.as_ref(), link);
+    look_out(&settings, services, link);
     Some(settings)
 }
 
@@ -307,6 +444,9 @@ fn introduce(loaded: &Loaded, plan: &Plan, msg: &str) {
         ("interval_ms", Value::Uint(settings.interval_ms)),
         ("config", Value::Str(&file)),
     ];
+    if let Some(base_url) = &settings.orchestrator.base_url {
+        fields.push(("orchestrator", Value::Str(base_url)));
+    }
     if !proxy.is_empty() {
         fields.push(("proxy", Value::Str(&proxy)));
     }

@@ -71,8 +71,11 @@ fn report(loaded: &Loaded) -> String {
 /// What stands for a value that is masked or worked out.
 fn of_its_own(path: &str, settings: &Settings) -> Option<String> {
     match path {
-        "api_key" => {
-            let key = settings.api_key.as_ref()?;
+        "api_key" | "api.auth.api_key" => {
+            let key = match path {
+                "api_key" => settings.api_key.as_ref()?,
+                _ => settings.orchestrator.credential.as_ref()?,
+            };
             let fingerprint = key.fingerprint();
             Some(format!(
                 "(set, {})",
@@ -84,6 +87,14 @@ fn of_its_own(path: &str, settings: &Settings) -> Option<String> {
             Some(without_password(proxy.expose()).into_owned())
         }
         "hostname" => Some(hostname(settings)),
+        "health.bind" => Some(settings.health_bind.to_string()),
+        "health.port" => Some(settings.health_port.to_string()),
+        "metrics.enabled" => Some(settings.metrics_enabled.to_string()),
+        "metrics.namespace" => Some(settings.metrics_namespace.clone()),
+        "agent.type" => Some(settings.orchestrator.agent_type?.as_str().to_owned()),
+        "plugins.dir" => Some(settings.plugins_dir().display().to_string()),
+        "plugins.config_dir" => Some(settings.plugins_config_dir().display().to_string()),
+        "security.audit.file" => Some(settings.audit_file().display().to_string()),
         "agent.base_dir" => Some(settings.base_dir().display().to_string()),
         "logging.file" => Some(settings.log_file.as_ref()?.display().to_string()),
         "etc" => Some(settings.etc_dir().display().to_string()),

@@ -6,8 +6,9 @@ use std::fmt::Write;
 use lexopt::{Arg, Parser};
 
 use crate::config::CommandLine;
-use crate::config::keys::KEYS;
+use crate::config::keys::{KEYS, Key};
 use crate::install::{Options, System};
+use crate::plugin::by_hand::Trial;
 
 /// What to do.
 #[derive(Debug)]
@@ -53,6 +54,15 @@ pub enum Command {
     },
     /// Take the service away.
     Uninstall(Options),
+    /// Print the plugins that are installed.
+    PluginList(CommandLine),
+    /// Run a plugin by hand.
+    PluginTest {
+        /// The flags.
+        line: CommandLine,
+        /// Which, and how.
+        trial: Trial,
+    },
     /// Print the version.
     Version {
         /// `--json`.
@@ -66,6 +76,23 @@ pub enum Command {
 #[derive(Debug)]
 pub struct UsageError(pub String);
 
+/// The key whose flag this is.
+fn key_of(flag: &str) -> Result<&'static Key, UsageError> {
+    KEYS.iter()
+        .find(|key| key.flag == flag && !key.flag.is_empty())
+        .ok_or_else(|| UsageError(format!("no flag --{flag}: see mote help")))
+}
+
+fn check_switches(switches: &[String], word: &str) -> Result<(), UsageError> {
+    let is_strange = |switch: &&String| !SWITCHES.contains(&(switch, word));
+    match switches.iter().find(is_strange) {
+        Some(switch) => Err(UsageError(format!(
+            "--{switch} does not go with {word}: see mote help"
+        ))),
+        None => Ok(()),
+    }
+}
+
 /// Reads the arguments after the program's name.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, UsageError> {
     let mut parser = Parser::from_args(arguments);
@@ -73,6 +100,8 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, U
     let mut line = CommandLine::default();
     let mut switches = Vec::new();
     let mut options = Options::default();
+    let mut trial = Trial::default();
+    let mut words = Vec::new();
     while let Some(argument) = parser.next().map_err(|error| usage(&error))? {
         match argument {
             Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help),
@@ -92,25 +121,31 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, U
                     UsageError("--system takes systemd or procd: see mote help".into())
                 })?);
             }
+            Arg::Long("input") => {
+                switches.push("input".to_owned());
+                trial.input = Some(text(parser.value(), "input")?);
+            }
+            Arg::Long("entrypoint") => {
+                switches.push("entrypoint".to_owned());
+                trial.entrypoint = Some(text(parser.value(), "entrypoint")?);
+            }
             Arg::Long(name) if SWITCHES.iter().any(|(switch, _)| *switch == name) => {
                 switches.push(name.to_owned());
             }
             Arg::Long(name) => {
-                let Some(key) = KEYS.iter().find(|key| key.flag == name) else {
-                    return Err(UsageError(format!("no flag --{name}: see mote help")));
-                };
+                let key = key_of(name)?;
                 let is_truth = key.default == "true" || key.default == "false";
                 let value = match parser.optional_value() {
-                    Some(value) => value,
-                    None if is_truth => "true".into(),
-                    None => parser.value().map_err(|error| usage(&error))?,
+                    Some(value) => Ok(value),
+                    None if is_truth => Ok("true".into()),
+                    None => parser.value(),
                 };
-                let text = value
-                    .into_string()
-                    .map_err(|_| UsageError(format!("--{}: not UTF-8 text", key.flag)))?;
-                line.flags.push((key, text));
+                line.flags.push((key, text(value, key.flag)?));
             }
             Arg::Value(word) if command.is_none() => command = Some(word),
+            Arg::Value(word) if command.as_ref().is_some_and(|word| word == "plugin") => {
+                words.push(word.to_string_lossy().into_owned());
+            }
             other => return Err(usage(&other.unexpected())),
         }
     }
@@ -118,13 +153,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, U
         .as_deref()
         .map_or(Some("run"), |word| word.to_str())
         .unwrap_or("that");
-    for switch in &switches {
-        if !SWITCHES.contains(&(switch, word)) {
-            return Err(UsageError(format!(
-                "--{switch} does not go with {word}: see mote help"
-            )));
-        }
-    }
+    check_switches(&switches, word)?;
     let has = |switch: &str| switches.iter().any(|given| given == switch);
     options.dry_run = has("dry-run");
     options.start = !has("no-start");
@@ -150,12 +179,34 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, U
         }),
         "install" => Ok(Command::Install { line, options }),
         "uninstall" => Ok(Command::Uninstall(options)),
+        "plugin" => plugin(&words, line, trial),
         "version" => Ok(Command::Version { json: has("json") }),
         "help" => Ok(Command::Help),
         other => Err(UsageError(format!(
-            "no command {other}: there are run, once, check, status, health, install, uninstall, \
-             version and help"
+            "no command {other}: there are run, once, check, status, health, plugin, install, \
+             uninstall, version and help"
         ))),
+    }
+}
+
+/// The value of a flag.
+fn text(value: Result<OsString, lexopt::Error>, flag: &str) -> Result<String, UsageError> {
+    value
+        .map_err(|error| usage(&error))?
+        .into_string()
+        .map_err(|_| UsageError(format!("--{flag}: not UTF-8 text")))
+}
+
+fn plugin(words: &[String], line: CommandLine, mut trial: Trial) -> Result<Command, UsageError> {
+    match words {
+        [verb] if verb == "list" => Ok(Command::PluginList(line)),
+        [verb, id] if verb == "test" => {
+            trial.id.clone_from(id);
+            Ok(Command::PluginTest { line, trial })
+        }
+        _ => Err(UsageError(
+            "there are mote plugin list and mote plugin test ID: see mote help".into(),
+        )),
     }
 }
 
@@ -174,6 +225,8 @@ const SWITCHES: &[(&str, &str)] = &[
     ("system", "install"),
     ("no-start", "install"),
     ("purge", "uninstall"),
+    ("input", "plugin"),
+    ("entrypoint", "plugin"),
 ];
 
 fn usage(error: &lexopt::Error) -> UsageError {
@@ -184,8 +237,8 @@ fn usage(error: &lexopt::Error) -> UsageError {
 pub fn help() -> String {
     let mut text = String::from(
         "mote: a monitoring agent for Linux devices that have little of everything\n\n\
-         usage: mote [run | once | check | status | health | install | uninstall | version | help] \
-         [flags]\n\n\
+         usage: mote [run | once | check | status | health | plugin | install | uninstall | version | \
+         help] [flags]\n\n\
          \x20 run      watch this device and deliver to the server until stopped (default)\n\
          \x20 once     print one sample as it would be sent; with --send, send it\n\
          \x20 check    print the configuration with its sources, and what is wrong with it;\n\
@@ -194,6 +247,10 @@ pub fn help() -> String {
          \x20          with --watch, every 2 seconds\n\
          \x20 health   ask the agent that runs here whether it is well; with --ready, whether it\n\
          \x20          delivers or has room; exits with 0 or 1\n\
+         \x20 plugin list      print the plugins that are installed, and what is wrong with them\n\
+         \x20 plugin test ID   run one by hand and print the exchange and its walls; an action is\n\
+         \x20          carried out if it is given --input JSON; --entrypoint FILE names the file of\n\
+         \x20          a plugin without a manifest\n\
          \x20 install  make it a service of this device (systemd or procd), with the flags as its\n\
          \x20          configuration if it has none, and wait for the first delivery;\n\
          \x20          --dry-run, --no-start, --system NAME, --root DIR (an image)\n\
@@ -204,7 +261,7 @@ pub fn help() -> String {
          flags (also MOTE_<KEY> in the environment, or lines in the file):\n",
     );
     text.push_str("  -c, --config FILE                 default: /etc/mote/mote.yaml\n");
-    for key in KEYS {
+    for key in KEYS.iter().filter(|key| !key.flag.is_empty()) {
         let default = if key.default.is_empty() {
             String::new()
         } else {
@@ -306,6 +363,36 @@ mod tests {
     }
 
     #[test]
+    fn a_plugin_is_named_and_may_be_given_an_input() {
+        assert!(matches!(
+            read(&["plugin", "list", "--base-dir", "/b"]),
+            Ok(Command::PluginList(_))
+        ));
+        let Ok(Command::PluginTest { trial, .. }) = read(&[
+            "plugin",
+            "test",
+            "cpu",
+            "--input={}",
+            "--entrypoint",
+            "run.sh",
+        ]) else {
+            panic!("not understood")
+        };
+        assert_eq!(trial.id, "cpu");
+        assert_eq!(trial.input.as_deref(), Some("{}"));
+        assert_eq!(trial.entrypoint.as_deref(), Some("run.sh"));
+        for words in [
+            &["plugin"][..],
+            &["plugin", "test"],
+            &["plugin", "new", "x"],
+        ] {
+            assert!(read(words).unwrap_err().0.contains("mote plugin test ID"));
+        }
+        let error = read(&["run", "--input", "{}"]).unwrap_err();
+        assert!(error.0.contains("does not go with run"));
+    }
+
+    #[test]
     fn a_flag_that_is_true_or_false_needs_no_value() {
         let Ok(Command::Run(line)) = read(&["--allow-http", "--log-compress=false"]) else {
             panic!("not understood")
@@ -334,7 +421,7 @@ mod tests {
     #[test]
     fn the_help_names_every_flag() {
         let text = help();
-        for key in KEYS {
+        for key in KEYS.iter().filter(|key| !key.flag.is_empty()) {
             assert!(text.contains(&format!("--{} ", key.flag)), "{}", key.flag);
         }
     }

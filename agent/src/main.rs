@@ -10,6 +10,7 @@ use mote::install::{install, uninstall};
 use mote::log;
 use mote::look;
 use mote::once::once;
+use mote::plugin::by_hand;
 use mote::scrub;
 use mote::version::version;
 
@@ -40,6 +41,8 @@ fn main() -> ExitCode {
             install(sources, &options)
         }
         Ok(Command::Uninstall(options)) => uninstall(&options),
+        Ok(Command::PluginList(line)) => by_hand::list(&sources(line)),
+        Ok(Command::PluginTest { line, trial }) => by_hand::test(&sources(line), &trial),
         Ok(Command::Version { json }) => agent::print(&version(json)),
         Ok(Command::Help) => agent::print(&cli::help()),
         Err(UsageError(words)) => Err((Exit::Usage, words)),

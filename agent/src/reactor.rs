@@ -1,6 +1,6 @@
 //! The one wait: everything that the agent waits for, it waits for in [`Reactor::wait`].
 //!
-//! One `poll(2)` looks at the signals, at the DNS socket while a look-up is under way, at the
+//! One `poll(2)` looks at the signals, at the plugins' pipes, at the DNS socket while a look-up is under way, at the
 //! uplink's socket while a request is, at the local listener with its guests, and at changes of the
 //! network while no server is reached. Before it sleeps and whenever it wakes it does what is due:
 //! takes the sample, moves a look-up on, compresses a piece of an old log. What is due never blocks
@@ -18,7 +18,7 @@ use std::os::unix::net::UnixStream;
 use mote_core::log_line::Value;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::SignalOnly;
 
@@ -28,8 +28,12 @@ use crate::device::Device;
 use crate::face::{self, Face};
 use crate::log;
 use crate::notify::{Notifier, PAUSING_EVERY_MS};
+use crate::plugin::{MAX_WATCHED, Plugins};
 use crate::uplink::dns::{MAX_ADDRESSES, Stub};
 use crate::uplink::network::NetworkWatch;
+
+/// How long plugins may take to end: five seconds until they are killed, and a little for that.
+const PLUGINS_END_MS: u64 = 7_000;
 
 /// What a caller of [`Reactor::wait`] waits for, besides what is always looked at.
 #[derive(Debug, Clone, Copy)]
@@ -40,7 +44,7 @@ pub enum Interest<'a> {
     Connecting(&'a [BorrowedFd<'a>]),
     /// The look-up under way in [`Reactor::stub`].
     Name,
-    /// A new sample in the outbox, or an order.
+    /// A new sample in the outbox, an event or a result of a plugin, or an order.
     Sample,
 }
 
@@ -76,6 +80,8 @@ pub struct Reactor {
     pub device: Device,
     /// Looks names up.
     pub stub: Stub,
+    /// Runs plugins; none, until a caller says otherwise.
+    pub plugins: Plugins,
     /// Hears when the network comes back.
     pub network: NetworkWatch,
     /// Tells the service manager; nobody, until a caller says otherwise.
@@ -92,7 +98,7 @@ impl Reactor {
     /// Takes over the signals of the process.
     pub fn new(device: Device) -> std::io::Result<Self> {
         let (read, write) = UnixStream::pair()?;
-        let wanted = [SIGTERM, SIGINT, SIGHUP, SIGUSR1];
+        let wanted = [SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGCHLD];
         let signals = SignalDelivery::with_pipe(read, write, SignalOnly, wanted)?;
         Ok(Self {
             signals,
@@ -100,6 +106,7 @@ impl Reactor {
             orders: Orders::default(),
             device,
             stub: Stub::default(),
+            plugins: Plugins::default(),
             network: NetworkWatch::default(),
             notifier: Notifier::default(),
             face: Face::default(),
@@ -136,7 +143,11 @@ impl Reactor {
             }
             match interest {
                 Interest::Name if !self.stub.is_busy() => return Wake::Ready,
-                Interest::Sample if self.device.take_news() || self.orders != Orders::default() => {
+                Interest::Sample
+                    if self.device.take_news()
+                        || self.plugins.has_news()
+                        || self.orders != Orders::default() =>
+                {
                     return Wake::Ready;
                 }
                 _ => {}
@@ -179,6 +190,28 @@ impl Reactor {
         Wake::Stop
     }
 
+    /// Ends all plugins and waits for that, at most [`PLUGINS_END_MS`]; samples go on.
+    pub fn end_plugins(&mut self) {
+        let begun_ms = clock::boot_ms();
+        let until_ms = begun_ms + PLUGINS_END_MS;
+        self.plugins.begin_stop(begun_ms);
+        loop {
+            let now_ms = clock::boot_ms();
+            let due_ms = self.turn(now_ms).min(until_ms);
+            if self.plugins.is_stopped() || now_ms >= until_ms {
+                return;
+            }
+            if self.sleep(Interest::Sample, due_ms, now_ms).signals {
+                self.take_signals();
+            }
+        }
+    }
+
+    /// Lets one more request run although the agent stops; another signal ends that too.
+    pub fn begin_farewell(&mut self) {
+        self.stop = false;
+    }
+
     /// Does what is due at `now_ms`; returns when something is due next.
     fn turn(&mut self, now_ms: u64) -> u64 {
         let sample_ms = self.device.turn(now_ms);
@@ -191,7 +224,12 @@ impl Reactor {
         let stalls = &mut self.board.stalls;
         stalls.sample += u64::from(Stalls::is_stall(now_ms, after_ms));
         stalls.upkeep += u64::from(Stalls::is_stall(after_ms, clock::boot_ms()));
-        wait_ms.min(notify_ms).min(log_ms).min(face_ms)
+        let plugins_ms = self.plugins.turn(now_ms);
+        wait_ms
+            .min(notify_ms)
+            .min(log_ms)
+            .min(face_ms)
+            .min(plugins_ms)
     }
 
     /// Serves the guests of the listener until the next sample is due.
@@ -215,6 +253,10 @@ impl Reactor {
                 }
                 SIGUSR1 => {
                     self.orders.status = true;
+                    continue;
+                }
+                SIGCHLD => {
+                    self.plugins.child_ended();
                     continue;
                 }
                 _ => continue,
@@ -259,6 +301,10 @@ impl Reactor {
             let _ = watched.push(PollFd::new(fd, PollFlags::POLLIN));
             watched.len() - 1
         });
+        // The next turn reads all of their pipes: which of them is ready is of no matter.
+        self.plugins.watch(&mut |fd, events| {
+            let _ = watched.push(PollFd::new(fd, events));
+        });
         match poll(&mut watched, timeout) {
             // A closed or broken descriptor is ready too: reading it tells what happened.
             Ok(1..) => {
@@ -286,9 +332,9 @@ impl Reactor {
     }
 }
 
-/// Descriptors that are looked at: the signals, those of a request, the stub's, the network's, and
-/// the face's.
-const WATCHED: usize = MAX_ADDRESSES + 3 + face::WATCHED;
+/// Descriptors that are looked at: the signals, those of a request, the stub's, the network's, the
+/// face's and the plugins'.
+const WATCHED: usize = MAX_ADDRESSES + 3 + face::WATCHED + MAX_WATCHED;
 
 /// What a sleep ended with.
 #[derive(Debug, Clone, Copy, Default)]

@@ -91,7 +91,7 @@ fn secret_flag(argument: &OsStr) -> Option<bool> {
         None => (flag, false),
     };
     KEYS.iter()
-        .any(|key| key.secret && key.flag == name)
+        .any(|key| key.secret && key.flag == name && !name.is_empty())
         .then_some(has_value)
 }
 

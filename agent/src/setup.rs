@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use mote_core::delivery::keep_ms;
+use mote_core::log_line::Value;
 use ureq::http::Uri;
 
 use crate::config::proxy::{Proxies, Proxy};
@@ -10,8 +11,11 @@ use crate::config::server_url::metrics_uri;
 use crate::config::settings::LogOutput;
 use crate::config::{Persona, Secret, Settings};
 use crate::face::ready_path;
+use crate::log;
+use crate::plugin::{self, Plugins};
+use crate::service::orchestrator;
 use crate::uplink::link::Link;
-use crate::uplink::tls::TlsSettings;
+use crate::uplink::tls::{TlsChoice, TlsSettings};
 use crate::uplink::{Uplink, UplinkSettings};
 
 /// What can only be told when everything is looked at together.
@@ -19,6 +23,8 @@ use crate::uplink::{Uplink, UplinkSettings};
 pub struct Plan {
     /// Where samples go; nowhere if nothing says where, and the device is looked at by itself.
     pub target: Option<Target>,
+    /// The other server, if there is one.
+    pub orchestrator: Option<orchestrator::Plan>,
 }
 
 /// A server that samples go to.
@@ -36,7 +42,11 @@ impl Plan {
     /// Looks at `settings` as a whole; all that is wrong comes at once.
     pub fn of(settings: &Settings) -> Result<Self, Vec<String>> {
         let mut errors = Vec::new();
-        let target = if is_alone(settings) {
+        let orchestrator = orchestrator::Plan::of(settings)
+            .map_err(|words| errors.extend(words))
+            .unwrap_or_default();
+        let has_other = orchestrator.is_some() || !errors.is_empty();
+        let target = if is_alone(settings, has_other) {
             None
         } else {
             Target::of(settings)
@@ -50,19 +60,37 @@ impl Plan {
         }
         errors.extend(wrong_paths(settings));
         if errors.is_empty() {
-            Ok(Self { target })
+            Ok(Self {
+                target,
+                orchestrator,
+            })
         } else {
             Err(errors)
         }
     }
+
+    /// The plugins of this agent; none without an orchestrator.
+    pub fn plugins(&self, settings: &Settings, seed: u64) -> Plugins {
+        if self.orchestrator.is_none() {
+            return Plugins::default();
+        }
+        match plugin::setup::walls(settings) {
+            Ok(walls) => Plugins::new(plugin::setup::options(settings), walls, seed),
+            Err(words) => {
+                log::error("No plugin runs", &[("error", Value::Str(&words))]);
+                Plugins::default()
+            }
+        }
+    }
 }
 
-/// Whether it is meant to run without a server: nothing is said of one, and the device itself can
-/// be looked at. The agents that mote stands in for always had one.
-fn is_alone(settings: &Settings) -> bool {
+/// Whether it is meant to run without a metrics server: nothing is said of one, and there is an
+/// orchestrator, or the device itself can be looked at. The agent that mote stands in for always
+/// had one.
+fn is_alone(settings: &Settings, has_other: bool) -> bool {
     let listens = settings.health_enabled || settings.metrics_enabled;
     let is_silent = settings.server_url.is_none() && settings.api_key.is_none();
-    settings.persona == Persona::Mote && listens && is_silent
+    is_silent && (has_other || settings.persona == Persona::Mote && listens)
 }
 
 /// Two things cannot be at one path of one port.
@@ -118,7 +146,7 @@ impl Target {
                     .into(),
             );
         }
-        let tls = TlsSettings::new(settings)
+        let tls = TlsSettings::new(TlsChoice::of_metrics_server(settings))
             .map_err(|words| keep(words.into()))
             .ok();
         let proxy = settings.proxy.as_ref();

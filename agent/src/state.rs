@@ -189,6 +189,11 @@ impl State {
         Ledger::open(self.folder.as_deref(), self.boot_id, now)
     }
 
+    /// Where the state is; none while it is in memory only.
+    pub fn folder(&self) -> Option<&Path> {
+        self.folder.as_deref()
+    }
+
     /// When the clock was last known to be right, Unix milliseconds; 0 if that was never kept.
     pub fn last_good_ms(&self) -> u64 {
         self.good_time.last_ms()

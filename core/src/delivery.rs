@@ -379,7 +379,8 @@ impl Delivery {
         self.backoff.failures()
     }
 
-    fn is_fresh<S>(&self, outbox: &Outbox<S>, cursor: Cursor) -> bool
+    /// Whether the sample at `cursor` is newer than all that the server had a say on.
+    pub fn is_fresh<S>(&self, outbox: &Outbox<S>, cursor: Cursor) -> bool
     where
         S: AsRef<[Packed]> + AsMut<[Packed]>,
     {

@@ -20,17 +20,20 @@
 
 pub mod backlog;
 pub mod backoff;
+pub mod certificate;
 pub mod cpu_meter;
 pub mod crc32;
 pub mod delivery;
 pub mod glob;
 pub mod history;
+pub mod json;
 pub mod log_line;
 pub mod network;
 pub mod os_release;
 pub mod outage;
 pub mod outbox;
 pub mod proc;
+pub mod rate_limit;
 pub mod record;
 pub mod rng;
 pub mod sample;

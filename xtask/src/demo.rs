@@ -1,14 +1,20 @@
 //! Shows the agent at work against a TLS server on this machine.
 //!
-//! Usage: cargo xtask demo [--seconds N]
+//! Usage: cargo xtask demo [--orchestrator] [--seconds N]
 //!
 //! Builds the release binary and the test server, starts both, and shows each sample that the
 //! server receives, one a second. Runs until Ctrl-C, or for N seconds after the first sample.
 //! Then it reads the agent's memory from the kernel, stops the agent and the server, and says
 //! how each ended. The agent's log stays in target/demo/agent.log; all else is removed.
 //!
+//! With --orchestrator the server is an orchestrator as well: the agent registers and beats, runs
+//! a trigger plugin, and carries out two instructions; each message is shown.
+//!
 //! Needs the musl target of Rust and a C compiler; no rights, no network, no configuration.
-//! Ends with 0 if at least one sample arrived and both ended cleanly, else with 1 and the reason.
+//! Ends with 0 if at least one sample arrived (and a result, with --orchestrator) and both ended
+//! cleanly, else with 1 and the reason.
+
+mod instructions;
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -36,7 +42,8 @@ const HUB_STOPS_WITHIN: Duration = Duration::from_secs(5);
 const LOG_TAIL_LINES: usize = 12;
 
 pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
-    let length = match args::only_option(args, "--seconds")? {
+    let (orchestrates, args) = args::switch(args, "--orchestrator");
+    let length = match args::only_option(&args, "--seconds")? {
         Some(number) => Some(Duration::from_secs(number.parse().map_err(|_| {
             Failure::Usage(format!("--seconds takes a whole number, not `{number}`"))
         })?)),
@@ -54,7 +61,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
     ]))?;
 
     let folder = Folder::make(&shell::target_dir().join("demo"))?;
-    let mut stage = Stage::set(&folder, &mote, &hub)?;
+    let mut stage = Stage::set(&folder, &mote, &hub, orchestrates)?;
     if let Err(reason) = stage.play(length) {
         stage.complain(reason);
     }
@@ -102,12 +109,19 @@ struct Stage<'a> {
     hub: Child,
     agent: Child,
     samples: u64,
+    /// Instructions that were completed; none if there are none.
+    results: Option<u64>,
     is_read: bool,
     complaints: Vec<String>,
 }
 
 impl<'a> Stage<'a> {
-    fn set(folder: &'a Folder, mote: &Path, hub: &Path) -> Result<Self, Failure> {
+    fn set(
+        folder: &'a Folder,
+        mote: &Path,
+        hub: &Path,
+        orchestrates: bool,
+    ) -> Result<Self, Failure> {
         let events = Events::listen()?;
         let mut command = Command::new(hub);
         command
@@ -122,6 +136,13 @@ impl<'a> Stage<'a> {
             .arg(folder.work.join("hub"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped());
+        if orchestrates {
+            let written = instructions::write(&folder.work);
+            let path = written.map_err(|error| {
+                Failure::Failed(format!("cannot write the instructions: {error}"))
+            })?;
+            command.arg("--instructions").arg(path);
+        }
         let hub = events.start("hub", &mut command)?;
         let (url, ca) = where_it_listens(&events)?;
 
@@ -144,6 +165,13 @@ impl<'a> Stage<'a> {
             .stdin(Stdio::null())
             .stdout(log.0)
             .stderr(log.1);
+        if orchestrates {
+            command.args(["--agent-id", "demo", "--agent-type", "both"]);
+            command.args(["--base-url", &url]);
+            command.env("MOTE_API_AUTH_API_KEY", "demo-token");
+            command.env("MOTE_API_AUTH_CA_FILE", &ca);
+            command.env("MOTE_AGENT_HEARTBEAT_INTERVAL", "5s");
+        }
         let agent = events.start("agent", &mut command)?;
         println!("demo: the agent's log is {}", folder.log.display());
         Ok(Self {
@@ -152,6 +180,7 @@ impl<'a> Stage<'a> {
             hub,
             agent,
             samples: 0,
+            results: orchestrates.then_some(0),
             is_read: true,
             complaints: Vec::new(),
         })
@@ -196,6 +225,14 @@ impl<'a> Stage<'a> {
         self.say(&format!("demo: samples that arrived: {}", self.samples));
         if self.samples == 0 {
             self.complain("no sample arrived".to_owned());
+        }
+        if let Some(results) = self.results {
+            self.say(&format!(
+                "demo: instructions that were completed: {results}"
+            ));
+            if results == 0 {
+                self.complain("no instruction was completed".to_owned());
+            }
         }
         if self.complaints.is_empty() {
             return Ok(());
@@ -257,6 +294,9 @@ impl<'a> Stage<'a> {
             if is_sample(line) {
                 self.samples += 1;
             }
+            if let Some(results) = self.results.as_mut().filter(|_| is_completion(line)) {
+                *results += 1;
+            }
             self.say(line);
         }
     }
@@ -280,6 +320,11 @@ fn ended_by_itself(name: &str, status: ExitStatus) -> String {
 /// The hub's own words start with its name; any other line of it is a sample that it received.
 fn is_sample(line: &str) -> bool {
     !line.is_empty() && !line.starts_with("hub:")
+}
+
+/// `hub: AGENT: INSTRUCTION: completed …`
+fn is_completion(line: &str) -> bool {
+    line.starts_with("hub: demo: ") && line.contains(": completed")
 }
 
 /// Waits for the hub's first line and takes its address and its CA file from there.

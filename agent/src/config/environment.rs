@@ -3,13 +3,20 @@
 use super::keys::Key;
 use super::{Environment, Given, Origin, Warning};
 
-/// Prefixes, strongest first. The second is that of the agent whose keys are flat.
-const PREFIXES: [&str; 2] = ["MOTE_", "LUNASENTRI_"];
+/// Prefixes, strongest first. The others are those of the products that mote stands in for.
+const PREFIXES: [&str; 3] = ["MOTE_", "LUNASENTRI_", "STAVILY_"];
 
 /// The variables that `key` listens to, strongest first.
 pub fn variables(key: &Key) -> Vec<String> {
-    let suffix = key.path.replace('.', "_").to_ascii_uppercase();
-    let named = PREFIXES.iter().map(|prefix| format!("{prefix}{suffix}"));
+    let suffixes: Vec<String> = key
+        .paths()
+        .map(|path| path.replace('.', "_").to_ascii_uppercase())
+        .collect();
+    let named = PREFIXES.iter().flat_map(|prefix| {
+        suffixes
+            .iter()
+            .map(move |suffix| format!("{prefix}{suffix}"))
+    });
     named
         .chain(key.also_env.iter().map(|name| (*name).to_owned()))
         .collect()

@@ -10,8 +10,36 @@ use super::{Given, Origin, Secret, Warning, keys, yaml};
 /// Longest key file that is read; a key is a line.
 const KEY_FILE_BYTES: u64 = 16 * 1024;
 
-/// Sections that the products mote stands in for have, and that mean nothing to this part of it.
-const OTHER_SECTIONS: &[&str] = &["agent", "api", "plugins", "security", "sensor"];
+/// What configurations of the products that mote stands in for have, and mote has no use for: keys,
+/// and sections with their dot.
+const WITHOUT_MEANING: &[&str] = &[
+    "action.",
+    "api.agents_endpoint",
+    "api.idle_conn_timeout",
+    "api.max_idle_conns",
+    "health.interval",
+    "health.timeout",
+    "plugins.registry.",
+    "security.audit.compress",
+    "security.auth.token_ttl",
+];
+
+/// Keys that are read and checked, and change nothing yet.
+pub(super) const WITHOUT_EFFECT: &[&str] = &[
+    "plugins.allow_remote_install",
+    "plugins.auto_update",
+    "plugins.trusted_keys",
+    "plugins.update_interval",
+    "plugins.watch",
+    "security.audit.enabled",
+    "security.audit.file",
+    "security.audit.max_age",
+    "security.audit.max_backups",
+    "security.audit.max_size",
+    "security.sandbox.allowed_paths",
+    "security.sandbox.chroot",
+    "security.sandbox.network_access",
+];
 
 /// When a file is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,10 +90,16 @@ pub(super) fn read(
     })?;
     let entries =
         yaml::read(&text).map_err(|error| format!("{place}:{}: {}", error.line, error.words))?;
-    let mut given = Vec::new();
+    // The documented spelling wins over an older one, wherever they stand.
+    let is_alias =
+        |entry: &&yaml::Entry| keys::find(&entry.path).is_some_and(|key| key.path != entry.path);
+    let (older, documented): (Vec<_>, Vec<_>) = entries.iter().partition(is_alias);
+    let mut given: Vec<Given> = Vec::new();
     let mut others: Vec<&str> = Vec::new();
-    for entry in &entries {
-        let section = entry.path.split_once('.').map(|(section, _)| section);
+    for entry in documented.into_iter().chain(older) {
+        let without_meaning = WITHOUT_MEANING.iter().find(|known| {
+            entry.path == **known || known.ends_with('.') && entry.path.starts_with(**known)
+        });
         match keys::find(&entry.path).filter(|key| key.in_file) {
             Some(key) => {
                 if key.secret && is_exposed {
@@ -74,15 +108,37 @@ pub(super) fn read(
                         key.path
                     )));
                 }
-                given.push(Given {
-                    key,
-                    text: entry.text.clone(),
-                    origin: Origin::File(path.to_owned(), entry.line),
-                });
+                if WITHOUT_EFFECT.contains(&key.path) && !others.contains(&key.path) {
+                    others.push(key.path);
+                }
+                let mut is_second = false;
+                for first in given.iter().filter(|given| given.key.path == key.path) {
+                    is_second = true;
+                    if first.text != entry.text {
+                        warnings.push(Warning::strict(format!(
+                            "{}:{}: {} disagrees with {}: the latter is used",
+                            path.display(),
+                            entry.line,
+                            entry.path,
+                            first.origin
+                        )));
+                    }
+                }
+                if !is_second {
+                    given.push(Given {
+                        key,
+                        text: entry.text.clone(),
+                        origin: Origin::File(path.to_owned(), entry.line),
+                    });
+                }
             }
-            None => match section.filter(|section| OTHER_SECTIONS.contains(section)) {
-                Some(section) if !others.contains(&section) => others.push(section),
-                Some(_) => {}
+            None => match without_meaning {
+                Some(known) => {
+                    let known = known.trim_end_matches('.');
+                    if !others.contains(&known) {
+                        others.push(known);
+                    }
+                }
                 None => warnings.push(Warning::strict(unknown(path, entry))),
             },
         }
@@ -90,7 +146,7 @@ pub(super) fn read(
     if !others.is_empty() {
         warnings.push(Warning {
             words: format!(
-                "{place}: without a meaning for this agent: {}",
+                "{place}: without an effect in this agent: {}",
                 others.join(", ")
             ),
             strict: false,
@@ -119,21 +175,22 @@ fn unknown(path: &Path, entry: &yaml::Entry) -> String {
     )
 }
 
-/// Reads a key from the file that holds it and nothing else.
+/// Reads a key from the file that holds it and nothing else; the key `name` names the file.
 pub(super) fn read_key(
+    name: &str,
     path: &Path,
     opening: Opening,
     warnings: &mut Vec<Warning>,
 ) -> Result<Secret, String> {
     let place = path.display();
     let mut text = String::new();
-    let unreadable = |error: io::Error| format!("api_key_file {place}: {error}");
+    let unreadable = |error: io::Error| format!("{name} {place}: {error}");
     let file = open(path, opening).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
     // A pipe belongs to who made it, and is gone when it was read.
     if metadata.is_file() && is_exposed(&metadata) {
         warnings.push(Warning::strict(format!(
-            "api_key_file {place}: others can read this file: chmod 600 {place}"
+            "{name} {place}: others can read this file: chmod 600 {place}"
         )));
     }
     file.take(KEY_FILE_BYTES)
@@ -142,7 +199,7 @@ pub(super) fn read_key(
     let key = text.trim();
     if key.is_empty() {
         return Err(format!(
-            "api_key_file {place}: the file is empty: put the key into it"
+            "{name} {place}: the file is empty: put the key into it"
         ));
     }
     Ok(Secret::new(key.to_owned()))

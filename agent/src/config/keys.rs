@@ -3,20 +3,30 @@
 //! The reader, the environment and the flags look a key up here, and so do the messages about a
 //! wrong one. A row's `set` reads the text of a value and puts it into [`Settings`], or says what
 //! would be right.
+//!
+//! The rows of the metrics server and of the agent itself are here, the others in `keys/`. An empty
+//! text means the same as none where a row names its place and no reader of its own.
+
+mod orchestrator;
+mod plugins;
+
+use std::path::PathBuf;
 
 use super::settings::{Secret, Settings};
 use super::value;
 
 /// One key.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Key {
     /// Its path in the file, sections joined by dots.
     pub path: &'static str,
+    /// Other paths that published configurations have it at.
+    pub aliases: &'static [&'static str],
     /// Its default as it would be written; empty if there is none.
     pub default: &'static str,
     /// Whether a file may set it; what describes this run alone comes by flag or environment.
     pub in_file: bool,
-    /// Its name as a flag, without the dashes.
+    /// Its name as a flag, without the dashes; empty if it is none.
     pub flag: &'static str,
     /// Environment variables besides those that follow from the path.
     pub also_env: &'static [&'static str],
@@ -27,7 +37,70 @@ pub struct Key {
     /// What it means, for `--help`.
     pub help: &'static str,
     /// Reads a value.
-    pub set: fn(&mut Settings, &str) -> Result<(), String>,
+    set: Set,
+}
+
+/// A place in the settings.
+type Place<T> = fn(&mut Settings) -> &mut T;
+
+/// How a value is read, and where it goes.
+#[derive(Debug, Clone, Copy)]
+enum Set {
+    /// In its own way.
+    By(fn(&mut Settings, &str) -> Result<(), String>),
+    /// Words.
+    Words(Place<Option<String>>),
+    /// Words that nobody is to see.
+    Secret(Place<Option<Secret>>),
+    /// A path.
+    Path(Place<Option<PathBuf>>),
+    /// True or false.
+    Truth(Place<bool>),
+    /// Words with commas between them.
+    List(Place<Vec<String>>),
+    /// A duration from the first to the second, in milliseconds.
+    DurationMs(Place<u64>, u64, u64),
+    /// A whole number from the first to the second.
+    Count(Place<u64>, u64, u64),
+    /// A size with its unit, from the first to the second, in bytes.
+    Bytes(Place<u64>, u64, u64),
+    /// The same, or a number of bytes.
+    PlainBytes(Place<u64>, u64, u64),
+}
+
+impl Key {
+    /// Reads `text` and puts what it says into `settings`.
+    pub fn set(&self, settings: &mut Settings, text: &str) -> Result<(), String> {
+        if text.is_empty() && !matches!(self.set, Set::By(_)) {
+            return Ok(());
+        }
+        match self.set {
+            Set::By(set) => set(settings, text)?,
+            Set::Words(place) => *place(settings) = Some(text.to_owned()),
+            Set::Secret(place) => *place(settings) = Some(Secret::new(text.to_owned())),
+            Set::Path(place) => *place(settings) = Some(value::path(text)?),
+            Set::Truth(place) => *place(settings) = value::truth(text)?,
+            Set::List(place) => *place(settings) = value::list(text),
+            Set::DurationMs(place, least, most) => {
+                *place(settings) = value::duration_ms(text, (least, most))?;
+            }
+            Set::Count(place, least, most) => {
+                *place(settings) = value::count(text, (least, most))?;
+            }
+            Set::Bytes(place, least, most) => {
+                *place(settings) = value::bytes(text, (least, most), false)?;
+            }
+            Set::PlainBytes(place, least, most) => {
+                *place(settings) = value::bytes(text, (least, most), true)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Its path and its aliases.
+    pub fn paths(&self) -> impl Iterator<Item = &'static str> {
+        std::iter::once(self.path).chain(self.aliases.iter().copied())
+    }
 }
 
 /// A year is longer than any interval that means something.
@@ -47,17 +120,28 @@ const fn key(
     help: &'static str,
     set: fn(&mut Settings, &str) -> Result<(), String>,
 ) -> Key {
+    flagged(flag, row(path, default, help, Set::By(set)))
+}
+
+/// A key that is no flag.
+const fn row(path: &'static str, default: &'static str, help: &'static str, set: Set) -> Key {
     Key {
         path,
+        aliases: &[],
         default,
         in_file: true,
-        flag,
+        flag: "",
         also_env: &[],
         secret: false,
         restart: false,
         help,
         set,
     }
+}
+
+const fn flagged(flag: &'static str, mut key: Key) -> Key {
+    key.flag = flag;
+    key
 }
 
 const fn of_this_run(mut key: Key, also_env: &'static [&'static str]) -> Key {
@@ -74,7 +158,30 @@ const fn by_restart(mut key: Key) -> Key {
 }
 
 /// All keys.
-pub const KEYS: &[Key] = &[
+pub static KEYS: &[Key] = &joined::<{ OWN.len() + ORCHESTRATOR.len() + PLUGINS.len() }>();
+
+const ORCHESTRATOR: &[Key] = orchestrator::KEYS;
+const PLUGINS: &[Key] = plugins::KEYS;
+
+/// The parts of the table, one after the other.
+const fn joined<const N: usize>() -> [Key; N] {
+    let mut keys = [OWN[0]; N];
+    let mut at = 0;
+    while at < N {
+        keys[at] = if at < OWN.len() {
+            OWN[at]
+        } else if at < OWN.len() + ORCHESTRATOR.len() {
+            ORCHESTRATOR[at - OWN.len()]
+        } else {
+            PLUGINS[at - OWN.len() - ORCHESTRATOR.len()]
+        };
+        at += 1;
+    }
+    keys
+}
+
+/// The keys of the metrics server and of the agent itself.
+const OWN: &[Key] = &[
     key(
         "server_url",
         "server-url",
@@ -379,16 +486,20 @@ pub const KEYS: &[Key] = &[
             Ok(())
         },
     ),
-    by_restart(key(
-        "agent.base_dir",
-        "base-dir",
-        "",
-        "folder that mote writes to",
-        |s, v| {
-            s.base_dir = Some(value::path(v)?);
-            Ok(())
-        },
-    )),
+    Key {
+        aliases: &["agent.base_folder"],
+        also_env: &["STAVILY_BASE_DIR"],
+        ..by_restart(key(
+            "agent.base_dir",
+            "base-dir",
+            "",
+            "folder that mote writes to",
+            |s, v| {
+                s.base_dir = Some(value::path(v)?);
+                Ok(())
+            },
+        ))
+    },
     key(
         "logging.level",
         "log-level",
@@ -683,9 +794,10 @@ pub const KEYS: &[Key] = &[
     ),
 ];
 
-/// The key at `path`.
+/// The key at `path`, which may be one of its aliases.
 pub fn find(path: &str) -> Option<&'static Key> {
-    KEYS.iter().find(|key| key.path == path)
+    KEYS.iter()
+        .find(|key| key.paths().any(|known| known == path))
 }
 
 /// The key that `path` was most likely meant to be.
@@ -723,8 +835,12 @@ mod tests {
     fn no_path_flag_or_variable_is_given_twice() {
         for (at, key) in KEYS.iter().enumerate() {
             for other in &KEYS[at + 1..] {
-                assert_ne!(key.path, other.path);
-                assert_ne!(key.flag, other.flag);
+                assert!(key.paths().all(|path| other.paths().all(|o| o != path)));
+                assert!(
+                    key.flag != other.flag || key.flag.is_empty(),
+                    "{}",
+                    key.flag
+                );
             }
         }
     }
@@ -732,7 +848,7 @@ mod tests {
     #[test]
     fn every_default_is_a_value_that_its_key_takes() {
         for key in KEYS.iter().filter(|key| !key.default.is_empty()) {
-            (key.set)(&mut Settings::default(), key.default).unwrap();
+            key.set(&mut Settings::default(), key.default).unwrap();
         }
     }
 

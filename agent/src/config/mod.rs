@@ -4,10 +4,12 @@
 //! it never falls back to a weaker source. All errors are told at once. An unknown key is a
 //! warning that offers the nearest.
 
+mod credential;
 mod environment;
 mod file;
 pub mod keys;
 pub mod persona;
+mod placeholder;
 pub mod proxy;
 pub mod server_url;
 pub mod settings;
@@ -20,6 +22,7 @@ use std::path::PathBuf;
 
 use file::Opening;
 
+pub use credential::read_again;
 pub use environment::variables;
 pub use persona::Persona;
 pub use settings::{KeyOrigin, Secret, Settings};
@@ -175,8 +178,11 @@ fn load_as(
         persona: sources.persona,
         ..Settings::default()
     };
+    sources.persona.change_defaults(&mut settings);
     let mut given = Vec::new();
-    for key in KEYS {
+    // What other values may stand in for comes first.
+    let (names, others): (Vec<_>, Vec<_>) = KEYS.iter().partition(|key| placeholder::is_name(key));
+    for key in names.into_iter().chain(others) {
         let found = match from_line(&sources.line, key) {
             Some(found) => Some(found),
             None => match environment::find(key, environment, &mut warnings) {
@@ -196,10 +202,13 @@ fn load_as(
             .iter()
             .find(|given| given.key.path == key.path)
             .cloned();
-        let Some(found) = handed.or(found) else {
+        let Some(mut found) = handed.or(found) else {
             continue;
         };
-        if let Err(words) = (key.set)(&mut settings, &found.text) {
+        if !key.secret {
+            placeholder::fill(&mut found.text, &settings);
+        }
+        if let Err(words) = key.set(&mut settings, &found.text) {
             let words = if key.secret { "cannot be used" } else { &words };
             errors.push(match &found.origin {
                 Origin::File(..) => format!("{}: {}: {words}", found.origin, key.path),
@@ -208,9 +217,8 @@ fn load_as(
         }
         given.push(found);
     }
-    if let Err(words) = find_api_key(&mut settings, &given, environment, opening, &mut warnings) {
-        errors.push(words);
-    }
+    credential::find(&mut settings, &given, environment, opening, &mut warnings)
+        .unwrap_or_else(|words| errors.extend(words));
     sources.persona.fill_in(&mut settings);
     if errors.is_empty() {
         Ok(Loaded {
@@ -235,58 +243,6 @@ fn from_line(line: &CommandLine, key: &Key) -> Option<Given> {
         text: text.clone(),
         origin: Origin::Flag(key.flag),
     })
-}
-
-/// Finds the key, and remembers where it can be read again.
-///
-/// The key itself wins over a file that holds it, and that over a credential of the service
-/// manager: whoever gives two means the nearer one.
-fn find_api_key(
-    settings: &mut Settings,
-    given: &[Given],
-    environment: Environment<'_>,
-    opening: Opening,
-    warnings: &mut Vec<Warning>,
-) -> Result<(), String> {
-    if settings.api_key.is_some() {
-        let origin = given
-            .iter()
-            .find(|given| given.key.path == "api_key")
-            .map(|g| &g.origin);
-        settings.api_key_origin = match origin {
-            Some(Origin::File(path, _)) => KeyOrigin::ConfigFile(path.clone()),
-            _ => KeyOrigin::Fixed,
-        };
-        return Ok(());
-    }
-    let named = settings.api_key_file.clone();
-    let credential = || {
-        let folder = PathBuf::from(environment("CREDENTIALS_DIRECTORY")?);
-        Some(folder.join("mote.api_key")).filter(|path| path.exists())
-    };
-    if let Some(path) = named.or_else(credential) {
-        settings.api_key = Some(file::read_key(&path, opening, warnings)?);
-        settings.api_key_origin = KeyOrigin::KeyFile(path);
-    }
-    Ok(())
-}
-
-/// Reads the key again from where it came; `None` if it came from where nothing changes.
-pub fn read_api_key_again(origin: &KeyOrigin) -> Option<Result<Secret, String>> {
-    match origin {
-        KeyOrigin::Fixed => None,
-        KeyOrigin::KeyFile(path) => Some(file::read_key(path, Opening::Running, &mut Vec::new())),
-        KeyOrigin::ConfigFile(path) => Some(
-            file::read(path, Opening::Running, &mut Vec::new()).and_then(|given| {
-                let found = given.into_iter().find(|given| given.key.path == "api_key");
-                let text = found
-                    .map(|given| given.text)
-                    .filter(|text| !text.is_empty());
-                text.map(Secret::new)
-                    .ok_or_else(|| format!("{}: api_key is not in it any more", path.display()))
-            }),
-        ),
-    }
 }
 
 #[cfg(test)]

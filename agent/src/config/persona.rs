@@ -1,13 +1,15 @@
 //! The name that the program was called by decides its usual paths and how it introduces itself.
 //!
-//! A link called `lunasentri-agent` drops in where the agent of that name was: same files, same
-//! `User-Agent`, same log.
+//! A link called `lunasentri-agent`, `sensor-agent` or `action-agent` drops in where the agent of
+//! that name was: same files, same `User-Agent`, same log.
 
 use std::ffi::{OsStr, OsString};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, Uid, access};
 
+use super::settings::AgentType;
 use super::{Environment, Settings};
 
 /// Whose place mote takes.
@@ -18,16 +20,21 @@ pub enum Persona {
     Mote,
     /// The LunaSentri agent's.
     LunaSentri,
+    /// Stavily's sensor agent's.
+    SensorAgent,
+    /// Stavily's action agent's.
+    ActionAgent,
 }
 
 impl Persona {
     /// From the name that the program was called by.
     pub fn of_program(name: Option<&OsStr>) -> Self {
         let file = name.and_then(|name| Path::new(name).file_name());
-        if file.is_some_and(|file| file == "lunasentri-agent") {
-            Self::LunaSentri
-        } else {
-            Self::Mote
+        match file.and_then(OsStr::to_str) {
+            Some("lunasentri-agent") => Self::LunaSentri,
+            Some("sensor-agent") => Self::SensorAgent,
+            Some("action-agent") => Self::ActionAgent,
+            _ => Self::Mote,
         }
     }
 
@@ -36,6 +43,8 @@ impl Persona {
         let (folder, file) = match self {
             Self::Mote => ("mote", "mote.yaml"),
             Self::LunaSentri => ("lunasentri", "agent.yaml"),
+            Self::SensorAgent => return stavily_files("sensor-agent.yaml", environment),
+            Self::ActionAgent => return stavily_files("action-agent.yaml", environment),
         };
         let home = environment("XDG_CONFIG_HOME")
             .map(PathBuf::from)
@@ -45,8 +54,12 @@ impl Persona {
         files
     }
 
-    /// The folder that is written to if nobody says.
-    pub fn usual_base_dir(self, environment: impl Fn(&str) -> Option<OsString>) -> PathBuf {
+    /// The folder that is written to if nobody says, by an agent that has an id or none.
+    pub fn usual_base_dir(
+        self,
+        agent_id: Option<&str>,
+        environment: impl Fn(&str) -> Option<OsString>,
+    ) -> PathBuf {
         if let Some(given) = environment("STATE_DIRECTORY") {
             // systemd gives several with colons between them; the first is ours.
             let given = given.into_encoded_bytes();
@@ -55,9 +68,12 @@ impl Persona {
                 return PathBuf::from(String::from_utf8_lossy(first).into_owned());
             }
         }
-        let name = match self {
-            Self::Mote => "mote",
-            Self::LunaSentri => "lunasentri",
+        // Several agents live side by side on one device, each with its own id.
+        let name = match (agent_id, self) {
+            (Some(id), _) => format!("stavily/agent-{id}"),
+            (None, Self::Mote) => "mote".to_owned(),
+            (None, Self::LunaSentri) => "lunasentri".to_owned(),
+            (None, Self::SensorAgent | Self::ActionAgent) => "stavily".to_owned(),
         };
         if Uid::effective().is_root() {
             return Path::new("/var/lib").join(name);
@@ -72,8 +88,23 @@ impl Persona {
     /// What requests introduce themselves with.
     pub const fn user_agent(self) -> &'static str {
         match self {
-            Self::Mote => concat!("mote/", env!("CARGO_PKG_VERSION")),
+            Self::Mote | Self::SensorAgent | Self::ActionAgent => {
+                concat!("mote/", env!("CARGO_PKG_VERSION"))
+            }
             Self::LunaSentri => concat!("lunasentri-agent/", env!("CARGO_PKG_VERSION")),
+        }
+    }
+
+    /// Defaults that the agent of that name had, where they are not mote's.
+    pub(super) fn change_defaults(self, settings: &mut Settings) {
+        if !matches!(self, Self::SensorAgent | Self::ActionAgent) {
+            return;
+        }
+        settings.health_bind = Ipv4Addr::UNSPECIFIED.into();
+        settings.metrics_enabled = true;
+        "stavily_agent".clone_into(&mut settings.metrics_namespace);
+        if self == Self::ActionAgent {
+            settings.health_port = 8081;
         }
     }
 
@@ -84,7 +115,24 @@ impl Persona {
         if self == Self::LunaSentri && settings.log_file.is_none() && writable() {
             settings.log_file = Some(folder.join("agent.log"));
         }
+        let orchestrator = &mut settings.orchestrator;
+        match self {
+            Self::SensorAgent => orchestrator.agent_type.get_or_insert(AgentType::Sensor),
+            Self::ActionAgent => orchestrator.agent_type.get_or_insert(AgentType::Action),
+            Self::Mote | Self::LunaSentri => return,
+        };
+        // Their logs are in the base directory unless a path says otherwise.
+        if let Some(file) = settings.log_file.take() {
+            settings.log_file = Some(settings.base_dir().join("logs").join(file));
+        }
     }
+}
+
+fn stavily_files(name: &str, environment: Environment<'_>) -> Vec<PathBuf> {
+    let folder = Path::new("/etc/stavily");
+    let mut files = vec![folder.join(name), folder.join("agent.yaml")];
+    files.extend(environment("HOME").map(|home| PathBuf::from(home).join(".stavily").join(name)));
+    files
 }
 
 #[cfg(test)]
@@ -97,6 +145,8 @@ mod tests {
             ("mote", Persona::Mote),
             ("/usr/bin/lunasentri-agent", Persona::LunaSentri),
             ("lunasentri-agent", Persona::LunaSentri),
+            ("/opt/sensor-agent", Persona::SensorAgent),
+            ("action-agent", Persona::ActionAgent),
             ("./x", Persona::Mote),
         ] {
             assert_eq!(
@@ -118,6 +168,14 @@ mod tests {
                 Path::new("/home/u/.config/lunasentri/agent.yaml"),
             ]
         );
+        assert_eq!(
+            Persona::SensorAgent.usual_files(&environment),
+            [
+                Path::new("/etc/stavily/sensor-agent.yaml"),
+                Path::new("/etc/stavily/agent.yaml"),
+                Path::new("/home/u/.stavily/sensor-agent.yaml"),
+            ]
+        );
         assert!(
             Persona::LunaSentri
                 .user_agent()
@@ -129,7 +187,7 @@ mod tests {
     fn systemd_says_where_the_folder_is() {
         let environment = |name: &str| (name == "STATE_DIRECTORY").then(|| "/var/lib/a:/b".into());
         assert_eq!(
-            Persona::Mote.usual_base_dir(environment),
+            Persona::Mote.usual_base_dir(Some("x"), environment),
             Path::new("/var/lib/a")
         );
     }

@@ -10,13 +10,44 @@ use ureq::http::Uri;
 /// It must be `https:`; `http:` carries the key in the clear and is for this device's own
 /// loopback, or for those who say `allow_http`.
 pub fn metrics_uri(server_url: &str, allow_http: bool) -> Result<Uri, String> {
-    let shown = without_password(server_url);
+    let base = checked_base("server_url", server_url, allow_http, "allow_http: true")?;
+    let uri = format!("{base}/agent/metrics").parse();
+    uri.map_err(|_| format!("server_url {server_url:?} is not a URL"))
+}
+
+/// Where an orchestrator is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Base {
+    /// What paths are appended to.
+    pub url: String,
+    /// It is on this device.
+    pub is_loopback: bool,
+    /// It is spoken to in the clear.
+    pub is_plain: bool,
+}
+
+/// The orchestrator's URL, from what `api.base_url` says.
+pub fn orchestrator_base(base_url: &str, allow_http: bool) -> Result<Base, String> {
+    let remedy = "security.tls.enabled: false";
+    let url = checked_base("api.base_url", base_url, allow_http, remedy)?;
+    let uri: Option<Uri> = url.parse().ok();
+    let is_loopback = uri.as_ref().and_then(Uri::host).is_some_and(is_loopback);
+    Ok(Base {
+        is_loopback,
+        is_plain: uri.is_some_and(|uri| uri.scheme_str() == Some("http")),
+        url,
+    })
+}
+
+/// The URL under `key` without a slash at its end; `remedy` is what allows `http:`.
+fn checked_base(key: &str, url: &str, allow_http: bool, remedy: &str) -> Result<String, String> {
+    let shown = without_password(url);
     let wrong = |words: &str| {
         Err(format!(
-            "server_url {shown:?} {words}: write it like https://hub.example.com"
+            "{key} {shown:?} {words}: write it like https://hub.example.com"
         ))
     };
-    let Ok(uri) = server_url.parse::<Uri>() else {
+    let Ok(uri) = url.parse::<Uri>() else {
         return wrong("is not a URL");
     };
     let (Some(scheme), Some(host)) = (uri.scheme_str(), uri.host()) else {
@@ -27,7 +58,9 @@ pub fn metrics_uri(server_url: &str, allow_http: bool) -> Result<Uri, String> {
         .is_some_and(|authority| authority.as_str().contains('@'))
     {
         // Not quoted: what stands before the @ is a secret.
-        return Err("server_url has a user or password in it: put the key into api_key".into());
+        return Err(format!(
+            "{key} has a user or password in it: give the key in a key of its own"
+        ));
     }
     let authority = uri.authority().map_or("", |authority| authority.as_str());
     if host.is_empty() || (authority.len() > host.len() && uri.port_u16().is_none()) {
@@ -36,7 +69,7 @@ pub fn metrics_uri(server_url: &str, allow_http: bool) -> Result<Uri, String> {
     if uri.query().is_some() {
         return wrong("has a query");
     }
-    if server_url.contains('#') {
+    if url.contains('#') {
         // It would take the path that is added here along, and never be sent.
         return wrong("has a fragment");
     }
@@ -45,17 +78,13 @@ pub fn metrics_uri(server_url: &str, allow_http: bool) -> Result<Uri, String> {
         "http" if allow_http || is_loopback(host) => {}
         "http" => {
             return Err(format!(
-                "server_url {shown:?} would send the key in the clear: write https://, or \
-                 set allow_http: true if that is what you want"
+                "{key} {shown:?} would send the key in the clear: write https://, or set {remedy} \
+                 if that is what you want"
             ));
         }
         _ => return wrong("is neither https: nor http:"),
     }
-    let base = server_url.trim_end_matches('/');
-    match format!("{base}/agent/metrics").parse() {
-        Ok(uri) => Ok(uri),
-        Err(_) => wrong("is not a URL"),
-    }
+    Ok(url.trim_end_matches('/').to_owned())
 }
 
 /// The URL without what may be a secret in it: all between the slashes and the last @.

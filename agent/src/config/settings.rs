@@ -1,5 +1,8 @@
 //! The checked configuration that the agent runs with.
 
+mod orchestrator;
+mod plugins;
+
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
@@ -10,6 +13,8 @@ use mote_core::wire::lunasentri::Form;
 
 use super::keys::KEYS;
 use super::persona::Persona;
+pub use orchestrator::{AgentType, AuthType, OrchestratorSettings, RetryBackoff};
+pub use plugins::{AuditSettings, PluginSettings, SandboxSettings};
 
 /// What a key holds that must never be seen: it has no readable form but [`Secret::expose`].
 #[derive(Clone)]
@@ -52,9 +57,10 @@ impl fmt::Debug for Secret {
 }
 
 /// The oldest TLS version that is accepted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum TlsVersion {
     /// TLS 1.2 (RFC 5246).
+    #[default]
     V1_2,
     /// TLS 1.3 (RFC 8446).
     V1_3,
@@ -81,9 +87,10 @@ pub enum LogOutput {
 }
 
 /// Where the key came from, for a server that refuses it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum KeyOrigin {
     /// A flag or the environment: it stays what it is.
+    #[default]
     Fixed,
     /// A file that holds nothing else.
     KeyFile(PathBuf),
@@ -218,6 +225,14 @@ pub struct Settings {
     pub rootfs: PathBuf,
     /// `--etc`.
     pub etc: Option<PathBuf>,
+    /// The orchestrator's.
+    pub orchestrator: OrchestratorSettings,
+    /// The plugins'.
+    pub plugins: PluginSettings,
+    /// Their walls'.
+    pub sandbox: SandboxSettings,
+    /// The audit log's.
+    pub audit: AuditSettings,
 }
 
 impl Default for Settings {
@@ -284,10 +299,14 @@ impl Default for Settings {
             sys_root: PathBuf::new(),
             rootfs: PathBuf::new(),
             etc: None,
+            orchestrator: OrchestratorSettings::default(),
+            plugins: PluginSettings::default(),
+            sandbox: SandboxSettings::default(),
+            audit: AuditSettings::default(),
         };
         for key in KEYS.iter().filter(|key| !key.default.is_empty()) {
             // A test holds every default against its own reader.
-            let _ = (key.set)(&mut settings, key.default);
+            let _ = key.set(&mut settings, key.default);
         }
         settings
     }
@@ -311,6 +330,17 @@ impl Settings {
         keep("hostname", self.hostname != old.hostname);
         keep("buffer.samples", self.buffer_samples != old.buffer_samples);
         keep("agent.base_dir", self.base_dir != old.base_dir);
+        let (new_agent, old_agent) = (&mut self.orchestrator, &old.orchestrator);
+        keep("agent.id", new_agent.agent_id != old_agent.agent_id);
+        keep("agent.type", new_agent.agent_type != old_agent.agent_type);
+        keep("plugins or sensor", self.plugins != old.plugins);
+        keep("security.sandbox", self.sandbox != old.sandbox);
+        keep("security.audit", self.audit != old.audit);
+        new_agent.agent_id.clone_from(&old_agent.agent_id);
+        new_agent.agent_type = old_agent.agent_type;
+        self.plugins = old.plugins.clone();
+        self.sandbox = old.sandbox.clone();
+        self.audit = old.audit.clone();
         self.payload = old.payload;
         self.hostname.clone_from(&old.hostname);
         self.buffer_samples = old.buffer_samples;
@@ -320,8 +350,46 @@ impl Settings {
 
     /// The folder that is written to.
     pub fn base_dir(&self) -> PathBuf {
-        let usual = || self.persona.usual_base_dir(super::process_environment);
+        let agent_id = self.orchestrator.agent_id.as_deref();
+        let usual = || {
+            self.persona
+                .usual_base_dir(agent_id, super::process_environment)
+        };
         self.base_dir.clone().unwrap_or_else(usual)
+    }
+
+    /// The folder of the plugins.
+    pub fn plugins_dir(&self) -> PathBuf {
+        self.in_base(self.plugins.dir.as_deref(), "", "data/plugins")
+    }
+
+    /// The folder of the plugins' configurations.
+    pub fn plugins_config_dir(&self) -> PathBuf {
+        self.in_base(self.plugins.config_dir.as_deref(), "", "config/plugins")
+    }
+
+    /// The audit log.
+    pub fn audit_file(&self) -> PathBuf {
+        self.in_base(
+            self.audit.file.as_deref(),
+            "logs/audit",
+            "logs/audit/audit.log",
+        )
+    }
+
+    /// A file of the orchestrator's section that was named without a folder.
+    pub fn certificate_path(&self, given: &Path) -> PathBuf {
+        self.in_base(Some(given), "config/certificates", "")
+    }
+
+    /// `given`, seen from `folder` of the base directory if it is relative; `usual` if it is not
+    /// given.
+    fn in_base(&self, given: Option<&Path>, folder: &str, usual: &str) -> PathBuf {
+        match given {
+            Some(given) if given.is_absolute() => given.to_owned(),
+            Some(given) => self.base_dir().join(folder).join(given),
+            None => self.base_dir().join(usual),
+        }
     }
 
     /// The watched path, seen from here.
@@ -376,10 +444,74 @@ mod tests {
         assert_eq!(new.buffer_samples, 8_640);
         assert_eq!(new.interval_ms, 1_000);
         let restart = KEYS.iter().filter(|key| key.restart && key.in_file);
-        let named: Vec<_> = restart.map(|key| key.path).collect();
+        let groups = [
+            "plugins.",
+            "sensor.",
+            "security.sandbox.",
+            "security.audit.",
+        ];
+        let named: Vec<_> = restart
+            .map(|key| key.path)
+            .filter(|path| !groups.iter().any(|group| path.starts_with(group)))
+            .collect();
         assert_eq!(
             named,
-            ["payload", "hostname", "buffer.samples", "agent.base_dir"]
+            [
+                "payload",
+                "hostname",
+                "buffer.samples",
+                "agent.base_dir",
+                "agent.id",
+                "agent.type"
+            ]
+        );
+    }
+
+    #[test]
+    fn the_plugins_of_a_former_reading_stay_until_a_restart() {
+        let old = Settings::default();
+        let mut new = Settings::default();
+        new.plugins.timeout_ms = 1;
+        new.sandbox.enabled = false;
+        new.audit.enabled = false;
+        new.orchestrator.agent_id = Some("other".into());
+        new.orchestrator.poll_interval_ms = 1_000;
+        assert_eq!(
+            new.keep_until_restart(&old),
+            [
+                "agent.id",
+                "plugins or sensor",
+                "security.sandbox",
+                "security.audit"
+            ]
+        );
+        assert_eq!(new.plugins, old.plugins);
+        assert_eq!(new.orchestrator.agent_id, None);
+        assert_eq!(new.orchestrator.poll_interval_ms, 1_000);
+    }
+
+    #[test]
+    fn folders_of_the_agent_are_in_its_base_directory() {
+        let mut settings = Settings {
+            base_dir: Some("/base".into()),
+            ..Settings::default()
+        };
+        assert_eq!(settings.plugins_dir(), Path::new("/base/data/plugins"));
+        assert_eq!(
+            settings.audit_file(),
+            Path::new("/base/logs/audit/audit.log")
+        );
+        settings.plugins.dir = Some("mine".into());
+        settings.audit.file = Some("a.log".into());
+        assert_eq!(settings.plugins_dir(), Path::new("/base/mine"));
+        assert_eq!(settings.audit_file(), Path::new("/base/logs/audit/a.log"));
+        assert_eq!(
+            settings.certificate_path(Path::new("agent.jwt")),
+            Path::new("/base/config/certificates/agent.jwt")
+        );
+        assert_eq!(
+            settings.certificate_path(Path::new("/etc/agent.jwt")),
+            Path::new("/etc/agent.jwt")
         );
     }
 

@@ -11,7 +11,7 @@ use mote_core::delivery::Backfill;
 use mote_core::log_line::Level;
 use mote_core::wire::lunasentri::Form;
 
-use super::settings::{LogFormat, LogOutput, TlsVersion};
+use super::settings::{AgentType, AuthType, LogFormat, LogOutput, RetryBackoff, TlsVersion};
 
 /// Milliseconds of a duration within `range`.
 pub fn duration_ms(text: &str, range: (u64, u64)) -> Result<u64, String> {
@@ -105,6 +105,34 @@ pub fn count(text: &str, range: (u64, u64)) -> Result<u64, String> {
         _ => Err(format!(
             "{text:?} is not a whole number from {} to {}",
             range.0, range.1
+        )),
+    }
+}
+
+/// Bytes of a size within `range`, written with its unit; without one where `plain` allows it.
+pub fn bytes(text: &str, range: (u64, u64), plain: bool) -> Result<u64, String> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let factor = match unit {
+        "KB" | "kB" => Some(1_000),
+        "MB" => Some(1_000_000),
+        "GB" => Some(1_000_000_000),
+        "KiB" => Some(1 << 10),
+        "MiB" => Some(1 << 20),
+        "GiB" => Some(1 << 30),
+        "B" => Some(1),
+        "" if plain => Some(1),
+        _ => None,
+    };
+    let size = factor.and_then(|factor: u64| number.parse::<u64>().ok()?.checked_mul(factor));
+    match size {
+        Some(size) if (range.0..=range.1).contains(&size) => Ok(size),
+        Some(_) => Err(format!(
+            "{text:?} is out of range: it must be from {} to {} bytes",
+            range.0, range.1
+        )),
+        None => Err(format!(
+            "{text:?} is not a size: write it like 64KiB or 256MB"
         )),
     }
 }
@@ -273,6 +301,83 @@ fn pin(word: &str) -> Result<[u8; 32], String> {
     hash.into_array().map_err(|_| wrong())
 }
 
+/// What `read` makes of `text`, or nothing of nothing.
+pub fn unless_empty<T>(
+    text: &str,
+    read: fn(&str) -> Result<T, String>,
+) -> Result<Option<T>, String> {
+    if text.is_empty() {
+        Ok(None)
+    } else {
+        read(text).map(Some)
+    }
+}
+
+/// The name of an agent: a part of paths and URLs, so it has no characters that mean something.
+pub fn agent_id(text: &str) -> Result<String, String> {
+    if mote_core::wire::orchestrator::is_id(text) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!(
+            "{text:?} must be 1 to 64 letters, digits, dots, dashes and underscores"
+        ))
+    }
+}
+
+/// What an agent does.
+pub fn agent_type(text: &str) -> Result<AgentType, String> {
+    match text {
+        "sensor" => Ok(AgentType::Sensor),
+        "action" => Ok(AgentType::Action),
+        "both" => Ok(AgentType::Both),
+        _ => Err(format!("{text:?} must be sensor, action or both")),
+    }
+}
+
+/// How an agent proves who it is.
+pub fn auth_type(text: &str) -> Result<AuthType, String> {
+    match text {
+        "certificate" => Ok(AuthType::Certificate),
+        "jwt" => Ok(AuthType::Jwt),
+        "api_key" => Ok(AuthType::ApiKey),
+        _ => Err(format!("{text:?} must be certificate, jwt or api_key")),
+    }
+}
+
+/// How delays grow.
+pub fn retry_backoff(text: &str) -> Result<RetryBackoff, String> {
+    match text {
+        "exponential" => Ok(RetryBackoff::Exponential),
+        "constant" | "fixed" => Ok(RetryBackoff::Constant),
+        _ => Err(format!("{text:?} must be exponential or constant")),
+    }
+}
+
+/// The suites that there are, by their names and numbers (IANA, TLS Cipher Suites).
+const CIPHER_SUITES: [(&str, u16); 9] = [
+    ("TLS_AES_256_GCM_SHA384", 0x1302),
+    ("TLS_AES_128_GCM_SHA256", 0x1301),
+    ("TLS_CHACHA20_POLY1305_SHA256", 0x1303),
+    ("TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384", 0xc02c),
+    ("TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", 0xc02b),
+    ("TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256", 0xcca9),
+    ("TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384", 0xc030),
+    ("TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", 0xc02f),
+    ("TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256", 0xcca8),
+];
+
+/// Cipher suites by their names.
+pub fn cipher_suites(text: &str) -> Result<Vec<u16>, String> {
+    let number = |name: &String| {
+        let known = CIPHER_SUITES.iter().find(|(known, _)| known == name);
+        known.map(|(_, number)| *number).ok_or_else(|| {
+            let names: Vec<_> = CIPHER_SUITES.iter().map(|(name, _)| *name).collect();
+            format!("{name:?} is not one of {}", names.join(", "))
+        })
+    };
+    list(text).iter().map(number).collect()
+}
+
 /// How log lines are written.
 pub fn log_format(text: &str) -> Result<LogFormat, String> {
     match text {
@@ -372,6 +477,39 @@ mod tests {
                 "{wrong}"
             );
         }
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        for (text, size) in [
+            ("64KiB", 65_536),
+            ("256MB", 256_000_000),
+            ("1GiB", 1 << 30),
+            ("7B", 7),
+        ] {
+            assert_eq!(bytes(text, ANY, false), Ok(size), "{text}");
+        }
+        for text in ["", "MB", "64", "64 KiB", "64kb", "-1MB", "99999999999GB"] {
+            let words = bytes(text, ANY, false).unwrap_err();
+            assert!(words.contains("write it like 64KiB"), "{text}: {words}");
+        }
+        assert_eq!(bytes("134217728", ANY, true), Ok(134_217_728));
+        assert!(
+            bytes("1KB", (1_001, 2_000), true)
+                .unwrap_err()
+                .contains("1001")
+        );
+    }
+
+    #[test]
+    fn a_cipher_suite_that_is_not_there_is_answered_with_those_that_are() {
+        assert_eq!(
+            cipher_suites("TLS_AES_128_GCM_SHA256, TLS_CHACHA20_POLY1305_SHA256"),
+            Ok(vec![0x1301, 0x1303])
+        );
+        assert_eq!(cipher_suites(""), Ok(vec![]));
+        let words = cipher_suites("TLS_RSA_WITH_RC4_128_MD5").unwrap_err();
+        assert!(words.contains("TLS_AES_256_GCM_SHA384"), "{words}");
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub struct Entry {
     pub path: String,
     /// The value; the items of a list with commas between them.
     pub text: String,
+    /// The items of a list, one by one; none for what is no list.
+    pub items: Option<Vec<String>>,
     /// Where its key stands, counted from 1.
     pub line: usize,
 }
@@ -104,7 +106,7 @@ impl Reader {
             Event::SequenceEnd => {
                 if let Some(list) = self.levels.pop() {
                     let line = self.finish_key().unwrap_or(line);
-                    return self.add(list.path, list.items.join(","), line);
+                    return self.add(list.path, list.items.join(","), Some(list.items), line);
                 }
             }
             Event::Scalar(text, style, ..) => {
@@ -178,7 +180,7 @@ impl Reader {
             }
             Some((key, line)) => {
                 let path = join(&level.path, &key);
-                self.add(path, text.to_owned(), line)
+                self.add(path, text.to_owned(), None, line)
             }
         }
     }
@@ -188,7 +190,13 @@ impl Reader {
         self.levels.last_mut()?.key.take().map(|(_, line)| line)
     }
 
-    fn add(&mut self, path: String, text: String, line: usize) -> Result<(), YamlError> {
+    fn add(
+        &mut self,
+        path: String,
+        text: String,
+        items: Option<Vec<String>>,
+        line: usize,
+    ) -> Result<(), YamlError> {
         if let Some(first) = self.entries.iter().find(|entry| entry.path == path) {
             let words = format!(
                 "{path} was given in line {} already: remove one",
@@ -196,7 +204,12 @@ impl Reader {
             );
             return Err(YamlError { line, words });
         }
-        self.entries.push(Entry { path, text, line });
+        self.entries.push(Entry {
+            path,
+            text,
+            items,
+            line,
+        });
         Ok(())
     }
 }

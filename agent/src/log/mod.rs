@@ -13,6 +13,7 @@ mod file;
 mod gzip;
 mod panic;
 mod rotate;
+mod side;
 mod sink;
 
 use std::path::Path;
@@ -28,6 +29,8 @@ use crate::config::settings::{LogFormat, Settings};
 use console::Console;
 use file::{Limits, LogFile, Trouble};
 use sink::{Entry, Look};
+
+pub use side::SideLog;
 
 /// What a log file may have on a small file system.
 const SMALL_BYTES: u64 = 1_000_000;

@@ -22,7 +22,7 @@ use ureq::http::{HeaderValue, Method, Uri};
 
 use crate::agent::key_prefix;
 use crate::clock;
-use crate::config::{Secret, Settings, read_api_key_again};
+use crate::config::{Secret, Settings, read_again};
 use crate::device::{Device, Samples};
 use crate::log;
 use crate::setup::Target;
@@ -196,6 +196,12 @@ impl MetricsServer {
     /// What to send now, or how long to wait.
     pub fn next(&self, outbox: &Samples, now_ms: u64) -> Next {
         self.delivery.next(outbox, now_ms)
+    }
+
+    /// Whether the sample at `cursor` is one that the server was not offered yet, rather than one of
+    /// the backlog.
+    pub fn is_fresh(&self, outbox: &Samples, cursor: Cursor) -> bool {
+        self.delivery.is_fresh(outbox, cursor)
     }
 
     /// Sends the sample at `cursor` and takes what comes of it. False if nothing did: it could not
@@ -399,7 +405,7 @@ impl MetricsServer {
 
     /// Keys are changed on servers first; where this one came from may have the new one by now.
     fn read_key_again(&mut self) {
-        let error = match read_api_key_again(&self.settings.api_key_origin) {
+        let error = match read_again(&self.settings.api_key_origin, true) {
             None => return,
             Some(Ok(key)) if key.expose() == self.api_key.expose() => return,
             Some(Ok(key)) if !key.fits_a_header() => "it has characters of its own".to_owned(),

@@ -1,3 +1,4 @@
 //! What is said to whom.
 
 pub mod lunasentri;
+pub mod orchestrator;

@@ -11,6 +11,7 @@ use std::path::Path;
 use mote_core::log_line::Value;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
+use nix::poll::poll;
 use nix::unistd::Uid;
 
 use super::StateError;
@@ -68,9 +69,16 @@ pub(super) fn make(folder: &Path) -> std::io::Result<()> {
     }
 }
 
+/// How often the lock is tried, and how long each time it is waited for.
+const LOCK_TRIES: u32 = 25;
+const LOCK_WAIT_MS: u16 = 20;
+
 /// Takes the lock, or says why not: `EWOULDBLOCK` if another agent has it.
+///
+/// It is tried for half a second: a plugin that was just being started when its agent was killed
+/// holds a copy of the lock until it dies too.
 pub(super) fn lock(folder: &Path) -> Result<Flock<File>, Errno> {
-    let file = OpenOptions::new()
+    let mut file = OpenOptions::new()
         .create(true)
         .truncate(false)
         .write(true)
@@ -78,5 +86,13 @@ pub(super) fn lock(folder: &Path) -> Result<Flock<File>, Errno> {
         .custom_flags(nix::libc::O_NOFOLLOW)
         .open(folder.join("lock"))
         .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or_default()))?;
+    for _ in 1..LOCK_TRIES {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Err((kept, Errno::EWOULDBLOCK)) => file = kept,
+            taken => return taken.map_err(|(_, errno)| errno),
+        }
+        // Nothing runs yet that could be late. A signal only makes the next try come sooner.
+        let _ = poll(&mut [], LOCK_WAIT_MS);
+    }
     Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| errno)
 }

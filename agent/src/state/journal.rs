@@ -243,6 +243,12 @@ impl Journal {
         self.flush_ms
     }
 
+    /// Tells the file everything: the agent is about to end.
+    pub fn close(&mut self, now: Now) {
+        self.note_acknowledged();
+        self.flush(now);
+    }
+
     /// What is held, and what was lost.
     pub fn counts(&self) -> JournalCounts {
         self.counts

@@ -39,7 +39,7 @@ pub struct Request<'a> {
     pub uri: &'a Uri,
     /// All headers but those of the body's length.
     pub headers: HeaderMap,
-    /// Body.
+    /// Body; a GET has none.
     pub body: &'a [u8],
 }
 
@@ -62,6 +62,8 @@ pub struct Uplink {
     agent: ureq::Agent,
     link: Arc<Link>,
     settings: UplinkSettings,
+    /// Less than the settings allow, while there is somebody else to serve.
+    patience_ms: u64,
     body: Vec<u8>,
 }
 
@@ -100,8 +102,14 @@ impl Uplink {
             agent: ureq::Agent::with_parts(config, dial, names),
             link,
             settings,
+            patience_ms: u64::MAX,
             body: Vec::new(),
         }
+    }
+
+    /// How long the requests from now on may take at most, whatever the settings say.
+    pub fn be_patient_for(&mut self, patience_ms: u64) {
+        self.patience_ms = patience_ms;
     }
 
     /// Sends `request`; a good outcome is an answer with any status that arrived whole.
@@ -111,7 +119,7 @@ impl Uplink {
     /// failure. A server that is merely slow is not asked twice.
     pub fn send(&mut self, request: &Request<'_>) -> Result<Answer<'_>, DeliveryError> {
         let started_ms = clock::boot_ms();
-        let deadline_ms = started_ms + self.settings.timeout_ms;
+        let deadline_ms = started_ms + self.settings.timeout_ms.min(self.patience_ms);
         self.link
             .begin(self.settings.connect_timeout_ms, deadline_ms);
         let mut sent = self.attempt(request);
@@ -154,11 +162,11 @@ impl Uplink {
     }
 
     fn exchange(&mut self, request: &Request<'_>) -> Result<(u16, Option<u64>), ureq::Error> {
-        let mut http = HttpRequest::new(request.body);
-        *http.method_mut() = request.method.clone();
-        *http.uri_mut() = request.uri.clone();
-        *http.headers_mut() = request.headers.clone();
-        let answer = self.agent.run(http)?;
+        let answer = if request.method == Method::GET {
+            self.agent.run(dressed(request, ()))?
+        } else {
+            self.agent.run(dressed(request, request.body))?
+        };
         let status = answer.status().as_u16();
         let header = |name| answer.headers().get(name).map(HeaderValue::as_bytes);
         // A date is meant by the server's clock, which the answer tells; ours may not be set.
@@ -197,4 +205,12 @@ impl Uplink {
             other => DeliveryError::Protocol(other.to_string().into()),
         }
     }
+}
+
+fn dressed<B>(request: &Request<'_>, body: B) -> HttpRequest<B> {
+    let mut http = HttpRequest::new(body);
+    *http.method_mut() = request.method.clone();
+    *http.uri_mut() = request.uri.clone();
+    *http.headers_mut() = request.headers.clone();
+    http
 }

@@ -9,6 +9,7 @@
 //! clocks that are not right; `failure` is for the person who has to mend it. Nothing here turns
 //! verification off.
 
+mod any_certificate;
 mod dates;
 mod failure;
 mod files;
@@ -27,8 +28,9 @@ use rustls::{ClientConnection, Stream};
 use ureq::unversioned::transport::{Buffers, NextTimeout, Transport};
 
 pub use self::failure::TlsFailure;
+pub use self::files::first_certificate;
 use self::settings::Protection;
-pub use self::settings::TlsSettings;
+pub use self::settings::{TlsChoice, TlsSettings};
 use super::buffers::ConnectionBuffers;
 use super::dial::{Socket, note_answer, room};
 use super::error::{DeliveryError, Phase};

@@ -5,5 +5,6 @@
 
 pub mod exposition;
 pub mod lunasentri;
+pub mod orchestrator;
 pub mod pieces;
 pub mod prometheus;

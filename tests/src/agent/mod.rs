@@ -80,6 +80,41 @@ impl AgentBuilder {
         }
     }
 
+    /// Id, type, orchestrator, token and trusted certificate: works for the hub's other side, in the
+    /// hurry that a test is in.
+    #[must_use]
+    pub fn for_orchestrator(self, hub: &Hub, agent_type: &str) -> Self {
+        let agent = self
+            .flag("agent-id", "agent-1")
+            .flag("agent-type", agent_type)
+            .flag("base-url", hub.url())
+            .env("MOTE_API_AUTH_API_KEY", "demo-token")
+            .env("MOTE_API_RETRY_INITIAL_INTERVAL", "50ms")
+            .env("MOTE_API_RETRY_MAX_INTERVAL", "200ms")
+            .env("MOTE_API_RATE_LIMIT_REQUESTS_PER_SECOND", "1000")
+            .env("MOTE_API_RATE_LIMIT_BURST", "1000")
+            .env("MOTE_AGENT_HEARTBEAT_INTERVAL", "1s")
+            .env("MOTE_SENSOR_FLUSH_INTERVAL", "100ms");
+        if hub.is_plain() {
+            agent
+        } else {
+            agent.env("MOTE_API_AUTH_CA_FILE", hub.ca_pem_path())
+        }
+    }
+
+    /// Puts a file into the folder of a plugin that runs once.
+    pub fn plugin_file(&self, plugin: &str, name: &str, text: &str) -> io::Result<PathBuf> {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = self.base_dir().join("data/plugins").join(plugin);
+        fs::create_dir_all(&folder)?;
+        // The agent makes its folders for itself alone, and trusts no other.
+        fs::set_permissions(self.base_dir(), fs::Permissions::from_mode(0o700))?;
+        let path = folder.join(name);
+        fs::write(&path, text)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
+        Ok(path)
+    }
+
     /// In the hurry that a test is in: ten samples a second, retries after a twentieth of a second
     /// and at most a fifth, fifty held samples a second.
     #[must_use]

@@ -8,13 +8,14 @@
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::sync::mpsc::Receiver;
 use std::thread;
 
 use lexopt::{Arg, Parser, ValueExt};
-use mote_tests::hub::{Hub, HubConfig, MISBEHAVIOUR_NAMES, Misbehaviour, Received};
+use mote_tests::hub::{Hub, HubConfig, MISBEHAVIOUR_NAMES, Message, Misbehaviour, Received, Route};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -34,7 +35,11 @@ Usage: hub [OPTIONS]
   --control ADDR       a loopback address for curl: GET /samples, GET /stats,
                        POST /misbehave {\"name\":\"status\",\"status\":503,\"times\":2},
                        POST /certificate {\"name\":\"expired\"}, POST /tls {\"name\":\"1.2\"}
-  --print              print each sample
+  --print              print each sample, and each message but for looks for instructions
+  --orchestrator       be an orchestrator too
+  --token TOKEN        what its agents must show (default demo-token)
+  --instructions FILE  a JSON list of instructions to hand out
+  --client-certificates  let nobody in without a certificate of the hub's authority
   --answer KIND        accepted (documented, default) or empty (as the published server)
   --form FORM          any (default), documented, live or both
   --misbehave NAME     be bad from the start; see below
@@ -101,6 +106,19 @@ fn parse_arguments(mut parser: Parser) -> Result<Options, lexopt::Error> {
             Arg::Long("dir") => config.dir = Some(parser.value()?.into()),
             Arg::Long("control") => config.control = Some(address("--control", &mut parser)?),
             Arg::Long("print") => options.print = true,
+            Arg::Long("client-certificates") => config.wants_client_certificate = true,
+            Arg::Long("orchestrator") => {
+                config.orchestrator.get_or_insert_default();
+            }
+            Arg::Long("token") => {
+                let token = parser.value()?.string()?;
+                config.orchestrator.get_or_insert_default().token = Some(token);
+            }
+            Arg::Long("instructions") => {
+                let path = parser.value()?;
+                let list = instructions(path.as_ref())?;
+                config.orchestrator.get_or_insert_default().instructions = list;
+            }
             Arg::Long("answer") => config.answer = named("--answer", &mut parser)?,
             Arg::Long("form") => config.form = named("--form", &mut parser)?,
             Arg::Long("misbehave") => {
@@ -121,6 +139,12 @@ fn address(flag: &str, parser: &mut Parser) -> Result<SocketAddr, lexopt::Error>
         .map_err(|_| format!("{flag} takes an address like 127.0.0.1:8443, not {text:?}").into())
 }
 
+fn instructions(path: &Path) -> Result<Vec<Value>, lexopt::Error> {
+    let place = path.display();
+    let text = std::fs::read(path).map_err(|error| format!("{place}: {error}"))?;
+    serde_json::from_slice(&text).map_err(|error| format!("{place}: {error}").into())
+}
+
 /// A value that is one of the names of an enum, as its JSON form has them.
 fn named<T: DeserializeOwned>(flag: &str, parser: &mut Parser) -> Result<T, lexopt::Error> {
     let name = parser.value()?.string()?;
@@ -132,6 +156,7 @@ fn run(options: &Options) -> io::Result<ExitCode> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     let hub = Hub::start(options.config.clone())?;
     let samples = hub.subscribe();
+    let messages = hub.subscribe_to_messages();
     let mut line = format!("hub: listening on {}", hub.url());
     if !hub.is_plain() {
         line.extend([" ca=", &hub.ca_pem_path().to_string_lossy()]);
@@ -142,11 +167,13 @@ fn run(options: &Options) -> io::Result<ExitCode> {
     say(&mut io::stdout(), line);
     let print = options.print;
     let printer = thread::spawn(move || print_each(&samples, print));
+    let clerk = thread::spawn(move || print_messages(&messages, print));
 
     signals.forever().next();
     let (summary, violations) = (hub.summary(), hub.violations());
     drop(hub);
     printer.join().ok();
+    clerk.join().ok();
     say(&mut io::stdout(), format_args!("hub: {summary}"));
     for violation in &violations {
         say(
@@ -165,6 +192,42 @@ fn print_each(samples: &Receiver<Received>, print: bool) {
     for sample in samples.iter().filter(|_| print) {
         say(&mut io::stdout(), describe(&sample));
     }
+}
+
+fn print_messages(messages: &Receiver<Message>, print: bool) {
+    for message in messages.iter().filter(|_| print) {
+        if message.route != Route::Poll {
+            say(&mut io::stdout(), describe_message(&message));
+        }
+    }
+}
+
+/// A message as a line that a person can read.
+fn describe_message(message: &Message) -> String {
+    let text = |name: &str| message.body[name].as_str().unwrap_or_default().to_owned();
+    let words = match message.route {
+        Route::Register => format!("registers as {}", text("type")),
+        Route::Heartbeat => format!("is {}", text("status")),
+        Route::Poll => "asks for an instruction".to_owned(),
+        Route::Executing => "takes it up".to_owned(),
+        Route::Result => {
+            let output = &message.body["result"]["execution_result"]["output_data"];
+            format!("{} {output} {}", text("status"), text("error_message"))
+        }
+        Route::Events => {
+            let events = message.body["events"].as_array();
+            let names = events.into_iter().flatten();
+            let names: Vec<&str> = names.filter_map(|event| event["type"].as_str()).collect();
+            format!("reports {}", names.join(", "))
+        }
+    };
+    let about = message.instruction.as_deref().map(|id| format!(" {id}:"));
+    format!(
+        "hub: {}:{} {}",
+        message.agent,
+        about.unwrap_or_default(),
+        words.trim_end()
+    )
 }
 
 /// A sample as a line that a person can read.

@@ -10,6 +10,7 @@ use super::answer::Answer;
 use super::conduct::{ACCEPTED, Exchange};
 use super::http::{self, ReadError, Request};
 use super::misbehave::Misbehaviour;
+use super::orchestrator::Reply;
 use super::record::Received;
 use super::shared::Shared;
 use super::strict::{self, Refusal, Rules};
@@ -84,6 +85,31 @@ fn converse(shared: &Shared, line: &Line, mut wire: Wire, connection: u64) {
             }
         };
         let is_last = request.last;
+        let is_reuse = request_on_connection > 1;
+        if let Some(reply) = orchestrate(shared, &request) {
+            let answer = Answer {
+                close: is_last,
+                ..reply.answer
+            };
+            let exchange = Exchange {
+                shared,
+                line,
+                wire,
+                attempt: None,
+                answer,
+                is_reuse,
+            };
+            let conduct = if reply.conduct == Misbehaviour::Normal {
+                shared.with(|state| state.mood.for_request())
+            } else {
+                reply.conduct
+            };
+            match exchange.carry_out(conduct) {
+                Some(same) => wire = same,
+                None => return,
+            }
+            continue;
+        }
         let checked = check(shared, request).map(|attempt| Received {
             connection,
             request_on_connection,
@@ -96,7 +122,6 @@ fn converse(shared: &Shared, line: &Line, mut wire: Wire, connection: u64) {
             ..answer
         };
         let conduct = shared.with(|state| state.mood.for_request());
-        let is_reuse = request_on_connection > 1;
         let exchange = Exchange {
             shared,
             line,
@@ -110,6 +135,20 @@ fn converse(shared: &Shared, line: &Line, mut wire: Wire, connection: u64) {
             None => return,
         }
     }
+}
+
+/// The orchestrator's reply, if the request is for that side of the hub.
+fn orchestrate(shared: &Shared, request: &Request) -> Option<Reply> {
+    let inside = request.path.strip_prefix(&shared.config.prefix)?;
+    let rest = inside.strip_prefix("/agents/v1/")?;
+    shared.with(|state| {
+        let reply = state.book.as_mut()?.reply(request, rest);
+        state.log.stats.requests += 1;
+        if let Some(words) = &reply.violation {
+            state.log.violation(words.clone());
+        }
+        Some(reply)
+    })
 }
 
 /// Judges a request. What only its connection knows is left empty.

@@ -2,7 +2,9 @@
 //!
 //! Plain HTTP on a loopback address, one request a connection. `GET /samples`, `GET /stats`,
 //! `POST /misbehave` (`{"name":"status","status":503,"times":2}`), `POST /certificate`
-//! (`{"name":"expired"}`), `POST /tls` (`{"name":"1.2"}`). Asks for no key, hence no other address.
+//! (`{"name":"expired"}`), `POST /tls` (`{"name":"1.2"}`). An orchestrator has `GET /messages` and
+//! `POST /instructions` (an instruction) besides, and a `route` in `/misbehave`: register,
+//! heartbeat, poll, executing, result, events. Asks for no key, hence no other address.
 
 use std::io::{self, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -16,7 +18,8 @@ use serde_json::{Value, json};
 
 use super::answer::Answer;
 use super::http::{self, ReadError, Request};
-use super::misbehave::Order;
+use super::misbehave::{Misbehaviour, Order};
+use super::orchestrator::{Book, Route};
 use super::shared::Shared;
 use super::tls::{Certificate, TlsVersions};
 
@@ -108,8 +111,12 @@ fn route(shared: &Shared, request: &Request) -> Result<Answer, (u16, String)> {
         ("GET", "/stats") => Ok(Answer::json(200, &stats(shared))),
         ("POST", "/misbehave") => {
             let order: Order = read(&request.body)?;
-            let times = order.times;
+            let (times, route) = (order.times, order.route);
             let misbehaviour = order.into_misbehaviour().map_err(|words| (400, words))?;
+            if let Some(route) = route {
+                misbehave_at(shared, route, misbehaviour, times)?;
+                return Ok(Answer::json(200, &stats(shared)));
+            }
             match times {
                 Some(times) => shared.with(|state| {
                     let again = std::iter::repeat_n(misbehaviour, times.into());
@@ -118,6 +125,18 @@ fn route(shared: &Shared, request: &Request) -> Result<Answer, (u16, String)> {
                 None => shared.misbehave(misbehaviour),
             }
             Ok(Answer::json(200, &stats(shared)))
+        }
+        ("GET", "/messages") => {
+            let messages = with_book(shared, |book| json!(book.messages))?;
+            Ok(Answer::json(200, &messages))
+        }
+        ("POST", "/instructions") => {
+            let instruction: Value = read(&request.body)?;
+            let waiting = with_book(shared, |book| {
+                book.give(instruction);
+                book.waiting()
+            })?;
+            Ok(Answer::json(200, &json!({ "waiting": waiting })))
         }
         ("POST", "/certificate") => {
             let Named { name } = read::<Named<Certificate>>(&request.body)?;
@@ -135,6 +154,27 @@ fn route(shared: &Shared, request: &Request) -> Result<Answer, (u16, String)> {
         }
         (method, path) => Err((404, format!("{method} {path} does nothing here"))),
     }
+}
+
+fn misbehave_at(
+    shared: &Shared,
+    route: Route,
+    misbehaviour: Misbehaviour,
+    times: Option<u16>,
+) -> Result<(), (u16, String)> {
+    with_book(shared, |book| {
+        if let Some(times) = times {
+            let again = std::iter::repeat_n(misbehaviour, times.into());
+            book.scripts.entry(route).or_default().extend(again);
+        } else {
+            book.standing.insert(route, misbehaviour);
+        }
+    })
+}
+
+fn with_book<T>(shared: &Shared, change: impl FnOnce(&mut Book) -> T) -> Result<T, (u16, String)> {
+    let done = shared.with(|state| state.book.as_mut().map(change));
+    done.ok_or_else(|| (404, "this hub is no orchestrator".to_owned()))
 }
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, (u16, String)> {

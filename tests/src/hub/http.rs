@@ -10,6 +10,8 @@ use std::io::{self, Read, Write};
 const HEAD_LIMIT: usize = 16 * 1024;
 /// The longest body that is taken.
 pub(super) const BODY_LIMIT: usize = 64 * 1024;
+/// The longest result of an instruction, or batch of events.
+const LARGE_BODY_LIMIT: usize = 256 * 1024;
 /// The longest line of a chunk's size or of a trailer.
 const LINE_LIMIT: usize = 1024;
 
@@ -99,14 +101,19 @@ pub(super) fn read_request(
         stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
         stream.flush()?;
     }
+    let limit = if request.path.contains("/agents/v1/") {
+        LARGE_BODY_LIMIT
+    } else {
+        BODY_LIMIT
+    };
     request.body = match (length, coding) {
         (Some(_), Some(_)) => return refused(400, "both content-length and transfer-encoding"),
-        (Some(length), None) => read_sized(stream, buffer, &length)?,
+        (Some(length), None) => read_sized(stream, buffer, &length, limit)?,
         (None, Some(coding)) if coding.eq_ignore_ascii_case("chunked") => {
-            read_chunked(stream, buffer)?
+            read_chunked(stream, buffer, limit)?
         }
         (None, Some(coding)) => return refused(501, format!("unknown coding {coding:?}")),
-        (None, None) if request.method == "POST" => {
+        (None, None) if matches!(request.method.as_str(), "POST" | "PUT") => {
             return refused(411, "neither content-length nor chunked");
         }
         (None, None) => Vec::new(),
@@ -160,33 +167,35 @@ fn read_sized(
     stream: &mut impl Read,
     buffer: &mut Vec<u8>,
     length: &str,
+    limit: usize,
 ) -> Result<Vec<u8>, ReadError> {
     let is_digits = !length.is_empty() && length.bytes().all(|b| b.is_ascii_digit());
     let Some(length) = length.parse::<usize>().ok().filter(|_| is_digits) else {
         return refused(400, format!("content-length {length:?} is not a number"));
     };
-    if length > BODY_LIMIT {
+    if length > limit {
         return refused(
             413,
-            format!("the body is {length} bytes, more than {BODY_LIMIT}"),
+            format!("the body is {length} bytes, more than {limit}"),
         );
     }
     take(stream, buffer, length)
 }
 
-fn read_chunked(stream: &mut impl Read, buffer: &mut Vec<u8>) -> Result<Vec<u8>, ReadError> {
+fn read_chunked(
+    stream: &mut impl Read,
+    buffer: &mut Vec<u8>,
+    limit: usize,
+) -> Result<Vec<u8>, ReadError> {
     let mut body = Vec::new();
     loop {
         let line = take_line(stream, buffer)?;
         let Ok(httparse::Status::Complete((_, length))) = httparse::parse_chunk_size(&line) else {
             return refused(400, "a chunk without a clean size");
         };
-        let room = (BODY_LIMIT - body.len()) as u64;
+        let room = (limit - body.len()) as u64;
         if length > room {
-            return refused(
-                413,
-                format!("the chunked body is more than {BODY_LIMIT} bytes"),
-            );
+            return refused(413, format!("the chunked body is more than {limit} bytes"));
         }
         if length == 0 {
             // Trailers mean nothing here, but they belong to this request.

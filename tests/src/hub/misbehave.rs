@@ -9,6 +9,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::Deserialize;
 
+use super::orchestrator::Route;
+
 /// One way to answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Misbehaviour {
@@ -132,6 +134,8 @@ pub(super) struct Order {
     body: Option<String>,
     ms: Option<u64>,
     url: Option<String>,
+    /// One kind of an orchestrator's requests, rather than all.
+    pub(super) route: Option<Route>,
     /// For the next so many requests instead of until further notice.
     pub(super) times: Option<u16>,
 }

@@ -1,11 +1,13 @@
 //! The hub: a LunaSentri server that is strict about what it takes and can misbehave on command.
 //!
+//! With an [`OrchestratorConfig`] it is an orchestrator as well, or instead.
+//!
 //! It listens on a loopback address with TLS by an authority of its own making, or with plain HTTP,
 //! takes samples at `{prefix}/agent/metrics` and remembers them. Everything it refuses that a good
 //! agent would never send is a *violation*. [`Misbehaviour`] and [`Certificate`] say how it can be
 //! bad; each can be switched while it runs, for all requests or for the next ones.
 //!
-//! Not in scope: storing anything, more than one device's key, any path but the one.
+//! Not in scope: storing anything, more than one device's key, any other path.
 
 mod answer;
 mod conduct;
@@ -16,6 +18,7 @@ mod figures;
 mod http;
 pub(crate) mod json;
 mod misbehave;
+mod orchestrator;
 mod reception;
 mod record;
 mod shared;
@@ -37,6 +40,7 @@ use tempfile::TempDir;
 
 pub use figures::Form;
 pub use misbehave::{Misbehaviour, NAMES as MISBEHAVIOUR_NAMES};
+pub use orchestrator::{Message, OrchestratorConfig, Route};
 pub use record::{Received, Stats};
 pub use tls::{Certificate, TlsVersions};
 
@@ -79,6 +83,10 @@ pub struct HubConfig {
     pub absent_figures_allowed: bool,
     /// How it is from the start.
     pub misbehaviour: Misbehaviour,
+    /// The orchestrator's side; none is a metrics server alone.
+    pub orchestrator: Option<OrchestratorConfig>,
+    /// Let nobody in without a certificate of the hub's authority.
+    pub wants_client_certificate: bool,
     /// A loopback address for the side door.
     pub control: Option<SocketAddr>,
     /// How many samples, violations and keys are remembered.
@@ -100,6 +108,8 @@ impl Default for HubConfig {
             form: Form::Any,
             absent_figures_allowed: false,
             misbehaviour: Misbehaviour::Normal,
+            orchestrator: None,
+            wants_client_certificate: false,
             control: None,
             keep: 10_000,
         }
@@ -285,6 +295,97 @@ impl Hub {
         })
     }
 
+    /// A certificate of the hub's authority for a client and its key, as PEM, good for so many days.
+    pub fn client_certificate(&self, name: &str, days: i64) -> io::Result<(String, String)> {
+        self.shared.authority.client(name, days)
+    }
+
+    /// Hands this instruction out after those that wait.
+    pub fn give(&self, instruction: serde_json::Value) {
+        self.with_book(|book| book.give(instruction));
+    }
+
+    /// Instructions that nobody took up yet.
+    pub fn instructions_waiting(&self) -> usize {
+        self.with_book(|book| book.waiting())
+    }
+
+    /// How requests of one kind are met from now on.
+    pub fn misbehave_at(&self, route: Route, misbehaviour: Misbehaviour) {
+        self.with_book(|book| {
+            book.standing.insert(route, misbehaviour);
+        });
+    }
+
+    /// How the next requests of one kind are met, one each.
+    pub fn script_at(&self, route: Route, conducts: impl IntoIterator<Item = Misbehaviour>) {
+        self.with_book(|book| book.scripts.entry(route).or_default().extend(conducts));
+    }
+
+    /// Asks for another token from now on.
+    pub fn set_token(&self, token: &str) {
+        self.with_book(|book| book.config.token = Some(token.to_owned()));
+    }
+
+    /// Says that this event failed, so many times.
+    pub fn fail_event(&self, id: &str, times: u32) {
+        self.with_book(|book| {
+            book.failing.insert(id.to_owned(), times);
+        });
+    }
+
+    /// Each message of an agent from now on. Ends with the hub; at once if it is no orchestrator.
+    pub fn subscribe_to_messages(&self) -> Receiver<Message> {
+        let (sender, receiver) = mpsc::channel();
+        self.shared.with(|state| {
+            if let Some(book) = &mut state.book {
+                book.subscribers.push(sender);
+            }
+        });
+        receiver
+    }
+
+    /// Forgets that agents ever registered.
+    pub fn forget_agents(&self) {
+        self.with_book(orchestrator::Book::forget_agents);
+    }
+
+    /// What agents said, oldest first, as far as it passed the checks.
+    pub fn messages(&self, route: Route) -> Vec<Message> {
+        self.with_book(|book| {
+            let mut messages = book.messages.clone();
+            messages.retain(|message| message.route == route);
+            messages
+        })
+    }
+
+    /// Waits until the messages of a kind are as `ready` wants them; gives them.
+    pub fn wait_for_messages(
+        &self,
+        route: Route,
+        what: &str,
+        timeout: Duration,
+        ready: impl Fn(&[Message]) -> bool,
+    ) -> Result<Vec<Message>, TimedOut> {
+        let look = |state: &mut shared::State| {
+            let book = state.book.as_ref()?;
+            let mut messages = book.messages.clone();
+            messages.retain(|message| message.route == route);
+            ready(&messages).then_some(messages)
+        };
+        self.shared
+            .wait(timeout, look)
+            .ok_or_else(|| self.shared.timed_out(what, timeout))
+    }
+
+    fn with_book<T>(&self, change: impl FnOnce(&mut orchestrator::Book) -> T) -> T {
+        self.shared.with(|state| {
+            // Whoever asks has configured it.
+            let book = state.book.as_mut();
+            change(book.unwrap_or_else(|| unreachable!("this hub is no orchestrator")))
+        })
+    }
+
     /// Waits until the counters and the attempts are as `ready` wants them; gives the attempts.
     pub fn wait_until(
         &self,
@@ -313,6 +414,9 @@ impl Drop for Hub {
             control.join();
         }
         // The threads are gone, but subscribers hear of the end only when the log goes.
-        self.shared.with(|state| state.log.forget_subscribers());
+        self.shared.with(|state| {
+            state.log.forget_subscribers();
+            state.book = None;
+        });
     }
 }

@@ -14,6 +14,7 @@ use rustls::ServerConfig;
 
 use super::HubConfig;
 use super::misbehave::{Misbehaviour, Mood};
+use super::orchestrator::Book;
 use super::record::{Log, Stats};
 use super::tls::{Authority, Certificate, TlsVersions};
 use super::wire::{Line, Meter};
@@ -27,6 +28,8 @@ const DOOR_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) struct State {
     pub(super) log: Log,
     pub(super) mood: Mood,
+    /// The orchestrator's side, if there is one.
+    pub(super) book: Option<Book>,
     pub(super) tls: Arc<ServerConfig>,
     pub(super) certificate: Certificate,
     pub(super) tls_versions: TlsVersions,
@@ -63,7 +66,12 @@ impl Shared {
                 standing: config.misbehaviour.clone(),
                 script: VecDeque::new(),
             },
-            tls: authority.server_config(config.certificate, config.tls_versions)?,
+            book: config.orchestrator.clone().map(Book::new),
+            tls: authority.server_config(
+                config.certificate,
+                config.tls_versions,
+                config.wants_client_certificate,
+            )?,
             certificate: config.certificate,
             tls_versions: config.tls_versions,
             is_open: false,
@@ -157,7 +165,10 @@ impl Shared {
         self.with(|state| {
             let certificate = certificate.unwrap_or(state.certificate);
             let versions = versions.unwrap_or(state.tls_versions);
-            state.tls = self.authority.server_config(certificate, versions)?;
+            let wants_client = self.config.wants_client_certificate;
+            state.tls = self
+                .authority
+                .server_config(certificate, versions, wants_client)?;
             (state.certificate, state.tls_versions) = (certificate, versions);
             Ok(())
         })

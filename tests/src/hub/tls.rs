@@ -13,8 +13,9 @@ use rcgen::{
     KeyPair, KeyUsagePurpose,
 };
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::WebPkiClientVerifier;
 use rustls::version::{TLS12, TLS13};
-use rustls::{ServerConfig, SupportedProtocolVersion};
+use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 
@@ -104,6 +105,7 @@ impl Authority {
         &self,
         certificate: Certificate,
         versions: TlsVersions,
+        wants_client: bool,
     ) -> io::Result<Arc<ServerConfig>> {
         let key = KeyPair::generate().map_err(io::Error::other)?;
         let params = self.leaf_params(certificate)?;
@@ -115,13 +117,36 @@ impl Authority {
         .map_err(io::Error::other)?;
         let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&versions.supported())
-            .map_err(io::Error::other)?
-            .with_no_client_auth()
+            .map_err(io::Error::other)?;
+        let builder = if wants_client {
+            let mut roots = RootCertStore::empty();
+            roots
+                .add(self.own.der().clone())
+                .map_err(io::Error::other)?;
+            let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+            builder.with_client_cert_verifier(clients.build().map_err(io::Error::other)?)
+        } else {
+            builder.with_no_client_auth()
+        };
+        let config = builder
             .with_single_cert(vec![leaf.der().clone()], private)
             .map_err(io::Error::other)?;
         Ok(Arc::new(config))
+    }
+
+    /// A certificate for a client and its key, as PEM, that holds for so many days.
+    pub(super) fn client(&self, name: &str, days: i64) -> io::Result<(String, String)> {
+        let key = KeyPair::generate().map_err(io::Error::other)?;
+        let mut params = new_params(vec![name.to_owned()])?;
+        params.not_after = OffsetDateTime::now_utc() + Duration::days(days);
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let leaf = params
+            .signed_by(&key, &self.own)
+            .map_err(io::Error::other)?;
+        Ok((leaf.pem(), key.serialize_pem()))
     }
 
     fn leaf_params(&self, certificate: Certificate) -> io::Result<CertificateParams> {

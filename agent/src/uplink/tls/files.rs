@@ -73,6 +73,12 @@ pub(super) fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, Box<str
     Ok(chain)
 }
 
+/// The first certificate in `path`, DER; none if there is none that can be read.
+pub fn first_certificate(path: &Path) -> Option<Vec<u8>> {
+    let chain = chain(path).ok()?;
+    chain.first().map(|certificate| certificate.to_vec())
+}
+
 /// Gives `take` one certificate after the other; none at all is an error.
 fn each_certificate(
     path: &Path,

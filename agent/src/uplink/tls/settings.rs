@@ -16,8 +16,12 @@ use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::ServerName;
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
-use rustls::{ClientConfig, Error, InconsistentKeys, RootCertStore, SupportedProtocolVersion};
+use rustls::{
+    ClientConfig, Error, InconsistentKeys, RootCertStore, SupportedCipherSuite,
+    SupportedProtocolVersion,
+};
 
+use super::any_certificate::AnyCertificate;
 use super::dates::{DatesForgiven, TrustedTime, is_unsynchronized};
 use super::failure::TlsFailure;
 use super::files::{Stamp, authorities, chain, private_key, stamp};
@@ -40,7 +44,47 @@ struct Shared {
     read: Mutex<Read>,
 }
 
-/// What the configuration says.
+/// What the configuration says of one server.
+#[derive(Debug, Clone, Default)]
+pub struct TlsChoice {
+    /// Trusted instead of the built-in roots.
+    pub ca_file: Option<PathBuf>,
+    /// What this device shows.
+    pub cert_file: Option<PathBuf>,
+    /// Its key.
+    pub key_file: Option<PathBuf>,
+    /// Stands for the URL's host.
+    pub server_name: Option<String>,
+    /// The oldest version that is spoken.
+    pub min_version: TlsVersion,
+    /// SHA-256 of the server's public keys (RFC 7469); none are all.
+    pub pins: Vec<Pin>,
+    /// Cipher suites by their numbers (IANA); none are all.
+    pub suites: Vec<u16>,
+    /// Forgive a certificate's dates while the clock is not synchronised.
+    pub allow_unsynced_clock: bool,
+    /// Believe whoever answers. For this device's own loopback only, which the caller sees to.
+    pub any_certificate: bool,
+}
+
+impl TlsChoice {
+    /// The metrics server's.
+    pub fn of_metrics_server(settings: &Settings) -> Self {
+        Self {
+            ca_file: settings.tls_ca_file.clone(),
+            cert_file: settings.tls_cert_file.clone(),
+            key_file: settings.tls_key_file.clone(),
+            server_name: settings.tls_server_name.clone(),
+            min_version: settings.tls_min_version,
+            pins: settings.tls_pins.clone(),
+            suites: Vec::new(),
+            allow_unsynced_clock: settings.tls_allow_unsynced_clock,
+            any_certificate: false,
+        }
+    }
+}
+
+/// What is read of that.
 #[derive(Debug)]
 struct Rules {
     ca_file: Option<PathBuf>,
@@ -49,6 +93,8 @@ struct Rules {
     min_version: TlsVersion,
     pins: Vec<Pin>,
     allow_unsynced_clock: bool,
+    suites: Vec<u16>,
+    any_certificate: bool,
 }
 
 /// What the files said when they were last good.
@@ -73,10 +119,12 @@ pub(super) struct Protection {
 }
 
 impl TlsSettings {
-    /// Reads the files that `settings` name; what cannot be used is an error.
-    pub fn new(settings: &Settings) -> Result<Self, Box<str>> {
-        let rules = Rules::new(settings)?;
-        let server_name = match &settings.tls_server_name {
+    /// Reads the files that `choice` names; what cannot be used is an error. Its words call the keys
+    /// by the metrics server's names.
+    pub fn new(choice: TlsChoice) -> Result<Self, Box<str>> {
+        let server_name = choice.server_name.clone();
+        let rules = Rules::new(choice)?;
+        let server_name = match &server_name {
             Some(name) => Some(ServerName::try_from(name.clone()).map_err(|_| {
                 format!("tls.server_name: {name:?} is neither a host name nor an address")
             })?),
@@ -149,9 +197,9 @@ impl Protection {
 }
 
 impl Rules {
-    fn new(settings: &Settings) -> Result<Self, Box<str>> {
-        let identity_files = match (&settings.tls_cert_file, &settings.tls_key_file) {
-            (Some(certificate), Some(key)) => Some((certificate.clone(), key.clone())),
+    fn new(choice: TlsChoice) -> Result<Self, Box<str>> {
+        let identity_files = match (choice.cert_file, choice.key_file) {
+            (Some(certificate), Some(key)) => Some((certificate, key)),
             (None, None) => None,
             (Some(_), None) => {
                 return Err(
@@ -165,11 +213,13 @@ impl Rules {
             }
         };
         Ok(Self {
-            ca_file: settings.tls_ca_file.clone(),
+            ca_file: choice.ca_file,
             identity_files,
-            min_version: settings.tls_min_version,
-            pins: settings.tls_pins.clone(),
-            allow_unsynced_clock: settings.tls_allow_unsynced_clock,
+            min_version: choice.min_version,
+            pins: choice.pins,
+            suites: choice.suites,
+            allow_unsynced_clock: choice.allow_unsynced_clock,
+            any_certificate: choice.any_certificate,
         })
     }
 
@@ -183,7 +233,15 @@ impl Rules {
     /// Reads everything. `stamps` were taken before: a file that changes meanwhile is read again.
     fn read(&self, stamps: Stamps) -> Result<Read, Box<str>> {
         let mut warnings = Vec::new();
-        let provider = Arc::new(ring::default_provider());
+        let mut provider = ring::default_provider();
+        if !self.suites.is_empty() {
+            let is_chosen = |suite: &SupportedCipherSuite| {
+                let number = u16::from(suite.suite());
+                self.suites.contains(&number)
+            };
+            provider.cipher_suites.retain(is_chosen);
+        }
+        let provider = Arc::new(provider);
         let roots = self.roots(&mut warnings)?;
         let key = self.certified_key(&provider, &mut warnings)?;
         let config = self
@@ -269,6 +327,9 @@ impl Rules {
         provider: Arc<CryptoProvider>,
         roots: RootCertStore,
     ) -> Result<Arc<dyn ServerCertVerifier>, Box<dyn std::error::Error>> {
+        if self.any_certificate {
+            return Ok(Arc::new(AnyCertificate(provider)));
+        }
         let roots = Arc::new(roots);
         let usual =
             WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider));

@@ -37,12 +37,12 @@ fn renew(folder: &Folder, names: &[&str]) {
 }
 
 fn error(settings: &Settings) -> Box<str> {
-    TlsSettings::new(settings).unwrap_err()
+    TlsSettings::new(TlsChoice::of_metrics_server(settings)).unwrap_err()
 }
 
 #[test]
 fn nothing_need_be_set() {
-    let tls = TlsSettings::new(&Settings::default()).unwrap();
+    let tls = TlsSettings::new(TlsChoice::default()).unwrap();
     assert!(!tls.current().has_ca_file);
     assert_eq!(tls.take_warnings(), Vec::<String>::new());
     let name = tls.name_for("[2001:db8::7]").unwrap();
@@ -64,7 +64,7 @@ fn a_certificate_without_its_key_or_a_key_without_it_is_refused() {
 #[test]
 fn a_key_must_be_that_of_the_certificate_and_of_a_known_kind() {
     let (folder, settings) = good();
-    assert!(TlsSettings::new(&settings).is_ok());
+    assert!(TlsSettings::new(TlsChoice::of_metrics_server(&settings)).is_ok());
     renew(&folder, &["key.pem"]);
     let words = error(&settings);
     assert!(
@@ -83,7 +83,7 @@ fn the_server_name_stands_for_the_hosts() {
         tls_server_name: Some("hub.test".into()),
         ..Settings::default()
     };
-    let tls = TlsSettings::new(&settings).unwrap();
+    let tls = TlsSettings::new(TlsChoice::of_metrics_server(&settings)).unwrap();
     let expected = ServerName::try_from("hub.test").unwrap();
     assert_eq!(tls.name_for("127.0.0.1").unwrap(), expected);
     settings.tls_server_name = Some("no name".into());
@@ -96,14 +96,14 @@ fn the_oldest_version_is_kept_to() {
         tls_min_version: TlsVersion::V1_3,
         ..Settings::default()
     };
-    let rules = Rules::new(&settings).unwrap();
+    let rules = Rules::new(TlsChoice::of_metrics_server(&settings)).unwrap();
     assert_eq!(rules.versions(), [&TLS13]);
 }
 
 #[test]
 fn files_are_read_again_when_they_changed_and_only_then() {
     let (folder, settings) = good();
-    let tls = TlsSettings::new(&settings).unwrap();
+    let tls = TlsSettings::new(TlsChoice::of_metrics_server(&settings)).unwrap();
     let first = tls.current().config;
     assert!(Arc::ptr_eq(&first, &tls.current().config));
     for name in ["ca.pem", "cert.pem and key.pem"] {
@@ -118,7 +118,7 @@ fn files_are_read_again_when_they_changed_and_only_then() {
 #[test]
 fn files_that_cannot_be_used_leave_the_former_ones_in_use() {
     let (folder, settings) = good();
-    let tls = TlsSettings::new(&settings).unwrap();
+    let tls = TlsSettings::new(TlsChoice::of_metrics_server(&settings)).unwrap();
     let first = tls.current().config;
     // Half of a renewal: the key is still the old one.
     renew(&folder, &["cert.pem"]);
@@ -136,7 +136,7 @@ fn a_warning_is_told_once_for_each_reading() {
     let (folder, settings) = good();
     let key = folder.path().join("key.pem");
     folder.permit(&key, 0o644);
-    let tls = TlsSettings::new(&settings).unwrap();
+    let tls = TlsSettings::new(TlsChoice::of_metrics_server(&settings)).unwrap();
     assert_eq!(tls.take_warnings().len(), 1);
     assert_eq!(tls.take_warnings().len(), 0);
 }

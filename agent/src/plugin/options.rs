@@ -1,0 +1,388 @@
+//! A plugin's options: what its manifest declares, what the operator set, and the JSON of both.
+//!
+//! The operator's file is `{plugins.config_dir}/{id}.yaml`, one line an option. An option that is
+//! not declared is an error that offers no guess: a plugin would ignore it in silence. A value
+//! stands as it was written, checked against type and bounds; lists hold values of one type.
+//! Options of type object are written as one line of JSON.
+
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use mote_core::json;
+use nix::libc::O_NONBLOCK;
+
+use super::error::PluginError;
+use super::quote::quote;
+use crate::config::yaml::{self, FILE_BYTES};
+
+/// Largest value of type object.
+const OBJECT_BYTES: usize = 16 * 1024;
+
+/// Type of an option's value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OptionKind {
+    /// Text.
+    #[default]
+    Text,
+    /// A whole number.
+    Integer,
+    /// A number.
+    Number,
+    /// True or false.
+    Truth,
+    /// A list.
+    Array,
+    /// A JSON object.
+    Object,
+}
+
+/// One declared option.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PluginOption {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub kind: OptionKind,
+    /// Type of the elements, if it is a list.
+    pub items: OptionKind,
+    /// Its value where the operator gives none.
+    pub default: Option<Given>,
+    /// The least number.
+    pub minimum: Option<String>,
+    /// The largest number.
+    pub maximum: Option<String>,
+    /// Where it is declared.
+    pub line: usize,
+}
+
+/// A value as it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Given {
+    text: String,
+    items: Option<Vec<String>>,
+}
+
+/// Takes a line of the manifest's `configuration` section.
+pub fn take(options: &mut Vec<PluginOption>, key: &str, entry: &yaml::Entry) -> Result<(), String> {
+    let Some((name, field)) = key.split_once('.') else {
+        // An option without anything about it is text.
+        options.push(PluginOption {
+            name: key.to_owned(),
+            line: entry.line,
+            ..PluginOption::default()
+        });
+        return Ok(());
+    };
+    let at = options.iter().position(|option| option.name == name);
+    let at = at.unwrap_or_else(|| {
+        options.push(PluginOption {
+            name: name.to_owned(),
+            line: entry.line,
+            ..PluginOption::default()
+        });
+        options.len() - 1
+    });
+    let option = &mut options[at];
+    let text = &entry.text;
+    match field {
+        "type" => option.kind = OptionKind::named(text)?,
+        "items.type" | "items" => option.items = OptionKind::named(text)?,
+        "minimum" | "maximum" if !is_number(text) => return Err(format!("{text:?} is no number")),
+        "minimum" => option.minimum = Some(text.clone()),
+        "maximum" => option.maximum = Some(text.clone()),
+        // Nothing there is no default; for text it is the empty one.
+        "default" => {
+            option.default = Some(Given {
+                text: text.clone(),
+                items: entry.items.clone(),
+            });
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+impl OptionKind {
+    fn named(text: &str) -> Result<Self, String> {
+        match text {
+            "string" => Ok(Self::Text),
+            "integer" | "int" => Ok(Self::Integer),
+            "number" | "float" => Ok(Self::Number),
+            "boolean" | "bool" => Ok(Self::Truth),
+            "array" | "list" => Ok(Self::Array),
+            "object" => Ok(Self::Object),
+            _ => Err(format!(
+                "{text:?} must be string, integer, number, boolean, array or object"
+            )),
+        }
+    }
+}
+
+impl PluginOption {
+    /// Whether its default is a value that it takes.
+    pub fn check(&self) -> Result<(), String> {
+        match &self.default {
+            Some(given) if !self.is_nothing(given) => self
+                .json(given, &mut Vec::new())
+                .map_err(|words| format!("default: {words}")),
+            _ => Ok(()),
+        }
+    }
+
+    fn is_nothing(&self, given: &Given) -> bool {
+        given.text.is_empty() && given.items.is_none() && self.kind != OptionKind::Text
+    }
+
+    /// Adds the value's JSON to `out`.
+    fn json(&self, given: &Given, out: &mut Vec<u8>) -> Result<(), String> {
+        match (&given.items, self.kind) {
+            (Some(items), OptionKind::Array) => {
+                out.push(b'[');
+                for (at, item) in items.iter().enumerate() {
+                    if at > 0 {
+                        out.push(b',');
+                    }
+                    self.scalar(self.items, item, out)?;
+                }
+                out.push(b']');
+                Ok(())
+            }
+            (Some(_), _) => Err("takes one value, not a list".to_owned()),
+            (None, OptionKind::Array) => Err("takes a list: write it in brackets".to_owned()),
+            (None, kind) => self.scalar(kind, &given.text, out),
+        }
+    }
+
+    fn scalar(&self, kind: OptionKind, text: &str, out: &mut Vec<u8>) -> Result<(), String> {
+        match kind {
+            OptionKind::Text => {
+                if text.contains('\0') {
+                    return Err("has a NUL byte".to_owned());
+                }
+                quote(out, text);
+            }
+            OptionKind::Truth => match text {
+                "true" | "false" => out.extend_from_slice(text.as_bytes()),
+                _ => return Err(format!("{text:?} must be true or false")),
+            },
+            OptionKind::Integer | OptionKind::Number => {
+                self.number(kind, text)?;
+                out.extend_from_slice(text.as_bytes());
+            }
+            OptionKind::Object => {
+                json::read(text.as_bytes(), OBJECT_BYTES)
+                    .map_err(|error| format!("must be a JSON object in one line: {error}"))?;
+                out.extend_from_slice(text.as_bytes());
+            }
+            OptionKind::Array => return Err("lists of lists are not supported".to_owned()),
+        }
+        Ok(())
+    }
+
+    fn number(&self, kind: OptionKind, text: &str) -> Result<(), String> {
+        if !is_number(text) {
+            return Err(format!("{text:?} is no number"));
+        }
+        if kind == OptionKind::Integer && text.parse::<i64>().is_err() {
+            return Err(format!("{text:?} is no whole number"));
+        }
+        let number = millionths(text);
+        if let Some(least) = &self.minimum
+            && number < millionths(least)
+        {
+            return Err(format!("{text} is below the minimum of {least}"));
+        }
+        if let Some(most) = &self.maximum
+            && number > millionths(most)
+        {
+            return Err(format!("{text} is above the maximum of {most}"));
+        }
+        Ok(())
+    }
+}
+
+/// Whether it is a number in JSON too: its text goes there as it is.
+fn is_number(text: &str) -> bool {
+    is_same_in_json(text, &mut |_| {})
+}
+
+/// To be compared, not computed with: what is too large for it counts as the largest.
+fn millionths(text: &str) -> i128 {
+    let (size, sign) = match text.strip_prefix('-') {
+        Some(size) => (size, -1),
+        None => (text, 1),
+    };
+    let mut found = u64::MAX;
+    is_same_in_json(size, &mut |number| {
+        found = number.scaled(6).unwrap_or(u64::MAX);
+    });
+    i128::from(found) * sign
+}
+
+fn is_same_in_json(text: &str, each: &mut dyn FnMut(json::Number<'_>)) -> bool {
+    let document = format!("{{\"n\":{text}}}");
+    let Ok(object) = json::read(document.as_bytes(), document.len()) else {
+        return false;
+    };
+    match object.get("n").and_then(json::Value::as_number) {
+        Some(number) if number.raw() == text => {
+            each(number);
+            true
+        }
+        _ => false,
+    }
+}
+
+/// The configuration that a plugin is given: its options, as the operator set them in the file at
+/// `path` or as they are by default.
+pub fn configuration(options: &[PluginOption], path: &Path) -> Result<String, PluginError> {
+    let text = read_text(path)?.unwrap_or_default();
+    let wrong =
+        |line: usize, words: &str| PluginError::File(format!("{}:{line}: {words}", path.display()));
+    let entries = yaml::read(&text).map_err(|error| wrong(error.line, &error.words))?;
+    for entry in &entries {
+        if !options.iter().any(|option| option.name == entry.path) {
+            let words = format!("{}: the plugin has no such option: remove it", entry.path);
+            return Err(wrong(entry.line, &words));
+        }
+    }
+    let mut out = vec![b'{'];
+    for option in options {
+        let entry = entries.iter().find(|entry| entry.path == option.name);
+        let set = entry.map(|entry| Given {
+            text: entry.text.clone(),
+            items: entry.items.clone(),
+        });
+        let Some(given) = set.as_ref().or(option.default.as_ref()) else {
+            continue;
+        };
+        if option.is_nothing(given) {
+            continue;
+        }
+        if out.len() > 1 {
+            out.push(b',');
+        }
+        quote(&mut out, &option.name);
+        out.push(b':');
+        option.json(given, &mut out).map_err(|words| {
+            let line = entry.map_or(option.line, |entry| entry.line);
+            wrong(line, &format!("{}: {words}", option.name))
+        })?;
+    }
+    out.push(b'}');
+    // Only text went into it.
+    Ok(String::from_utf8(out).unwrap_or_default())
+}
+
+/// The text of a file of at most [`FILE_BYTES`]; `None` if there is none.
+pub fn read_text(path: &Path) -> Result<Option<String>, PluginError> {
+    let wrong = |words: &str| PluginError::File(format!("{}: {words}", path.display()));
+    // A pipe under that name would make the loop wait.
+    let opened = OpenOptions::new()
+        .read(true)
+        .custom_flags(O_NONBLOCK)
+        .open(path);
+    let file = match opened {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(wrong(&error.to_string())),
+    };
+    if !file.metadata().is_ok_and(|found| found.is_file()) {
+        return Err(wrong("is no regular file: put one there"));
+    }
+    let mut bytes = Vec::new();
+    file.take(FILE_BYTES as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| wrong(&error.to_string()))?;
+    let text = String::from_utf8(bytes).map_err(|_| wrong("is not UTF-8 text: save it as such"))?;
+    Ok(Some(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn option(name: &str, kind: OptionKind, default: Option<&str>) -> PluginOption {
+        PluginOption {
+            name: name.to_owned(),
+            kind,
+            default: default.map(|text| Given {
+                text: text.to_owned(),
+                items: None,
+            }),
+            ..PluginOption::default()
+        }
+    }
+
+    fn given(text: &str) -> Result<String, String> {
+        let path = std::env::temp_dir().join(format!(
+            "mote-options-{}-{:?}",
+            std::process::id(),
+            text.len()
+        ));
+        std::fs::write(&path, text).unwrap();
+        let options = [
+            option("name", OptionKind::Text, Some("x")),
+            option("count", OptionKind::Integer, None),
+            PluginOption {
+                minimum: Some("0.5".to_owned()),
+                maximum: Some("100".to_owned()),
+                ..option("share", OptionKind::Number, Some("80"))
+            },
+            option("on", OptionKind::Truth, None),
+            PluginOption {
+                items: OptionKind::Integer,
+                ..option("list", OptionKind::Array, None)
+            },
+            option("map", OptionKind::Object, None),
+        ];
+        let result = configuration(&options, &path).map_err(|error| error.to_string());
+        std::fs::remove_file(path).unwrap();
+        result
+    }
+
+    #[test]
+    fn defaults_are_given_where_nothing_is_set() {
+        assert_eq!(given("").unwrap(), r#"{"name":"x","share":80}"#);
+    }
+
+    #[test]
+    fn values_go_to_the_plugin_as_they_were_written() {
+        let text = "name: \"a \\\"b\\\"\"\ncount: -5\nshare: 0.5\non: true\nlist: [1, 2]\n\
+                    map: '{\"a\": [1]}'\n";
+        let expected =
+            r#"{"name":"a \"b\"","count":-5,"share":0.5,"on":true,"list":[1,2],"map":{"a": [1]}}"#;
+        assert_eq!(given(text).unwrap(), expected);
+        assert_eq!(
+            given("list: []\n").unwrap(),
+            r#"{"name":"x","share":80,"list":[]}"#
+        );
+    }
+
+    #[test]
+    fn what_an_option_does_not_take_is_told_with_its_line() {
+        for (text, words) in [
+            (
+                "\nshare: 101\n",
+                ":2: share: 101 is above the maximum of 100",
+            ),
+            ("share: 0.4\n", "below the minimum of 0.5"),
+            ("share: .nan\n", "is no number"),
+            ("share: 1e999\n", "is no number"),
+            ("share: 0x10\n", "is no number"),
+            ("count: 1.5\n", "is no whole number"),
+            ("count: [1]\n", "not a list"),
+            ("list: 1\n", "takes a list"),
+            ("list: [a]\n", "is no number"),
+            ("on: yes\n", "must be true or false"),
+            ("map: '[1]'\n", "must be a JSON object"),
+            ("other: 1\n", "no such option"),
+            ("name: *x\n", "not valid YAML"),
+        ] {
+            let error = given(text).unwrap_err();
+            assert!(error.contains(words), "{text:?}: {error}");
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! Both ends of a plugin's pipes: bytes become lines, lines become bytes, and nothing waits.
+//!
+//! Sizes are bytes. What arrives is held up to a limit; a line that is longer is the plugin's
+//! fault and is told by [`Lines::is_overlong`]. What cannot be written yet is held up to
+//! [`MAX_UNSENT_BYTES`].
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::unistd::{read, write};
+
+/// Held for a plugin that does not read.
+pub(super) const MAX_UNSENT_BYTES: usize = 64 * 1024;
+/// Longest line that is taken.
+pub(super) const MAX_LINE_BYTES: usize = 64 * 1024;
+const BLOCK_BYTES: usize = 4096;
+
+/// Lines as they arrive.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    held: Vec<u8>,
+}
+
+impl Lines {
+    /// Reads what is there, `budget` bytes or a little more. Gives the bytes that came, and whether
+    /// the other end was closed.
+    pub(super) fn fill(&mut self, pipe: &OwnedFd, budget: usize) -> (usize, bool) {
+        let mut came = 0;
+        while came < budget && self.held.len() <= MAX_LINE_BYTES {
+            let mut block = [0; BLOCK_BYTES];
+            match read(pipe.as_fd(), &mut block) {
+                Ok(0) => return (came, true),
+                Ok(length) => {
+                    came += length;
+                    self.held.extend_from_slice(&block[..length]);
+                }
+                Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN) => break,
+                Err(_) => return (came, true),
+            }
+        }
+        (came, false)
+    }
+
+    /// The next whole line, without its end.
+    pub(super) fn take(&mut self) -> Option<Vec<u8>> {
+        let end = self.held.iter().position(|byte| *byte == b'\n')?;
+        let rest = self.held.split_off(end + 1);
+        let mut line = std::mem::replace(&mut self.held, rest);
+        line.pop();
+        if line.last() == Some(&b'\r') {
+            line.pop();
+        }
+        Some(line)
+    }
+
+    /// What is there of a line that has no end.
+    pub(super) fn take_rest(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.held)
+    }
+
+    /// Whether a line has begun that is too long.
+    pub(super) fn is_overlong(&self) -> bool {
+        self.held.len() > MAX_LINE_BYTES && !self.held.contains(&b'\n')
+    }
+
+    /// How much is held.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.held.len()
+    }
+}
+
+/// Bytes that are still to be written.
+#[derive(Debug, Default)]
+pub(super) struct Unsent {
+    held: Vec<u8>,
+}
+
+impl Unsent {
+    /// Takes a line, unless too much is held already.
+    pub(super) fn push(&mut self, line: &[u8]) -> bool {
+        if self.held.len() + line.len() + 1 > MAX_UNSENT_BYTES {
+            return false;
+        }
+        self.held.extend_from_slice(line);
+        self.held.push(b'\n');
+        true
+    }
+
+    /// Whether everything was written.
+    pub(super) fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    /// Writes what the pipe takes; false if nobody reads any more.
+    pub(super) fn write(&mut self, pipe: &OwnedFd) -> bool {
+        let mut written = 0;
+        let is_open = loop {
+            let rest = &self.held[written..];
+            if rest.is_empty() {
+                break true;
+            }
+            match write(pipe.as_fd(), rest) {
+                Ok(length) => written += length,
+                Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN) => break true,
+                Err(_) => break false,
+            }
+        };
+        self.held.drain(..written);
+        if self.held.is_empty() {
+            // Its memory goes too: the next line comes in seconds.
+            self.held = Vec::new();
+        }
+        is_open
+    }
+}
+
+/// The first and the last part of what was written, whatever was between them.
+#[derive(Debug, Default)]
+pub(super) struct Ends {
+    head: Vec<u8>,
+    /// A ring once it is full; its oldest byte is at `oldest`.
+    tail: Vec<u8>,
+    oldest: usize,
+    total: u64,
+}
+
+impl Ends {
+    /// Each end.
+    pub(super) const HALF_BYTES: usize = 32 * 1024;
+
+    /// Adds what came.
+    pub(super) fn add(&mut self, bytes: &[u8]) {
+        self.total += bytes.len() as u64;
+        let room = Self::HALF_BYTES - self.head.len();
+        let (first, rest) = bytes.split_at(room.min(bytes.len()));
+        self.head.extend_from_slice(first);
+        // Of what is longer than the tail, only the end can stay.
+        let rest = &rest[rest.len().saturating_sub(Self::HALF_BYTES)..];
+        for byte in rest {
+            if self.tail.len() < Self::HALF_BYTES {
+                self.tail.push(*byte);
+            } else {
+                self.tail[self.oldest] = *byte;
+                self.oldest = (self.oldest + 1) % Self::HALF_BYTES;
+            }
+        }
+    }
+
+    /// How much came.
+    pub(super) fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// All of it, if it was not too much.
+    pub(super) fn whole(&self) -> Option<Vec<u8>> {
+        let kept = self.head.len() + self.tail.len();
+        (self.total == kept as u64).then(|| self.joined(b""))
+    }
+
+    /// Both ends with `between` where something is missing.
+    pub(super) fn joined(&self, between: &[u8]) -> Vec<u8> {
+        let (end, begin) = self.tail.split_at(self.oldest);
+        [&self.head, between, begin, end].concat()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::fcntl::OFlag;
+    use nix::unistd::pipe2;
+
+    #[test]
+    fn lines_come_whole_however_they_were_cut() {
+        let (read, write) = pipe2(OFlag::O_NONBLOCK).unwrap();
+        let mut lines = Lines::default();
+        for (piece, expected) in [
+            (&b"ab"[..], &[][..]),
+            (b"c\r\n\nd", &["abc", ""]),
+            (b"\n", &["d"]),
+        ] {
+            nix::unistd::write(&write, piece).unwrap();
+            let (came, is_closed) = lines.fill(&read, 100);
+            assert!(came == piece.len() && !is_closed);
+            for text in expected {
+                assert_eq!(lines.take().unwrap(), text.as_bytes());
+            }
+            assert_eq!(lines.take(), None);
+        }
+        nix::unistd::write(&write, b"no end").unwrap();
+        drop(write);
+        assert_eq!(lines.fill(&read, 100), (6, true));
+        assert_eq!(lines.take_rest(), b"no end");
+    }
+
+    #[test]
+    fn a_flood_without_a_line_is_held_up_to_its_limit_and_told() {
+        let (read, write) = pipe2(OFlag::O_NONBLOCK).unwrap();
+        let mut lines = Lines::default();
+        let block = vec![b'x'; 32 * 1024];
+        for _ in 0..8 {
+            let _ = nix::unistd::write(&write, &block);
+            lines.fill(&read, 1 << 20);
+        }
+        assert!(lines.is_overlong());
+        assert!(lines.held_bytes() <= MAX_LINE_BYTES + BLOCK_BYTES);
+    }
+
+    #[test]
+    fn of_too_much_both_ends_stay() {
+        let mut ends = Ends::default();
+        ends.add(b"begin ");
+        ends.add(b"end");
+        assert_eq!(ends.whole().unwrap(), b"begin end");
+        let mut all = b"begin end".to_vec();
+        for number in 0..40_000_u32 {
+            let word = number.to_string();
+            all.extend_from_slice(word.as_bytes());
+            ends.add(word.as_bytes());
+        }
+        assert_eq!(ends.total(), all.len() as u64);
+        assert_eq!(ends.whole(), None);
+        let half = Ends::HALF_BYTES;
+        let expected = [&all[..half], b"...", &all[all.len() - half..]].concat();
+        assert!(ends.joined(b"...") == expected);
+        let mut ends = Ends::default();
+        ends.add(&all);
+        assert!(ends.joined(b"...") == expected);
+    }
+
+    #[test]
+    fn what_nobody_reads_is_refused_before_it_is_too_much() {
+        let (read, write) = pipe2(OFlag::O_NONBLOCK).unwrap();
+        let mut unsent = Unsent::default();
+        let line = [b'x'; 10_000];
+        let taken = (0..20).filter(|_| unsent.push(&line)).count();
+        assert_eq!(taken, 6);
+        assert!(unsent.write(&write));
+        // A pipe takes 64 KiB (pipe(7)): all of it went.
+        assert!(unsent.is_empty());
+        drop(read);
+        unsent.push(b"more");
+        assert!(!unsent.write(&write));
+    }
+}

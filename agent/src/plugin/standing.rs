@@ -1,0 +1,817 @@
+//! A standing plugin: one long-lived process that is asked, one request at a time.
+//!
+//! Requests and answers are JSON objects, one a line: `get_info`, `initialize`, `start` in that
+//! order, then `detect_triggers` each interval, `get_health` each [`HEALTH_EVERY_MS`] and
+//! `execute_action` as they come, and at the end `stop`. Moments are `CLOCK_BOOTTIME` milliseconds.
+//!
+//! Whatever breaks the exchange ends the process: no answer in time, an answer that nobody asked
+//! for, that is no JSON, or that is too long; after one of these nobody knows which answer belongs
+//! to which request. A process that ended is started again after a delay that grows with each
+//! failure. A trigger runs always, an action plugin from its first action on.
+//!
+//! Where events wait already, or the orchestrator's buffer is full, no trigger is asked: nothing is
+//! detected that could not be kept.
+
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::os::fd::BorrowedFd;
+use std::path::PathBuf;
+
+use mote_core::backoff::Backoff;
+use mote_core::json::{self, Object, Value};
+use mote_core::{log_line, text};
+use nix::poll::PollFlags;
+
+use super::action::{Finished, RunId, Status, judge};
+use super::error::PluginError;
+use super::harvest::Harvest;
+use super::live::{Live, Verdict};
+use super::manifest::{Kind, Manifest};
+use super::options;
+use super::pipe::{MAX_LINE_BYTES, MAX_UNSENT_BYTES};
+use super::process::{self, Launch, Process};
+use super::reaper::End;
+use super::scope::{Scope, smaller};
+use super::words::Words;
+use crate::clock;
+use crate::log::{self, SideLog};
+
+/// Between two questions for its health.
+const HEALTH_EVERY_MS: u64 = 30_000;
+/// For an answer to any of these: longer than an interpreter takes to load on a slow device.
+const START_MS: u64 = 60_000;
+const HEALTH_MS: u64 = 30_000;
+/// From the wish to stop to SIGTERM.
+const STOP_MS: u64 = 2_000;
+/// Delay after the first failure, and the longest.
+const AGAIN_MS: (u64, u64) = (1_000, 300_000);
+/// Who lived as long as this does not fail at its start.
+const WELL_MS: u64 = 60_000;
+/// From a closed output to the end of whoever should have ended by then.
+const MUTE_MS: u64 = 1_000;
+/// Events in one answer.
+const MAX_EVENTS: usize = 256;
+/// Where a trigger may not be asked, this is how long until that is looked at again.
+const HELD_MS: u64 = 1_000;
+
+/// What was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ask {
+    Info,
+    Initialize,
+    Start,
+    Detect,
+    Health,
+    Execute,
+}
+
+impl Ask {
+    const fn action(self) -> &'static str {
+        match self {
+            Self::Info => "get_info",
+            Self::Initialize => "initialize",
+            Self::Start => "start",
+            Self::Detect => "detect_triggers",
+            Self::Health => "get_health",
+            Self::Execute => "execute_action",
+        }
+    }
+}
+
+/// A request without an answer so far.
+#[derive(Debug, Clone, Copy)]
+struct Call {
+    ask: Ask,
+    allowed_ms: u64,
+    deadline_ms: u64,
+}
+
+/// An action that waits for its turn, or has it.
+#[derive(Debug)]
+pub(super) struct Job {
+    /// Which.
+    pub run: RunId,
+    /// The line that asks for it.
+    pub request: Vec<u8>,
+    /// For the whole, waiting included.
+    pub timeout_ms: u64,
+    /// On the boot clock.
+    pub started_ms: u64,
+    /// On the wall clock.
+    pub wall_ms: u64,
+}
+
+/// What it is doing, for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// No process: not needed yet, or waiting for its next start.
+    Down,
+    /// Getting ready.
+    Starting,
+    /// At work.
+    Running,
+    /// On its way out.
+    Stopping,
+}
+
+/// Counted since the agent's start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Requests to detect or to execute.
+    pub runs: u64,
+    /// Those of them that failed.
+    pub failures: u64,
+    /// Processes that ended without being asked to.
+    pub crashes: u64,
+    /// Events that it reported.
+    pub events: u64,
+}
+
+/// One such plugin.
+#[derive(Debug)]
+pub(super) struct Standing {
+    /// The name of its folder.
+    pub id: String,
+    /// Its manifest.
+    pub manifest: Manifest,
+    /// Its process, if there is one.
+    pub live: Option<Live>,
+    /// Its counts.
+    pub tally: Tally,
+    /// What it last said of itself: healthy, degraded, unhealthy.
+    pub health: Option<String>,
+    /// It runs although nobody needs it yet.
+    pub(super) is_wanted: bool,
+    /// What was asked (`>`) and answered (`<`), if somebody wants to read it.
+    pub(super) transcript: Option<Vec<(char, Vec<u8>)>>,
+    folder: PathBuf,
+    command: Vec<OsString>,
+    configuration: String,
+    call: Option<Call>,
+    /// The last request that was answered.
+    reached: Option<Ask>,
+    /// CPU time at the last request.
+    cpu_from_ms: u64,
+    current: Option<Job>,
+    waiting: VecDeque<Job>,
+    log: Option<SideLog>,
+    backoff: Backoff,
+    /// When it may be started.
+    start_ms: u64,
+    started_ms: u64,
+    detect_ms: u64,
+    health_ms: u64,
+    /// Told to stop: then SIGTERM is due.
+    stop_ms: Option<u64>,
+    /// The last failure, until something goes well.
+    fault: String,
+}
+
+impl Standing {
+    /// The plugin in `folder`, whose manifest is `manifest`. Nothing is started yet.
+    pub(super) fn new(
+        id: String,
+        folder: PathBuf,
+        manifest: Manifest,
+        scope: &Scope,
+    ) -> Result<Self, PluginError> {
+        let entry = &manifest.entry_point;
+        let command = process::command(&folder, entry, manifest.interpreter);
+        let command =
+            command.map_err(|words| PluginError::File(format!("{}: {words}", folder.display())))?;
+        let by_id = scope
+            .options
+            .config_dir
+            .join(format!("{}.yaml", manifest.id));
+        let by_folder = scope.options.config_dir.join(format!("{id}.yaml"));
+        let path = if by_id.exists() { by_id } else { by_folder };
+        let configuration = options::configuration(&manifest.options, &path)?;
+        if configuration.len() > MAX_UNSENT_BYTES / 2 {
+            let words = format!("{}: more than a plugin can be given", path.display());
+            return Err(PluginError::File(words));
+        }
+        let log = SideLog::new(scope.log_path(&id));
+        let manifest_kind = manifest.kind;
+        Ok(Self {
+            id,
+            manifest,
+            live: None,
+            tally: Tally::default(),
+            health: None,
+            is_wanted: manifest_kind == Kind::Trigger,
+            transcript: None,
+            folder,
+            command,
+            configuration,
+            call: None,
+            reached: None,
+            cpu_from_ms: 0,
+            current: None,
+            waiting: VecDeque::new(),
+            log: Some(log),
+            backoff: Backoff::new(AGAIN_MS.0, AGAIN_MS.1, 200),
+            start_ms: 0,
+            started_ms: 0,
+            detect_ms: 0,
+            health_ms: 0,
+            stop_ms: None,
+            fault: String::new(),
+        })
+    }
+
+    /// What it is doing.
+    pub(super) fn state(&self) -> State {
+        match (&self.live, self.reached) {
+            (None, _) => State::Down,
+            (Some(live), _) if self.stop_ms.is_some() || live.process.is_ending() => {
+                State::Stopping
+            }
+            (Some(_), None | Some(Ask::Info | Ask::Initialize)) => State::Starting,
+            (Some(_), Some(_)) => State::Running,
+        }
+    }
+
+    /// Its last failure, if nothing went well since.
+    pub(super) fn fault(&self) -> Option<&str> {
+        (!self.fault.is_empty()).then_some(&self.fault)
+    }
+
+    /// Whether it was told to stop for good.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.stop_ms.is_some()
+    }
+
+    /// Asks it how it is as soon as it may be asked.
+    pub(super) fn ask_health_now(&mut self, now_ms: u64) {
+        self.health_ms = now_ms;
+    }
+
+    /// Whether it is asked for triggers right now.
+    pub(super) fn is_detecting(&self) -> bool {
+        self.call.is_some_and(|call| call.ask == Ask::Detect)
+    }
+
+    /// Actions that it has and did not finish.
+    pub(super) fn jobs(&self) -> usize {
+        self.waiting.len() + usize::from(self.current.is_some())
+    }
+
+    /// Takes an action; it is done when those before it are.
+    pub(super) fn take_job(&mut self, job: Job) {
+        self.waiting.push_back(job);
+    }
+
+    /// What poll(2) is to look at.
+    pub(super) fn watch<'a>(&'a self, each: &mut dyn FnMut(BorrowedFd<'a>, PollFlags)) {
+        if let Some(live) = &self.live {
+            live.watch(each);
+        }
+    }
+
+    /// Ends it if it uses more than it may. Looked at each second.
+    pub(super) fn hold_to_limits(&mut self, scope: &Scope, now_ms: u64) {
+        let call_ms = scope.call_ms(self.manifest.execution_ms);
+        let max_cpu_ms = scope.max_cpu_ms(self.manifest.cpu_permille, call_ms);
+        let max_bytes = scope.max_memory_bytes(self.manifest.memory_bytes);
+        if let Some(live) = &mut self.live {
+            live.hold_to(max_bytes, max_cpu_ms, self.cpu_from_ms, now_ms);
+        }
+    }
+
+    /// Asks it to stop, for good.
+    pub(super) fn begin_stop(&mut self, now_ms: u64) {
+        if self.stop_ms.is_some() {
+            return;
+        }
+        self.stop_ms = Some(now_ms.saturating_add(STOP_MS));
+        let Some(live) = &mut self.live else {
+            return;
+        };
+        if self.call.is_some() {
+            // Whoever is at work does not read.
+            live.end(Verdict::Stopped, now_ms);
+            return;
+        }
+        live.verdict.get_or_insert(Verdict::Stopped);
+        // An empty line is its end too.
+        live.send(b"{\"action\":\"stop\"}\n");
+        live.finish_input();
+    }
+
+    /// Does what is due; returns when something is due next.
+    pub(super) fn turn(&mut self, now_ms: u64, scope: &mut Scope, harvest: &mut Harvest) -> u64 {
+        let mut due_ms = u64::MAX;
+        if let Some(live) = &mut self.live {
+            due_ms = live.turn(now_ms);
+            self.take_answers(now_ms, harvest);
+            due_ms = due_ms.min(self.end_if_mute(now_ms));
+        }
+        self.keep_deadlines(now_ms, harvest);
+        if self
+            .live
+            .as_ref()
+            .is_some_and(|live| live.process.is_gone(now_ms))
+        {
+            self.bury(now_ms, scope, harvest);
+            due_ms = u64::MAX;
+        }
+        let is_wanted = self.is_wanted || self.jobs() > 0;
+        if self.live.is_none() && is_wanted && self.stop_ms.is_none() && now_ms >= self.start_ms {
+            self.start(now_ms, scope, harvest);
+        }
+        self.ask_next(now_ms, scope, harvest);
+        // What was asked is written at once.
+        if let Some(live) = &mut self.live {
+            due_ms = due_ms.min(live.turn(now_ms));
+        } else if is_wanted && self.stop_ms.is_none() {
+            due_ms = self.start_ms;
+        }
+        due_ms.min(self.next_ms(now_ms))
+    }
+
+    /// When one of its own deadlines or schedules is due.
+    fn next_ms(&self, now_ms: u64) -> u64 {
+        let jobs = self.waiting.iter().chain(&self.current);
+        let job_ms = jobs
+            .map(|job| job.started_ms.saturating_add(job.timeout_ms))
+            .min();
+        let mut due_ms = job_ms.unwrap_or(u64::MAX);
+        let Some(live) = self.live.as_ref().filter(|live| !live.process.is_ending()) else {
+            return due_ms;
+        };
+        if live.process.end.is_some() {
+            return due_ms;
+        }
+        if let Some(stop_ms) = self.stop_ms {
+            return stop_ms;
+        }
+        match self.call {
+            Some(call) => due_ms = due_ms.min(call.deadline_ms),
+            None if self.state() == State::Running => {
+                if self.manifest.kind == Kind::Trigger {
+                    due_ms = due_ms.min(self.detect_ms.max(now_ms.saturating_add(HELD_MS)));
+                    if self.detect_ms > now_ms {
+                        due_ms = due_ms.min(self.detect_ms);
+                    }
+                }
+                due_ms = due_ms.min(self.health_ms);
+            }
+            None => {}
+        }
+        due_ms
+    }
+
+    fn start(&mut self, now_ms: u64, scope: &mut Scope, harvest: &mut Harvest) {
+        let started = scope.work_folder().and_then(|work| {
+            let launch = Launch {
+                command: &self.command,
+                folder: &self.folder,
+                work: &work,
+                environment: &[],
+                input: None,
+            };
+            match Process::start(launch, &scope.walls) {
+                Ok(process) => Ok((process, work)),
+                Err(error) => {
+                    scope.leftovers.discard(&work);
+                    Err(error)
+                }
+            }
+        });
+        match started {
+            Ok((process, work)) => {
+                let path = scope.log_path(&self.id);
+                let log = self.log.take().unwrap_or_else(|| SideLog::new(path));
+                self.live = Some(Live::new(process, Words::new(log, now_ms), work));
+                (self.reached, self.call) = (None, None);
+                (self.started_ms, self.cpu_from_ms) = (now_ms, 0);
+            }
+            Err(error) => {
+                self.fail(&format!("cannot be started: {error}"), now_ms, harvest);
+            }
+        }
+    }
+
+    /// Sends the next request, if one is due and none is outstanding.
+    fn ask_next(&mut self, now_ms: u64, scope: &Scope, harvest: &mut Harvest) {
+        let can_ask = |live: &Live| !live.process.is_ending() && live.process.end.is_none();
+        if self.call.is_some() || self.stop_ms.is_some() || !self.live.as_ref().is_some_and(can_ask)
+        {
+            return;
+        }
+        let call_ms = scope.call_ms(self.manifest.execution_ms);
+        let (ask, allowed_ms) = match self.reached {
+            None => (Ask::Info, smaller(call_ms, START_MS)),
+            Some(Ask::Info) => (Ask::Initialize, smaller(call_ms, START_MS)),
+            Some(Ask::Initialize) => (Ask::Start, smaller(call_ms, START_MS)),
+            Some(_) if !self.waiting.is_empty() => {
+                self.current = self.waiting.pop_front();
+                let job = self.current.as_ref();
+                let until_ms = job.map_or(0, |job| job.started_ms.saturating_add(job.timeout_ms));
+                (Ask::Execute, until_ms.saturating_sub(now_ms))
+            }
+            Some(_)
+                if self.manifest.kind == Kind::Trigger
+                    && now_ms >= self.detect_ms
+                    && harvest.may_detect() =>
+            {
+                harvest.detecting += 1;
+                let interval_ms = scope.options.trigger_interval_ms.max(1);
+                // Those that were missed are not made up for.
+                let behind_ms = now_ms - self.detect_ms;
+                self.detect_ms += (behind_ms / interval_ms + 1) * interval_ms;
+                (
+                    Ask::Detect,
+                    smaller(call_ms, scope.options.trigger_timeout_ms),
+                )
+            }
+            Some(_) if now_ms >= self.health_ms => {
+                self.health_ms = now_ms + HEALTH_EVERY_MS;
+                (Ask::Health, smaller(call_ms, HEALTH_MS))
+            }
+            Some(_) => return,
+        };
+        let line = match ask {
+            Ask::Execute => self
+                .current
+                .as_mut()
+                .map(|job| std::mem::take(&mut job.request)),
+            Ask::Initialize => {
+                let head = "{\"action\":\"initialize\",\"config\":";
+                Some([head, &self.configuration, "}"].concat().into_bytes())
+            }
+            _ => Some(
+                ["{\"action\":\"", ask.action(), "\"}"]
+                    .concat()
+                    .into_bytes(),
+            ),
+        };
+        let allowed_ms = if allowed_ms == 0 {
+            START_MS
+        } else {
+            allowed_ms
+        };
+        if matches!(ask, Ask::Detect | Ask::Execute) {
+            self.tally.runs += 1;
+        }
+        self.call = Some(Call {
+            ask,
+            allowed_ms,
+            deadline_ms: now_ms.saturating_add(allowed_ms),
+        });
+        let line = line.unwrap_or_default();
+        if let Some(lines) = &mut self.transcript {
+            lines.push(('>', line.clone()));
+        }
+        if let Some(live) = &mut self.live {
+            self.cpu_from_ms = live.process.usage.cpu_ms;
+            if !live.send(&line) {
+                live.end(Verdict::Misbehaved("does not read".to_owned()), now_ms);
+            }
+        }
+    }
+
+    fn take_answers(&mut self, now_ms: u64, harvest: &mut Harvest) {
+        while let Some(live) = &mut self.live {
+            let Some(line) = live.answers.take() else {
+                if live.answers.is_overlong() {
+                    let words = format!("wrote a line of more than {MAX_LINE_BYTES} bytes");
+                    live.end(Verdict::Misbehaved(words), now_ms);
+                    live.process.kill(now_ms);
+                }
+                return;
+            };
+            if let Some(lines) = &mut self.transcript {
+                lines.push(('<', line.clone()));
+            }
+            if line.trim_ascii().is_empty() || live.process.is_ending() {
+                continue;
+            }
+            let Some(call) = self.call.take() else {
+                // The answer to its last request, which nobody waits for.
+                if self.stop_ms.is_none() {
+                    let words = "wrote a line without being asked".to_owned();
+                    live.end(Verdict::Misbehaved(words), now_ms);
+                }
+                continue;
+            };
+            let outcome = match json::read(&line, MAX_LINE_BYTES) {
+                Ok(answer) => self.take_answer(call.ask, answer, now_ms, harvest),
+                Err(error) => Err(format!(
+                    "gave an answer to {} that is not JSON: {error}",
+                    call.ask.action()
+                )),
+            };
+            if let Err(words) = outcome
+                && let Some(live) = &mut self.live
+            {
+                if call.ask == Ask::Execute {
+                    // It is over as the process is.
+                    self.call = Some(call);
+                }
+                live.end(Verdict::Misbehaved(words), now_ms);
+            }
+        }
+    }
+
+    /// Who closed its standard output and goes on will give no answer any more; returns when that
+    /// is sure.
+    fn end_if_mute(&mut self, now_ms: u64) -> u64 {
+        let Some(live) = &mut self.live else {
+            return u64::MAX;
+        };
+        let is_awaited = live.process.end.is_none() && !live.process.is_ending();
+        match live.closed_ms.map(|ms| ms.saturating_add(MUTE_MS)) {
+            Some(mute_ms) if is_awaited && self.stop_ms.is_none() => {
+                if now_ms >= mute_ms {
+                    let words = "closed its standard output".to_owned();
+                    live.end(Verdict::Misbehaved(words), now_ms);
+                }
+                mute_ms
+            }
+            _ => u64::MAX,
+        }
+    }
+
+    /// The error is one that ends the process.
+    fn take_answer(
+        &mut self,
+        ask: Ask,
+        answer: Object<'_>,
+        now_ms: u64,
+        harvest: &mut Harvest,
+    ) -> Result<(), String> {
+        let is_good = answer.get("success").and_then(Value::as_bool) == Some(true);
+        let why = || match answer.present("error").and_then(Value::as_str) {
+            Some(error) => error.chars().take(500).collect(),
+            None => "it gives no reason".to_owned(),
+        };
+        match ask {
+            Ask::Info | Ask::Initialize | Ask::Start => {
+                if !is_good {
+                    return Err(format!("refused to {}: {}", ask.action(), why()));
+                }
+                if ask == Ask::Start {
+                    (self.detect_ms, self.health_ms) = (now_ms, now_ms + HEALTH_EVERY_MS);
+                    let fields = [("plugin", log_line::Value::Str(&self.id))];
+                    log::info("Plugin started", &fields);
+                }
+            }
+            Ask::Detect if is_good => self.take_events(answer, harvest),
+            Ask::Detect => {
+                self.tally.failures += 1;
+                self.say(&format!("cannot detect: {}", why()));
+            }
+            Ask::Health => self.take_health(answer),
+            Ask::Execute => {
+                if let Some(job) = self.current.take() {
+                    self.finish_by_answer(&job, answer, is_good, why(), now_ms, harvest);
+                }
+            }
+        }
+        self.reached = Some(if self.reached_start() {
+            Ask::Start
+        } else {
+            ask
+        });
+        Ok(())
+    }
+
+    fn reached_start(&self) -> bool {
+        self.reached == Some(Ask::Start)
+    }
+
+    fn take_events(&mut self, answer: Object<'_>, harvest: &mut Harvest) {
+        let mut faults = None;
+        let mut take = |value: Value<'_>| match value {
+            Value::Object(object) => match harvest.take_event(object, &self.manifest.id) {
+                Ok(true) => self.tally.events += 1,
+                Ok(false) => {}
+                Err(words) => faults = Some(words),
+            },
+            Value::Null => {}
+            _ => faults = Some("an event that is no object"),
+        };
+        match answer.get("data") {
+            Some(Value::Array(list)) => {
+                list.elements().take(MAX_EVENTS).for_each(&mut take);
+                if list.elements().nth(MAX_EVENTS).is_some() {
+                    faults = Some("more than 256 events at once: the rest is dropped");
+                }
+            }
+            Some(value) => take(value),
+            None => {}
+        }
+        if let Some(words) = faults {
+            self.tally.failures += 1;
+            self.say(&format!("reported {words}"));
+        } else {
+            self.fault.clear();
+        }
+    }
+
+    fn take_health(&mut self, answer: Object<'_>) {
+        let data = answer.present("data").and_then(Value::as_object);
+        let word = |key: &str| -> Option<String> {
+            let text = data?.present(key)?.as_str()?;
+            Some(text.chars().take(200).collect())
+        };
+        let health = word("status").unwrap_or_else(|| "unknown".to_owned());
+        if self.health.as_ref() != Some(&health) && (health != "healthy" || self.health.is_some()) {
+            let fields = [
+                ("plugin", log_line::Value::Str(&self.id)),
+                ("health", log_line::Value::Str(&health)),
+                (
+                    "message",
+                    log_line::Value::Str(&word("message").unwrap_or_default()),
+                ),
+            ];
+            log::info("Plugin health", &fields);
+        }
+        self.health = Some(health);
+    }
+
+    fn finish_by_answer(
+        &mut self,
+        job: &Job,
+        answer: Object<'_>,
+        is_good: bool,
+        why: String,
+        now_ms: u64,
+        harvest: &mut Harvest,
+    ) {
+        let data = answer.present("data").and_then(Value::as_object);
+        let member = |key: &str| data.and_then(|data| data.present(key));
+        let status = member("status").and_then(Value::as_str);
+        let is_done = is_good && status.is_none_or(|status| status.is("completed"));
+        let error = (!is_done).then(|| {
+            let told = member("error").and_then(Value::as_str);
+            told.map_or(why, |error| error.chars().take(2_000).collect())
+        });
+        let output = match (member("data"), data) {
+            (Some(Value::Object(inner)), _) => inner.raw().to_owned(),
+            (_, Some(data)) => data.raw().to_owned(),
+            _ => "{}".to_owned(),
+        };
+        if !is_done {
+            self.tally.failures += 1;
+        }
+        let status = if is_done {
+            Status::Completed
+        } else {
+            Status::Failed
+        };
+        self.finish(job, status, error, output, now_ms, harvest);
+    }
+
+    fn finish(
+        &mut self,
+        job: &Job,
+        status: Status,
+        error: Option<String>,
+        output: String,
+        now_ms: u64,
+        harvest: &mut Harvest,
+    ) {
+        let logs = self.live.as_mut().map(|live| live.words.take_recent());
+        harvest.finished.push_back(Finished {
+            run: job.run,
+            status,
+            exit_code: None,
+            output,
+            error,
+            logs: logs.unwrap_or_default(),
+            started_ms: job.wall_ms,
+            ended_ms: clock::wall_ms(),
+            duration_ms: now_ms.saturating_sub(job.started_ms),
+        });
+    }
+
+    fn keep_deadlines(&mut self, now_ms: u64, harvest: &mut Harvest) {
+        if let Some(live) = &mut self.live {
+            if let Some(call) = self.call
+                && now_ms >= call.deadline_ms
+            {
+                live.end(Verdict::TimedOut(call.allowed_ms), now_ms);
+            }
+            if self.stop_ms.is_some_and(|stop_ms| now_ms >= stop_ms) {
+                live.end(Verdict::Stopped, now_ms);
+            }
+        }
+        let is_over = |job: &Job| now_ms >= job.started_ms.saturating_add(job.timeout_ms);
+        while let Some(at) = self.waiting.iter().position(is_over) {
+            if let Some(job) = self.waiting.remove(at) {
+                let words = "the plugin was busy for all of its time".to_owned();
+                self.finish(
+                    &job,
+                    Status::TimedOut,
+                    Some(words),
+                    "{}".into(),
+                    now_ms,
+                    harvest,
+                );
+            }
+        }
+    }
+
+    /// The process is gone.
+    fn bury(&mut self, now_ms: u64, scope: &mut Scope, harvest: &mut Harvest) {
+        let Some(mut live) = self.live.take() else {
+            return;
+        };
+        scope.leftovers.discard(&live.work);
+        self.call = None;
+        let is_quiet = live.verdict == Some(Verdict::Stopped);
+        let mut words = match &live.verdict {
+            Some(verdict) => verdict.words(),
+            None => live
+                .process
+                .end
+                .map_or_else(|| "is gone".to_owned(), End::words),
+        };
+        if let Some(last) = live.words.last() {
+            words.push_str(": ");
+            words.push_str(text::cut(last, 500));
+        }
+        if self.reached.is_none() && !self.manifest.requirements.is_empty() {
+            words.push_str("; it requires ");
+            words.push_str(&self.manifest.requirements.join(", "));
+        }
+        if let Some(job) = self.current.take() {
+            let (status, error) = judge(live.verdict.as_ref(), live.process.end);
+            let status = if status == Status::Completed {
+                Status::Failed
+            } else {
+                status
+            };
+            let logs = live.words.take_recent();
+            self.finish(
+                &job,
+                status,
+                error.or(Some(words.clone())),
+                "{}".into(),
+                now_ms,
+                harvest,
+            );
+            if let Some(finished) = harvest.finished.back_mut() {
+                finished.logs = logs;
+            }
+        }
+        self.log = Some(live.words.into_log());
+        if now_ms.saturating_sub(self.started_ms) >= WELL_MS {
+            self.backoff.reset();
+        }
+        if self.stop_ms.is_some() || is_quiet {
+            self.drop_waiting(
+                "interrupted: it did not run",
+                Status::Interrupted,
+                now_ms,
+                harvest,
+            );
+        } else {
+            self.tally.crashes += 1;
+            self.fail(&words, now_ms, harvest);
+        }
+    }
+
+    /// It will be tried again later; what waits for it does not wait that long.
+    fn fail(&mut self, words: &str, now_ms: u64, harvest: &mut Harvest) {
+        let delay_ms = self.backoff.fail(&mut harvest.rng);
+        self.start_ms = now_ms.saturating_add(delay_ms);
+        self.tally.failures += 1;
+        words.clone_into(&mut self.fault);
+        let fields = [
+            ("plugin", log_line::Value::Str(&self.id)),
+            ("error", log_line::Value::Str(words)),
+            ("again_ms", log_line::Value::Uint(delay_ms)),
+        ];
+        log::warn("Plugin failed", &fields);
+        self.drop_waiting(words, Status::Failed, now_ms, harvest);
+    }
+
+    fn drop_waiting(&mut self, words: &str, status: Status, now_ms: u64, harvest: &mut Harvest) {
+        while let Some(job) = self.waiting.pop_front() {
+            self.finish(
+                &job,
+                status,
+                Some(words.to_owned()),
+                "{}".into(),
+                now_ms,
+                harvest,
+            );
+        }
+    }
+
+    /// Logs a failure, once while it stays the same.
+    fn say(&mut self, words: &str) {
+        if self.fault == words {
+            return;
+        }
+        words.clone_into(&mut self.fault);
+        let fields = [
+            ("plugin", log_line::Value::Str(&self.id)),
+            ("error", log_line::Value::Str(words)),
+        ];
+        log::warn("Plugin failed", &fields);
+    }
+}

@@ -1,0 +1,390 @@
+//! One call to the orchestrator, and where it stands after it.
+//!
+//! Backoff, the rate limit and the refusal of a key belong to the server and hold for all calls;
+//! what an answer means for a message is the caller's. The answer's body is kept until the next
+//! call.
+
+use std::sync::Arc;
+
+use mote_core::backoff::Backoff;
+use mote_core::delivery::keep_ms;
+use mote_core::log_line::Value;
+use mote_core::outage::{Failure, Layer, Outages};
+use mote_core::rate_limit::RateLimit;
+use mote_core::rng::Rng;
+use mote_core::text;
+use ureq::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, USER_AGENT};
+use ureq::http::{HeaderValue, Method, Uri};
+
+use super::credential::Credential;
+use super::plan::{Plan, in_orchestrators_words};
+use crate::clock;
+use crate::config::settings::{OrchestratorSettings, RetryBackoff};
+use crate::log;
+use crate::uplink::link::Link;
+use crate::uplink::{DeliveryError, Request, Uplink, UplinkSettings};
+
+/// How requests introduce themselves if nobody says.
+const USER_AGENT_USUAL: &str = concat!("Stavily-Agent/", env!("CARGO_PKG_VERSION"));
+/// For connecting, TLS included.
+const CONNECT_TIMEOUT_MS: u64 = 5_000;
+/// How far a delay is spread either way.
+const JITTER_PERMILLE: u16 = 200;
+/// How much of a server's own words is logged.
+const WORDS_BYTES: usize = 200;
+
+/// Where the orchestrator stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Not called yet.
+    Unknown,
+    /// It answers.
+    Answering,
+    /// It does not, or not usefully.
+    Away,
+    /// It refuses the key.
+    KeyRefused,
+}
+
+impl Standing {
+    /// For people.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "not asked yet",
+            Self::Answering => "answering",
+            Self::Away => "away",
+            Self::KeyRefused => "refusing the key",
+        }
+    }
+}
+
+/// What came of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Said {
+    /// A 2xx, whose body is [`Server::answer`].
+    Good,
+    /// This status: this message is not taken as it is.
+    Refused(u16),
+    /// The key is refused.
+    KeyRefused,
+    /// Nothing that counts as an answer.
+    Nothing,
+    /// The agent stops.
+    Stopped,
+}
+
+/// The orchestrator.
+#[derive(Debug)]
+pub(super) struct Server {
+    base: String,
+    headers: HeaderMap,
+    uplink: Uplink,
+    credential: Credential,
+    limit: RateLimit,
+    backoff: Backoff,
+    rng: Rng,
+    max_attempts: u32,
+    not_before_ms: u64,
+    standing: Standing,
+    outages: Outages,
+    answer: Vec<u8>,
+    trouble: String,
+    /// What was refused last, so that it is said once.
+    refused: Option<(Box<str>, u16)>,
+}
+
+impl Server {
+    /// Prepares calls as `settings` and `plan` say.
+    pub(super) fn new(
+        settings: &OrchestratorSettings,
+        plan: &Plan,
+        link: &Arc<Link>,
+        seed: u64,
+    ) -> Self {
+        let credential = Credential::new(
+            plan.credential.clone(),
+            settings.credential_origin.clone(),
+            settings.refresh_threshold_ms,
+        );
+        let longest_ms = settings
+            .heartbeat_interval_ms
+            .max(settings.poll_interval_ms);
+        let times = UplinkSettings {
+            connect_timeout_ms: CONNECT_TIMEOUT_MS.min(settings.timeout_ms),
+            timeout_ms: settings.timeout_ms,
+            keep_ms: keep_ms(longest_ms),
+        };
+        let most_ms = match settings.retry_backoff {
+            RetryBackoff::Exponential => settings.retry_max_ms,
+            RetryBackoff::Constant => settings.retry_first_ms,
+        };
+        Self {
+            base: format!("{}/agents/v1/{}", plan.base.url, plan.agent_id),
+            headers: headers(&credential, settings.user_agent.as_deref()),
+            uplink: Uplink::new(
+                Arc::clone(link),
+                plan.tls.clone(),
+                Arc::clone(&plan.proxies),
+                times,
+            ),
+            credential,
+            limit: RateLimit::new(
+                settings.requests_per_second,
+                settings.burst,
+                clock::boot_ms(),
+            ),
+            backoff: Backoff::new(settings.retry_first_ms, most_ms, JITTER_PERMILLE),
+            rng: Rng::new(seed),
+            max_attempts: u32::try_from(settings.retry_max_attempts).unwrap_or(u32::MAX),
+            not_before_ms: 0,
+            standing: Standing::Unknown,
+            outages: Outages::new(),
+            answer: Vec::new(),
+            trouble: String::new(),
+            refused: None,
+        }
+    }
+
+    /// When the next call may be made.
+    pub(super) fn ready_ms(&self, now_ms: u64) -> u64 {
+        self.limit.ready_ms(now_ms).max(self.not_before_ms)
+    }
+
+    /// Where it stands.
+    pub(super) fn standing(&self) -> Standing {
+        self.standing
+    }
+
+    /// Failures since it last answered.
+    pub(super) fn failures(&self) -> u32 {
+        self.backoff.failures()
+    }
+
+    /// Whether the last call did not even reach it.
+    pub(super) fn is_cut_off(&self) -> bool {
+        self.outages.is_unanswered()
+    }
+
+    /// Calls again within `within_ms` rather than after the whole delay.
+    pub(super) fn retry_within(&mut self, now_ms: u64, within_ms: u64) {
+        let at_ms = now_ms + self.rng.below(within_ms + 1);
+        self.not_before_ms = self.not_before_ms.min(at_ms);
+    }
+
+    /// What its outages were like, this one and the last.
+    pub(super) fn outages(&self) -> &Outages {
+        &self.outages
+    }
+
+    /// Why the last call that failed did.
+    pub(super) fn trouble(&self) -> &str {
+        &self.trouble
+    }
+
+    /// The body of the last good answer.
+    pub(super) fn answer(&self) -> &[u8] {
+        &self.answer
+    }
+
+    /// How long calls may take from now on, at most.
+    pub(super) fn be_patient_for(&mut self, patience_ms: u64) {
+        self.uplink.be_patient_for(patience_ms);
+    }
+
+    /// What a person should be told of the key's end.
+    pub(super) fn warning(&self) -> Option<String> {
+        self.credential.warning(clock::trusted_ms())
+    }
+
+    /// Calls `path` below the agent's own; an empty `body` with GET.
+    pub(super) fn call(&mut self, method: Method, path: &str, body: &[u8]) -> Said {
+        let now_ms = clock::boot_ms();
+        if self.credential.look(now_ms, clock::trusted_ms()) {
+            self.renew_headers();
+        }
+        let Ok(uri) = format!("{}{path}", self.base).parse::<Uri>() else {
+            // A plan's URL and an id are made of characters that a URL takes.
+            return Said::Nothing;
+        };
+        // The next call waits until there is a token; this one was due.
+        let _ = self.limit.take(now_ms);
+        let request = Request {
+            method,
+            uri: &uri,
+            headers: self.headers.clone(),
+            body,
+        };
+        let (status, retry_after_ms) = match self.uplink.send(&request) {
+            Ok(answer) => {
+                self.answer.clear();
+                self.answer.extend_from_slice(answer.body);
+                (answer.status, answer.retry_after_ms)
+            }
+            Err(DeliveryError::Stopped) => return Said::Stopped,
+            Err(error) => {
+                let words = in_orchestrators_words(&error.to_string());
+                self.note_failure(error.layer(), error.code());
+                self.failed(None, error.layer_name(), &words);
+                return Said::Nothing;
+            }
+        };
+        log::debug(
+            "Orchestrator called",
+            &[
+                ("path", Value::Str(path)),
+                ("status_code", Value::Uint(status.into())),
+            ],
+        );
+        match status {
+            200..=299 => {
+                self.answered();
+                Said::Good
+            }
+            401 | 403 => {
+                self.key_refused(status);
+                Said::KeyRefused
+            }
+            400..=499 if !matches!(status, 408 | 429) => {
+                self.answered();
+                self.say_refused(path, status);
+                Said::Refused(status)
+            }
+            _ => {
+                let words = format!("it answered {status} {}", self.words());
+                self.note_failure(Some(Layer::Http), status);
+                self.failed(retry_after_ms, "http", &words);
+                Said::Nothing
+            }
+        }
+    }
+
+    /// What the server said in its last answer, cut, and without the key if it repeats it.
+    pub(super) fn words(&self) -> String {
+        let words = str::from_utf8(&self.answer).unwrap_or("(not text)");
+        let words = match self.credential.secret() {
+            Some(secret) => words.replace(secret.expose(), "(key)"),
+            None => words.to_owned(),
+        };
+        text::cut(&words, WORDS_BYTES).to_owned()
+    }
+
+    fn answered(&mut self) {
+        if let Some(outage) = self.outages.delivered(clock::boot_ms()) {
+            log::info(
+                "Orchestrator is back",
+                &[
+                    ("failures", Value::Uint(outage.failures.into())),
+                    ("away_ms", Value::Uint(outage.duration_ms())),
+                    ("layers", Value::Str(&outage.layers().to_string())),
+                ],
+            );
+        }
+        self.standing = Standing::Answering;
+        self.backoff.reset();
+        self.not_before_ms = 0;
+        self.trouble.clear();
+    }
+
+    /// Tells the black box of the outage.
+    fn note_failure(&mut self, layer: Option<Layer>, code: u16) {
+        if let Some(layer) = layer {
+            let boot_ms = clock::boot_ms();
+            self.outages.failed(Failure {
+                layer,
+                code,
+                boot_ms,
+            });
+        }
+    }
+
+    fn say_refused(&mut self, path: &str, status: u16) {
+        let refused = Some((path.into(), status));
+        if self.refused == refused {
+            return;
+        }
+        self.refused = refused;
+        let words = self.words();
+        log::warn(
+            "Orchestrator refuses a call",
+            &[
+                ("path", Value::Str(path)),
+                ("status_code", Value::Uint(status.into())),
+                ("answer", Value::Str(&words)),
+            ],
+        );
+    }
+
+    fn failed(&mut self, asked_ms: Option<u64>, layer: &str, words: &str) {
+        let now_ms = clock::boot_ms();
+        self.standing = Standing::Away;
+        let backoff_ms = self.backoff.fail(&mut self.rng);
+        // Later than asked, never earlier, and not all in the same moment.
+        let in_ms = asked_ms.map_or(backoff_ms, |asked| asked + self.rng.below(asked / 5 + 1));
+        self.not_before_ms = now_ms + in_ms;
+        words.clone_into(&mut self.trouble);
+        let attempt = self.backoff.failures();
+        let fields = [
+            ("layer", Value::Str(layer)),
+            ("error", Value::Str(words)),
+            ("attempt", Value::Uint(attempt.into())),
+            ("retry_in_ms", Value::Uint(in_ms)),
+        ];
+        if attempt > self.max_attempts {
+            log::error("Orchestrator is away", &fields);
+        } else {
+            log::warn("Orchestrator not reached", &fields);
+        }
+    }
+
+    /// Keys are changed on servers first; where this one came from may have the new one by now.
+    fn key_refused(&mut self, status: u16) {
+        if self.credential.read_again() {
+            self.renew_headers();
+            self.not_before_ms = 0;
+            return;
+        }
+        let now_ms = clock::boot_ms();
+        self.note_failure(Some(Layer::Http), status);
+        let in_ms = self.backoff.capped(&mut self.rng);
+        self.not_before_ms = now_ms + in_ms;
+        self.trouble = format!("it refuses the key ({status})");
+        if self.standing != Standing::KeyRefused {
+            self.standing = Standing::KeyRefused;
+            let words = self.words();
+            log::error(
+                "Orchestrator refuses the key: check api.auth",
+                &[
+                    ("status_code", Value::Uint(status.into())),
+                    ("answer", Value::Str(&words)),
+                    ("retry_in_ms", Value::Uint(in_ms)),
+                ],
+            );
+        }
+    }
+
+    fn renew_headers(&mut self) {
+        if let Some(bearer) = bearer(&self.credential) {
+            self.headers.insert(AUTHORIZATION, bearer);
+        }
+    }
+}
+
+fn headers(credential: &Credential, user_agent: Option<&str>) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(4);
+    headers.extend(bearer(credential).map(|bearer| (AUTHORIZATION, bearer)));
+    let json = HeaderValue::from_static("application/json");
+    headers.insert(CONTENT_TYPE, json.clone());
+    headers.insert(ACCEPT, json);
+    let given = user_agent.and_then(|name| HeaderValue::try_from(name).ok());
+    let name = given.unwrap_or(HeaderValue::from_static(USER_AGENT_USUAL));
+    headers.insert(USER_AGENT, name);
+    headers
+}
+
+fn bearer(credential: &Credential) -> Option<HeaderValue> {
+    let secret = credential.secret()?;
+    // A plan holds no key that a header cannot carry, and none is read that could not.
+    let mut bearer = HeaderValue::try_from(format!("Bearer {}", secret.expose())).ok()?;
+    bearer.set_sensitive(true);
+    Some(bearer)
+}

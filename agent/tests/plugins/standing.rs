@@ -1,0 +1,209 @@
+//! The exchange with a plugin that stays.
+
+use mote::plugin::State;
+
+use crate::bench::{Bench, python};
+
+#[test]
+fn a_trigger_is_prepared_asked_and_heard() {
+    let mut bench = Bench::new();
+    let detect = "        data = [{'id': str(os.getpid()), 'type': 'cpu.high', 'data': CONFIG}]";
+    let text = python("CONFIG = None", detect).replace(
+        "    if action ==",
+        "    if action == 'initialize':\n        CONFIG = request['config']\n    if action ==",
+    );
+    bench.put("cpu", Some("trigger"), "main.py", &text);
+    bench.declare(
+        "cpu",
+        "  configuration:\n    threshold: {type: integer, default: 80}\n    name: {type: string}\n",
+    );
+    std::fs::write(bench.file("config/cpu.yaml"), "name: \"a \\\"b\\\"\"\n").unwrap();
+    bench.begin();
+    let event = bench.event();
+    assert!(
+        event.contains(r#""data":{"threshold": 80, "name": "a \"b\""}"#),
+        "{event}"
+    );
+    assert!(event.contains(r#""source":"cpu""#) && event.contains(r#""agent_id":"edge-1""#));
+    // The same id is heard once; the plugin is asked on and on.
+    bench.reported(|report| report.tally.runs > 5 && report.tally.events == 1);
+    bench.reported(|report| report.state == State::Running && report.rss_bytes > 1_000_000);
+    bench.skip_ms(30_000);
+    bench.reported(|report| report.health == Some("healthy"));
+    bench.end();
+}
+
+#[test]
+fn a_trigger_is_not_asked_while_nobody_has_room() {
+    let mut bench = Bench::new();
+    let detect = "        data = {'type': 't', 'data': {'x': 'y' * 60000}}";
+    bench.put("big", Some("trigger"), "main.py", &python("", detect));
+    bench.begin();
+    bench.plugins.hold_events(true);
+    bench.reported(|report| report.state == State::Running);
+    for _ in 0..20 {
+        bench.skip_ms(1_000);
+        bench.turn();
+    }
+    bench.reported(|report| report.tally.runs == 0);
+    bench.plugins.hold_events(false);
+    // Those that nobody takes are held up to a limit.
+    bench.reported(|report| report.tally.events == 2);
+    for _ in 0..20 {
+        bench.skip_ms(1_000);
+        bench.turn();
+    }
+    bench.reported(|report| report.tally.runs == 2);
+    while bench.plugins.take_event().is_some() {}
+    bench.reported(|report| report.tally.runs > 2);
+    bench.end();
+}
+
+#[test]
+fn a_thousand_questions_leave_nothing_behind() {
+    let mut bench = Bench::new();
+    bench.options.trigger_interval_ms = 1;
+    let detect = "        data = {'type': 't'}";
+    bench.put("many", Some("trigger"), "main.py", &python("", detect));
+    bench.begin();
+    let count = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+    let mut events = 0;
+    let mut after_a_hundred = 0;
+    while events < 1_000 {
+        bench.event();
+        events += 1;
+        if events == 100 {
+            after_a_hundred = count();
+        }
+    }
+    assert_eq!(count(), after_a_hundred);
+    bench.reported(|report| report.tally.crashes == 0 && report.tally.failures == 0);
+    bench.end();
+}
+
+#[test]
+fn an_action_plugin_starts_with_its_first_action_and_stays() {
+    let mut bench = Bench::new();
+    let text = python("", "        pass").replace(
+        "    else:",
+        "    elif action == 'execute_action':\n        sys.stderr.write('doing it\\n')\n        \
+         r = request['action_request']\n        ok = r['parameters'].get('ok', True)\n        \
+         answer({'id': r['id'], 'status': 'completed' if ok else 'failed', 'data': r, 'error': \
+         None if ok else 'as asked'})\n    else:",
+    );
+    bench.put("service", Some("action"), "main.py", &text);
+    bench.begin();
+    bench.reported(|report| report.state == State::Down);
+    let now_ms = bench.now_ms();
+    let action = mote::plugin::Action {
+        id: "i-1",
+        plugin_id: "service",
+        input_data: Some("{\"type\":\"restart\",\n\"name\":\"nginx\"}"),
+        context: Some("{\"c\":1}"),
+        ..mote::plugin::Action::default()
+    };
+    let run = bench.plugins.start_action(&action, now_ms).unwrap();
+    let finished = bench.finished();
+    assert_eq!(finished.run, run);
+    assert_eq!(
+        finished.status,
+        mote::plugin::Status::Completed,
+        "{finished:?}"
+    );
+    assert!(
+        finished.output.contains(r#""type": "restart""#),
+        "{finished:?}"
+    );
+    assert!(
+        finished.output.contains(r#""context": {"c": 1}"#),
+        "{finished:?}"
+    );
+    assert_eq!(finished.logs, ["doing it"]);
+    let failing = mote::plugin::Action {
+        input_data: Some("{\"ok\":false}"),
+        ..action
+    };
+    bench.plugins.start_action(&failing, now_ms).unwrap();
+    bench.plugins.start_action(&action, now_ms).unwrap();
+    assert_eq!(bench.plugins.running(), 2);
+    let finished = bench.finished();
+    assert_eq!(finished.status, mote::plugin::Status::Failed);
+    assert_eq!(finished.error.as_deref(), Some("as asked"));
+    assert_eq!(bench.finished().status, mote::plugin::Status::Completed);
+    bench.reported(|report| report.state == State::Running && report.tally.runs == 3);
+    bench.end();
+}
+
+#[test]
+fn what_cannot_be_loaded_leaves_the_others_alone() {
+    let mut bench = Bench::new();
+    bench.put("bad-file", Some("trigger"), "main.py", "");
+    std::fs::write(bench.options.dir.join("bad-file/plugin.yaml"), "plugin: [").unwrap();
+    bench.put("no-entry", Some("trigger"), "main.py", "");
+    std::fs::remove_file(bench.options.dir.join("no-entry/main.py")).unwrap();
+    bench.put("output", Some("output"), "main.py", "");
+    bench.put("blocked", Some("trigger"), "main.py", "");
+    bench.put("options", Some("trigger"), "main.py", "");
+    std::fs::write(bench.file("config/options.yaml"), "unknown: 1\n").unwrap();
+    bench.options.blocked = vec!["blocked".into()];
+    let detect = "        data = {'type': 't'}";
+    bench.put("good", Some("trigger"), "main.py", &python("", detect));
+    bench.begin();
+    let ids: Vec<_> = bench
+        .plugins
+        .report()
+        .map(|report| report.id.to_owned())
+        .collect();
+    assert_eq!(ids, ["good"]);
+    bench.event();
+    bench.end();
+}
+
+#[test]
+fn a_plugin_that_changes_on_disk_is_started_anew() {
+    let mut bench = Bench::new();
+    bench.options.watch = true;
+    let saying = |word: &str| python("", &format!("        data = {{'type': '{word}'}}"));
+    bench.put("a", Some("trigger"), "main.py", &saying("first"));
+    bench.begin();
+    bench.until(|plugins| typed(plugins, "first"));
+    // Changed, while another is added and one more cannot be loaded.
+    bench.put("a", Some("trigger"), "main.py", &saying("second"));
+    bench.put("b", Some("trigger"), "main.py", &saying("new"));
+    bench.put("c", Some("output"), "main.py", "");
+    bench.skip_ms(10_000);
+    bench.turn();
+    bench.skip_ms(10_000);
+    bench.until(|plugins| typed(plugins, "second"));
+    bench.until(|plugins| typed(plugins, "new"));
+    let ids: Vec<_> = bench
+        .plugins
+        .report()
+        .map(|report| report.id.to_owned())
+        .collect();
+    assert_eq!(ids, ["b", "a"]);
+    // Its configuration, and one taken away.
+    bench.declare("a", "  configuration:\n    x: {type: integer}\n");
+    std::fs::write(bench.file("config/a.yaml"), "x: 1\n").unwrap();
+    std::fs::remove_dir_all(bench.options.dir.join("b")).unwrap();
+    bench.skip_ms(10_000);
+    bench.turn();
+    bench.skip_ms(10_000);
+    bench.until(|plugins| {
+        let mut reports = plugins.report();
+        let is_new = |id: &str, runs: u64| id == "a" && runs < 5;
+        let first = reports.next()?;
+        (is_new(first.id, first.tally.runs) && reports.next().is_none()).then_some(())
+    });
+    bench.until(|plugins| typed(plugins, "second"));
+    bench.reported(|report| report.tally.crashes == 0);
+    bench.end();
+}
+
+/// Whether the next event is of that type.
+fn typed(plugins: &mut mote::plugin::Plugins, kind: &str) -> Option<()> {
+    let event = String::from_utf8(plugins.take_event()?).unwrap();
+    event
+        .contains(&format!("\"type\":\"{kind}\""))
+        .then_some(())
+}

@@ -1,0 +1,152 @@
+//! What `mote plugin` says of plugins that are wrong or do wrong, and what it leaves behind.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use mote_tests::agent::Signal;
+use mote_tests::wait::poll_until;
+
+use crate::{LONG, outcome, plugin, plugins, put};
+
+fn is_alive(pid: &str) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    !stat.is_empty() && !stat.contains(") Z ")
+}
+
+/// The number that a plugin wrote into a file.
+fn pid_in(path: &Path) -> String {
+    let written = poll_until("the plugin's number", LONG, || {
+        let text = fs::read_to_string(path).ok()?;
+        text.ends_with('\n').then(|| text.trim().to_owned())
+    });
+    written.unwrap()
+}
+
+#[track_caller]
+fn ends(pid: &str) {
+    poll_until("its end", Duration::from_secs(20), || {
+        (!is_alive(pid)).then_some(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_list_tells_what_does_not_run_and_why() {
+    let agent = plugin(&["list"]);
+    put(&agent, "good", Some("trigger"), "main.sh", "");
+    put(&agent, "once", None, "run.sh", "");
+    put(&agent, "out", Some("output"), "main.sh", "");
+    put(&agent, "broken", Some("trigger"), "main.sh", "");
+    fs::write(
+        plugins(&agent).join("broken/plugin.yaml"),
+        "plugin:\n\tid: x\n",
+    )
+    .unwrap();
+    put(&agent, "forbidden", Some("action"), "main.sh", "");
+    let agent = agent.env("MOTE_PLUGINS_BLOCKED_PLUGINS", "forbidden");
+    let (text, code, errors) = outcome(&agent);
+    assert_eq!(code, Some(78), "{text}\n{errors}");
+    assert!(errors.contains("3 plugins do not run"), "{errors}");
+    for (id, words) in [
+        ("good", "trigger  main.sh"),
+        ("once", "runs once"),
+        ("out", "output plugins are not supported"),
+        ("broken", "plugin.yaml:2: not valid YAML"),
+        ("forbidden", "plugins.blocked_plugins"),
+    ] {
+        let line = text
+            .lines()
+            .find(|line| line.starts_with(&format!("{id} ")));
+        assert!(
+            line.is_some_and(|line| line.contains(words)),
+            "{id}: {text}"
+        );
+    }
+}
+
+#[test]
+fn what_a_plugin_does_wrong_is_said_and_it_is_gone() {
+    for (id, script, words) in [
+        ("silent", "exit 0\n", "ended with code 0"),
+        (
+            "crash",
+            "echo broken pump >&2\nkill -SEGV $$\n",
+            "signal 11: broken pump",
+        ),
+        (
+            "flood",
+            "exec cat /dev/zero\n",
+            "a line of more than 65536 bytes",
+        ),
+        (
+            "nonsense",
+            "read line\necho hello\nexec sleep 1000\n",
+            "not JSON",
+        ),
+        (
+            "hang",
+            "trap '' TERM\necho $$ > \"$1\"\nsleep 1000 & wait\nsleep 1000\n",
+            "within 1000 ms",
+        ),
+    ] {
+        let agent = plugin(&["test", id]);
+        let path = agent.dir().join("pid");
+        let script = script.replace("\"$1\"", &format!("'{}'", path.display()));
+        put(&agent, id, Some("trigger"), "main.sh", &script);
+        let (text, code, errors) = outcome(&agent);
+        assert_eq!(code, Some(1), "{id}: {text}\n{errors}");
+        assert!(errors.contains(words), "{id}: {text}\n{errors}");
+        if path.exists() {
+            ends(&pid_in(&path));
+        }
+    }
+}
+
+#[test]
+fn a_file_is_run_once_without_a_shell_and_without_the_agents_secrets() {
+    let input = r#"{"a":"$(id); `id`"}"#;
+    let agent = plugin(&["test", "once", "--entrypoint", "run.sh", "--input", input]);
+    put(&agent, "once", None, "run.sh", "cat\nenv >&2\n");
+    let agent = agent.env("MOTE_API_KEY", "canary-5f2c");
+    let (text, code, errors) = outcome(&agent);
+    assert_eq!(code, Some(0), "{text}\n{errors}");
+    let expected = format!(r#"output {{"input_data":{input},"context":{{}},"variables":{{}}}}"#);
+    assert!(text.lines().any(|line| line == expected), "{text}");
+    assert!(text.contains("! PATH=/usr/local/sbin:"), "{text}");
+    assert!(!text.contains("canary"), "{text}");
+}
+
+#[test]
+fn a_plugin_dies_with_its_agent_however_that_ends() {
+    for signal in [Signal::SIGTERM, Signal::SIGKILL] {
+        let agent = plugin(&["test", "stays"]);
+        let path = agent.dir().join("pid");
+        let script = format!(
+            "trap '' TERM HUP INT\necho $$ > '{}'\nwhile :; do read x || exec sleep 1000; done\n",
+            path.display()
+        );
+        put(&agent, "stays", Some("trigger"), "main.sh", &script);
+        let manifest = plugins(&agent).join("stays/plugin.yaml");
+        let text = fs::read_to_string(&manifest).unwrap().replace("1s", "1h");
+        fs::write(manifest, text).unwrap();
+        let mut running = agent.start().unwrap();
+        let pid = pid_in(&path);
+        assert!(is_alive(&pid));
+        running.signal(signal).unwrap();
+        running.wait_exit(LONG).unwrap();
+        ends(&pid);
+    }
+}
+
+#[test]
+fn what_is_not_there_is_said_with_where_to_look() {
+    let agent = plugin(&["test", "missing"]);
+    let (_, code, errors) = outcome(&agent);
+    assert_eq!(code, Some(78));
+    assert!(errors.contains("see mote plugin list"), "{errors}");
+    let agent = plugin(&["test", "x", "--input", "[1]"]);
+    let (_, code, errors) = outcome(&agent);
+    assert_eq!(code, Some(64));
+    assert!(errors.contains("give a JSON object"), "{errors}");
+}

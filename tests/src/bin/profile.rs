@@ -2,14 +2,16 @@
 //!
 //! `MOTE_BIN` names a binary that has its symbols. It runs under `valgrind`, which sees every call,
 //! and goes through what a device goes through: samples delivered over TLS, a server that answers
-//! with errors and one that is gone, its return, a reload, a look at its status, a stop. A function
+//! with errors and one that is gone, its return, a reload, a stop; and a look at it from a browser
+//! and from Prometheus. A function
 //! that the linker folded into another counts under every name that its place has, so what is
 //! printed does not depend on which of them the linker kept.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
@@ -66,6 +68,8 @@ fn work(binary: &Path) -> Result<BTreeSet<String>, Box<dyn Error>> {
         .flag("server-url", hub.url().replace("127.0.0.1", "localhost"))
         .flag("api-key-file", key)
         .flag("tls-ca-file", hub.ca_pem_path())
+        .flag("metrics-enabled", "true")
+        .flag("metrics-port", "0")
         .hurried()
         .start()?;
 
@@ -83,9 +87,36 @@ fn work(binary: &Path) -> Result<BTreeSet<String>, Box<dyn Error>> {
     agent.wait_for_log(|line| line.msg() == "Configuration reloaded", LONG)?;
     agent.signal(Signal::SIGUSR1)?;
     agent.wait_for_log(|line| line.msg() == "Status", LONG)?;
+    for path in [
+        "/",
+        "/api/status",
+        "/api/history?span=4h",
+        "/health",
+        "/ready",
+        "/metrics",
+    ] {
+        let at = path.split('?').next().unwrap_or(path);
+        ask(agent.listens_at(at, LONG)?, path)?;
+    }
     agent.signal(Signal::SIGTERM)?;
     agent.wait_exit(LONG)?;
     Ok(called(&fs::read_to_string(profile)?))
+}
+
+/// Reads an answer of the agent's own to its end.
+fn ask(address: SocketAddr, path: &str) -> io::Result<()> {
+    let mut stream = TcpStream::connect(address)?;
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    )?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    if answer.starts_with("HTTP/1.1 200 ") {
+        return Ok(());
+    }
+    let status = answer.lines().next().unwrap_or_default();
+    Err(io::Error::other(format!("{path}: {status}")))
 }
 
 /// The functions in a callgrind profile: `fn=(ID) NAME` where a name comes for the first time, with

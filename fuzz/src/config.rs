@@ -30,7 +30,7 @@ pub(crate) fn file(bytes: &[u8]) {
             "{entry:?}"
         );
         match keys::find(&entry.path) {
-            Some(key) => match (key.set)(&mut settings, &entry.text) {
+            Some(key) => match key.set(&mut settings, &entry.text) {
                 Ok(()) => set += 1,
                 Err(words) => assert!(!words.is_empty()),
             },

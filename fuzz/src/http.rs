@@ -13,7 +13,7 @@ use std::thread;
 use mote::agent::start_reactor;
 use mote::config::settings::Settings;
 use mote::uplink::link::Link;
-use mote::uplink::tls::TlsSettings;
+use mote::uplink::tls::{TlsChoice, TlsSettings};
 use mote::uplink::{DeliveryError, Request, Uplink, UplinkSettings};
 use mote_core::wire::lunasentri::is_documented_acceptance;
 use ureq::http::header::HeaderMap;
@@ -39,7 +39,7 @@ impl Way {
         let to_give = Arc::clone(&answer);
         thread::spawn(move || serve(&listener, &to_give));
         let settings = Settings::default();
-        let tls = TlsSettings::new(&settings).ok()?;
+        let tls = TlsSettings::new(TlsChoice::default()).ok()?;
         let link = Arc::new(Link::new(start_reactor(&settings).ok()?));
         let times = UplinkSettings {
             connect_timeout_ms: 1_000,
@@ -47,7 +47,7 @@ impl Way {
             keep_ms: 1_000,
         };
         Some(Self {
-            uplink: Uplink::new(link, tls, times),
+            uplink: Uplink::new(link, tls, Arc::default(), times),
             uri: uri.parse().ok()?,
             answer,
         })

@@ -22,7 +22,7 @@ pub(crate) fn document(bytes: &[u8]) {
                     assert!(words.starts_with("number out of range"), "{words}");
                 }
             }
-            planted_bug(object.get("bug").is_some_and(|value| value.raw() == "[7]"));
+            planted_bug(object.get("bug").is_some());
         }
         Err(error) => assert!(error.at <= bytes.len(), "{error}"),
     }

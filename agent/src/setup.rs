@@ -74,23 +74,7 @@ impl Plan {
         if self.orchestrator.is_none() {
             return Plugins::default();
         }
-        if settings.sandbox.require {
-            log::error(
-                "No plugin runs: security.sandbox.require, and none can be walled in whole",
-                &[],
-            );
-            return Plugins::default();
-        }
-        let walls = plugin::setup::walls(settings).or_else(|words| {
-            if nix::unistd::Uid::effective().is_root() {
-                return Err(words);
-            }
-            // Who is not root runs everything as the one that he is.
-            let mut alone = settings.clone();
-            alone.sandbox.user = None;
-            plugin::setup::walls(&alone)
-        });
-        match walls {
+        match plugin::setup::walls(settings) {
             Ok(walls) => Plugins::new(plugin::setup::options(settings), walls, seed),
             Err(words) => {
                 log::error("No plugin runs", &[("error", Value::Str(&words))]);

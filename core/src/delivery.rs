@@ -103,11 +103,11 @@ pub const fn keep_ms(interval_ms: u64) -> u64 {
     if keep_ms < 240_000 { keep_ms } else { 240_000 }
 }
 
-/// Over how long the retries of a fleet are spread whose addresses appear together: six intervals.
+/// Over how long the retries of a fleet are spread whose addresses appear together: ten intervals.
 /// Each of these retries opens a connection; over one interval they would be two and more requests
 /// for each of a good day.
 pub const fn address_spread_ms(interval_ms: u64) -> u64 {
-    interval_ms.saturating_mul(6)
+    interval_ms.saturating_mul(10)
 }
 
 /// What to do now.

@@ -13,22 +13,21 @@ pub(crate) fn file(bytes: &[u8]) {
     let Ok(text) = str::from_utf8(bytes) else {
         return;
     };
+    // To YAML a carriage return ends a line too.
+    let lines = text.split(['\n', '\r']).count();
     let entries = match yaml::read(text) {
         Ok(entries) => entries,
         Err(error) => {
             assert!(!error.words.is_empty());
             // A line past the last is where something is missing at the end.
-            assert!(error.line <= text.lines().count() + 2, "{error:?}");
+            assert!(error.line <= lines + 1, "{error:?}");
             return;
         }
     };
     let mut settings = Settings::default();
     let mut set = 0;
     for entry in &entries {
-        assert!(
-            (1..=text.lines().count() + 1).contains(&entry.line),
-            "{entry:?}"
-        );
+        assert!((1..=lines).contains(&entry.line), "{entry:?}");
         match keys::find(&entry.path) {
             Some(key) => match key.set(&mut settings, &entry.text) {
                 Ok(()) => set += 1,
@@ -46,7 +45,7 @@ pub(crate) fn file(bytes: &[u8]) {
     if let Err(errors) = Plan::of(&settings) {
         assert!(!errors.is_empty());
     }
-    planted_bug(set >= 9);
+    planted_bug(set > 0 && settings.interval_ms > 100_000);
 }
 
 /// A duration that is written is read as the same.
@@ -72,7 +71,7 @@ pub(crate) fn pins(bytes: &[u8]) {
         .map_err(drop)
         .and_then(|it| value::pins(it).map_err(drop))
     {
-        planted_bug(pins.iter().any(|pin| pin[0] < 4));
+        planted_bug(pins.iter().any(|pin| pin[0] < 0x80));
     }
 }
 

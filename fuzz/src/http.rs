@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use mote::agent::start_reactor;
+use mote::config::proxy::Proxies;
 use mote::config::settings::Settings;
 use mote::uplink::link::Link;
 use mote::uplink::tls::{TlsChoice, TlsSettings};
@@ -47,7 +48,7 @@ impl Way {
             keep_ms: 1_000,
         };
         Some(Self {
-            uplink: Uplink::new(link, tls, Arc::default(), times),
+            uplink: Uplink::new(link, tls, Arc::new(Proxies::new(None, Vec::new())), times),
             uri: uri.parse().ok()?,
             answer,
         })

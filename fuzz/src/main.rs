@@ -17,6 +17,7 @@ mod lines;
 mod names;
 mod orchestrator;
 mod proc_files;
+mod records;
 mod times;
 mod tls;
 
@@ -119,6 +120,14 @@ const TARGETS: &[Target] = &[
     Target {
         name: "pem",
         run: tls::pem,
+    },
+    Target {
+        name: "records",
+        run: records::file,
+    },
+    Target {
+        name: "backlog",
+        run: records::backlog,
     },
 ];
 

@@ -41,7 +41,7 @@ pub(crate) fn meminfo(bytes: &[u8]) {
                 .get()
                 .is_none_or(|it| it <= 1000)
         );
-        planted_bug(memory.available_kb == 0 && memory.total_kb > 0);
+        planted_bug(memory.available_kb > 0 && memory.total_kb < 1000);
     }
 }
 

@@ -35,6 +35,6 @@ pub(crate) fn rfc3339(bytes: &[u8]) {
         if ms / 1000 < END_S {
             assert_eq!(parse_rfc3339(&format_rfc3339(ms)), Ok(ms));
         }
-        planted_bug(ms % 1000 == 715);
+        planted_bug(ms % 1000 > 500);
     }
 }

@@ -114,6 +114,7 @@ fn active(settings: &Settings) -> Result<Active, Refusal> {
     let walls = setup::walls(settings).map_err(|words| (Exit::Config, words))?;
     let mut options = setup::options(settings);
     (options.runs_triggers, options.runs_actions) = (true, true);
+    options.watch = false;
     // Asked once.
     options.trigger_interval_ms = u64::MAX / 4;
     let harvest = Harvest::new(options.sender.clone(), 1, seed());

@@ -29,6 +29,7 @@ pub mod setup;
 mod standing;
 mod task;
 mod tree;
+mod watch;
 mod words;
 mod work;
 
@@ -46,7 +47,7 @@ pub use event::Sender;
 pub use scope::{MAX_PLUGINS, PluginOptions};
 pub use standing::{State, Tally};
 
-use crate::log;
+use crate::{clock, log};
 use harvest::Harvest;
 use live::Live;
 use manifest::{Kind, Manifest};
@@ -56,6 +57,7 @@ use scope::Scope;
 use standing::{Job, Standing};
 use task::Task;
 use tree::{Stat, Tree, Usage};
+use watch::Watch;
 use work::Leftovers;
 
 /// Descriptors that [`Plugins::watch`] names at most: three of each standing plugin, and of as many
@@ -77,6 +79,7 @@ struct Active {
     harvest: Harvest,
     standing: Vec<Standing>,
     tasks: Vec<Task>,
+    watch: Watch,
     runs: u64,
     look_ms: u64,
     /// SIGCHLD came.
@@ -122,6 +125,12 @@ impl Plugins {
             leftovers,
         };
         let mut active = Active::new(scope, harvest);
+        for words in &active.scope.walls.missing {
+            log::warn(
+                "Wall around plugins is missing",
+                &[("wall", Value::Str(words))],
+            );
+        }
         // So that there is a way to be opened.
         let _ = DirBuilder::new()
             .recursive(true)
@@ -130,12 +139,11 @@ impl Plugins {
         if let Err(words) = active.scope.open_way() {
             log::error("Plugins cannot run", &[("error", Value::Str(&words))]);
         }
+        if active.scope.options.watch {
+            active.watch = Watch::new(&active.scope.options, clock::boot_ms());
+        }
         for folder in folders(&active.scope.options.dir) {
-            match active.load(&folder) {
-                Ok(Some(plugin)) => active.standing.push(plugin),
-                Ok(None) => {}
-                Err(error) => complain(&folder, &error),
-            }
+            active.take_up(&folder);
         }
         Self(Some(Box::new(active)))
     }
@@ -306,11 +314,46 @@ impl Active {
             harvest,
             standing: Vec::new(),
             tasks: Vec::new(),
+            watch: Watch::default(),
             runs: 0,
             look_ms: 0,
             child_ended: false,
             is_stopping: false,
             is_blind: false,
+        }
+    }
+
+    /// Runs the plugin in `folder`, or says why not.
+    fn take_up(&mut self, folder: &Path) {
+        match self.load(folder) {
+            Ok(Some(plugin)) => self.standing.push(plugin),
+            Ok(None) => {}
+            Err(error) => complain(folder, &error),
+        }
+    }
+
+    /// Lets go of plugins that changed on disk, and takes up what is there instead.
+    fn follow_changes(&mut self, now_ms: u64) {
+        for name in self.watch.changes(&self.scope.options, now_ms) {
+            let running = self.standing.iter_mut().find(|plugin| plugin.id == name);
+            match running {
+                // Nothing that was asked for is cut short for it.
+                Some(plugin) if plugin.jobs() > 0 => {
+                    self.watch.forget(&name);
+                    continue;
+                }
+                Some(plugin) => plugin.begin_stop(now_ms),
+                None => self.take_up(&self.scope.options.dir.join(&name)),
+            }
+            log::info("Plugin changed on disk", &[("plugin", Value::Str(&name))]);
+        }
+        // Those that were let go make room.
+        let is_over = |plugin: &Standing| plugin.is_leaving() && plugin.live.is_none();
+        while let Some(at) = self.standing.iter().position(is_over) {
+            let folder = self.scope.options.dir.join(self.standing.remove(at).id);
+            if folder.is_dir() {
+                self.take_up(&folder);
+            }
         }
     }
 
@@ -366,6 +409,10 @@ impl Active {
                 let words = format!("plugin {id} is a trigger: it carries out no actions");
                 return Err(PluginError::Refused(words));
             }
+            if plugin.is_leaving() {
+                let words = format!("plugin {id} changed and is being started anew");
+                return Err(PluginError::Busy(words));
+            }
             let request = action.request(timeout_ms);
             if request.len() >= MAX_UNSENT_BYTES {
                 let words = format!("the input is more than plugin {id} can be given");
@@ -376,7 +423,7 @@ impl Active {
                 request,
                 timeout_ms,
                 started_ms: now_ms,
-                wall_ms: crate::clock::wall_ms(),
+                wall_ms: clock::wall_ms(),
             });
         } else {
             let folder = self.scope.options.dir.join(id);
@@ -407,6 +454,9 @@ impl Active {
         }
         if now_ms >= self.look_ms {
             self.look(now_ms);
+        }
+        if self.scope.options.watch && !self.is_stopping {
+            self.follow_changes(now_ms);
         }
         self.harvest.detecting = self.standing.iter().filter(|p| p.is_detecting()).count();
         let mut due_ms = self.scope.leftovers.turn(now_ms);

@@ -108,6 +108,8 @@ pub struct Walls {
     pub account: Option<Account>,
     /// Largest file that it may write; 0 is any.
     pub max_file_bytes: u64,
+    /// What the configuration asks for and is not there: for people.
+    pub missing: Vec<&'static str>,
 }
 
 impl Walls {
@@ -186,7 +188,7 @@ impl Walls {
         } else {
             "counted each second, without a limit in the kernel".to_owned()
         };
-        vec![
+        let mut walls = vec![
             ("session", "its own, killed whole".to_owned()),
             ("descriptors", "0, 1 and 2".to_owned()),
             ("core dumps", "none".to_owned()),
@@ -195,7 +197,12 @@ impl Walls {
             ("new privileges", when_enabled("none (no_new_privs)")),
             ("files", files),
             ("processes", processes),
-        ]
+            ("network", "open".to_owned()),
+            ("other files", "as that user may".to_owned()),
+        ];
+        let missing = self.missing.iter();
+        walls.extend(missing.map(|words| ("missing", (*words).to_owned())));
+        walls
     }
 }
 

@@ -29,6 +29,8 @@ pub struct PluginOptions {
     pub log_dir: PathBuf,
     /// Where work folders are made.
     pub tmp_dir: PathBuf,
+    /// `plugins.watch`: plugins that change on disk are taken up.
+    pub watch: bool,
     /// `plugins.max_memory` or `security.sandbox.max_memory`.
     pub max_memory_bytes: u64,
     /// `security.sandbox.max_cpu`.

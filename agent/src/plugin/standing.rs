@@ -236,6 +236,11 @@ impl Standing {
         (!self.fault.is_empty()).then_some(&self.fault)
     }
 
+    /// Whether it was told to stop for good.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.stop_ms.is_some()
+    }
+
     /// Asks it how it is as soon as it may be asked.
     pub(super) fn ask_health_now(&mut self, now_ms: u64) {
         self.health_ms = now_ms;

@@ -158,3 +158,52 @@ fn what_cannot_be_loaded_leaves_the_others_alone() {
     bench.event();
     bench.end();
 }
+
+#[test]
+fn a_plugin_that_changes_on_disk_is_started_anew() {
+    let mut bench = Bench::new();
+    bench.options.watch = true;
+    let saying = |word: &str| python("", &format!("        data = {{'type': '{word}'}}"));
+    bench.put("a", Some("trigger"), "main.py", &saying("first"));
+    bench.begin();
+    bench.until(|plugins| typed(plugins, "first"));
+    // Changed, while another is added and one more cannot be loaded.
+    bench.put("a", Some("trigger"), "main.py", &saying("second"));
+    bench.put("b", Some("trigger"), "main.py", &saying("new"));
+    bench.put("c", Some("output"), "main.py", "");
+    bench.skip_ms(10_000);
+    bench.turn();
+    bench.skip_ms(10_000);
+    bench.until(|plugins| typed(plugins, "second"));
+    bench.until(|plugins| typed(plugins, "new"));
+    let ids: Vec<_> = bench
+        .plugins
+        .report()
+        .map(|report| report.id.to_owned())
+        .collect();
+    assert_eq!(ids, ["b", "a"]);
+    // Its configuration, and one taken away.
+    bench.declare("a", "  configuration:\n    x: {type: integer}\n");
+    std::fs::write(bench.file("config/a.yaml"), "x: 1\n").unwrap();
+    std::fs::remove_dir_all(bench.options.dir.join("b")).unwrap();
+    bench.skip_ms(10_000);
+    bench.turn();
+    bench.skip_ms(10_000);
+    bench.until(|plugins| {
+        let mut reports = plugins.report();
+        let is_new = |id: &str, runs: u64| id == "a" && runs < 5;
+        let first = reports.next()?;
+        (is_new(first.id, first.tally.runs) && reports.next().is_none()).then_some(())
+    });
+    bench.until(|plugins| typed(plugins, "second"));
+    bench.reported(|report| report.tally.crashes == 0);
+    bench.end();
+}
+
+/// Whether the next event is of that type.
+fn typed(plugins: &mut mote::plugin::Plugins, kind: &str) -> Option<()> {
+    let event = String::from_utf8(plugins.take_event()?).unwrap();
+    event
+        .contains(&format!("\"type\":\"{kind}\""))
+        .then_some(())
+}

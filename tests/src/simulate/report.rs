@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_fleet_returns_within_half_as_much_again() {
+    fn n7_a_small_fleet_returns_within_half_as_much_again() {
         for (fault, outage_s) in CASES {
             let peak = peak_of_an_interval(fault, outage_s, true);
             assert!(peak <= ALLOWED, "{fault:?} {outage_s} s: {peak}");

@@ -88,7 +88,7 @@ fn what_is_not_http_is_refused() {
 }
 
 #[test]
-fn half_a_request_has_two_seconds() {
+fn x3_half_a_request_has_two_seconds() {
     let (_agent, address) = alone();
     check_refused(address, HEAD, 408);
     // Who says nothing at all is not told anything.

@@ -167,8 +167,8 @@ fn check_return(name: &str, go: impl Fn(&Neighbour), come_back: impl Fn(&Neighbo
 }
 
 #[test]
-fn n2_a_link_that_comes_back_is_used_within_an_interval() {
-    inside!("n2_a_link_that_comes_back_is_used_within_an_interval");
+fn n2_a_link_that_comes_back_is_used_soon() {
+    inside!("n2_a_link_that_comes_back_is_used_soon");
     check_return(
         "the link is taken down",
         |there| there.ip("link set there down"),
@@ -177,8 +177,8 @@ fn n2_a_link_that_comes_back_is_used_within_an_interval() {
 }
 
 #[test]
-fn n2_a_cable_that_is_plugged_in_again_is_used_within_an_interval() {
-    inside!("n2_a_cable_that_is_plugged_in_again_is_used_within_an_interval");
+fn n2_a_cable_that_is_plugged_in_again_is_used_soon() {
+    inside!("n2_a_cable_that_is_plugged_in_again_is_used_soon");
     // The other end goes down: this one keeps its address and loses its carrier.
     check_return(
         "the cable",
@@ -188,8 +188,8 @@ fn n2_a_cable_that_is_plugged_in_again_is_used_within_an_interval() {
 }
 
 #[test]
-fn n2_an_address_that_appears_is_used_within_an_interval() {
-    inside!("n2_an_address_that_appears_is_used_within_an_interval");
+fn n2_an_address_that_appears_is_used_soon() {
+    inside!("n2_an_address_that_appears_is_used_soon");
     check_return(
         "the address",
         |there| there.ip("addr flush dev there"),

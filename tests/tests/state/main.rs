@@ -12,6 +12,7 @@ mod damage;
 mod errors;
 mod full;
 mod kill;
+mod memory;
 mod power;
 mod restart;
 mod wear;

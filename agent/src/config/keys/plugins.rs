@@ -40,7 +40,7 @@ pub(super) const KEYS: &[Key] = &[
         &["plugins.watch_changes", "plugins.auto_load"],
         "plugins.watch",
         "true",
-        "take up plugins that change on disk (no effect yet: restart)",
+        "take up plugins that change on disk, without a restart",
         Set::Truth(|s| &mut s.plugins.watch),
     ),
     aliased(

@@ -29,7 +29,7 @@ pub(crate) fn file(bytes: &[u8]) {
     for entry in &entries {
         assert!((1..=lines).contains(&entry.line), "{entry:?}");
         match keys::find(&entry.path) {
-            Some(key) => match (key.set)(&mut settings, &entry.text) {
+            Some(key) => match key.set(&mut settings, &entry.text) {
                 Ok(()) => set += 1,
                 Err(words) => assert!(!words.is_empty()),
             },

@@ -15,6 +15,7 @@ mod config;
 mod http;
 mod lines;
 mod names;
+mod orchestrator;
 mod proc_files;
 mod records;
 mod times;
@@ -103,6 +104,18 @@ const TARGETS: &[Target] = &[
     Target {
         name: "log_line",
         run: lines::log_line,
+    },
+    Target {
+        name: "json",
+        run: orchestrator::document,
+    },
+    Target {
+        name: "instruction",
+        run: orchestrator::instruction,
+    },
+    Target {
+        name: "answers",
+        run: orchestrator::answers,
     },
     Target {
         name: "pem",

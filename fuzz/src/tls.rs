@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process;
 
 use mote::config::settings::Settings;
-use mote::uplink::tls::TlsSettings;
+use mote::uplink::tls::{TlsChoice, TlsSettings};
 
 use crate::planted_bug;
 
@@ -35,7 +35,7 @@ pub(crate) fn pem(bytes: &[u8]) {
         settings.tls_cert_file = Some(path.clone());
         settings.tls_key_file = Some(path.clone());
     }
-    let made = TlsSettings::new(&settings);
+    let made = TlsSettings::new(TlsChoice::of_metrics_server(&settings));
     fs::remove_file(&path).ok();
     match made {
         Ok(settings) => drop(settings.take_warnings()),

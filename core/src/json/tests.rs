@@ -1,3 +1,5 @@
+//! Good documents are walked to their leaves; bad ones are refused with their place.
+
 use super::*;
 use crate::Full;
 use crate::rng::Rng;

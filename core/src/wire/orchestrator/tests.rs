@@ -1,3 +1,5 @@
+//! Every message in its published form, and what is made of every answer.
+
 use super::*;
 use crate::json;
 

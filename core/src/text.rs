@@ -40,12 +40,40 @@ pub fn digits(mut number: u64, buf: &mut [u8; 20]) -> &[u8] {
     let mut from = buf.len();
     loop {
         from -= 1;
-        buf[from] = b'0' + (number % 10) as u8;
-        number /= 10;
+        (number, buf[from]) = last_digit(number);
         if number == 0 {
             return &buf[from..];
         }
     }
+}
+
+/// A tenth of `number`, cut, and its last digit as a letter.
+pub(crate) fn last_digit(number: u64) -> (u64, u8) {
+    let tenth = match u32::try_from(number) {
+        // Without a division, which costs more than all the rest of a number.
+        Ok(number) => (u64::from(number) * 0xcccc_cccd) >> 35,
+        Err(_) => number / 10,
+    };
+    (tenth, b'0' + (number - tenth * 10) as u8)
+}
+
+/// Where `byte` stands first in `text`. It looks at eight at a time, for long texts.
+pub fn find(byte: u8, text: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
+    const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
+    let (words, _) = text.as_chunks::<8>();
+    let mut at = 0;
+    for word in words {
+        // Zero where the byte stands; the lowest of such zeros, and only it, is sure to be told.
+        let other = u64::from_le_bytes(*word) ^ (ONES * u64::from(byte));
+        let zeros = other.wrapping_sub(ONES) & !other & HIGH;
+        if zeros != 0 {
+            return Some(at + zeros.trailing_zeros() as usize / 8);
+        }
+        at += word.len();
+    }
+    let rest = text[at..].iter().position(|other| *other == byte);
+    rest.map(|place| at + place)
 }
 
 /// A share as a percentage with one decimal, `12.3`; nothing when it is absent.
@@ -117,6 +145,20 @@ mod tests {
         write_json_str(&mut out, text).unwrap();
         let used = 64 - out.len();
         assert_eq!(core::str::from_utf8(&buf[..used]).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_byte_is_found_where_it_stands_first() {
+        let mut rng = crate::rng::Rng::new(20_260_923);
+        for length in 0..200 {
+            let text: Vec<u8> = (0..length)
+                .map(|_| [b'\n', 0, 0x0b, 0x8a, 0x80, 0xff, 1, b'a'][(rng.next_u64() % 8) as usize])
+                .collect();
+            for byte in [b'\n', 0, 0x80, 0xff, b'b'] {
+                let expected = text.iter().position(|other| *other == byte);
+                assert_eq!(find(byte, &text), expected, "{byte} in {text:?}");
+            }
+        }
     }
 
     #[test]

@@ -8,11 +8,13 @@
 //! A guest has 2 s for a whole request, 5 s between two bytes that it takes of an answer, 30 s for
 //! all of it, and 75 s between two requests. Times are milliseconds on the caller's clock.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read};
 use std::net::{IpAddr, Shutdown, TcpStream};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
+use nix::libc;
 use nix::poll::PollFlags;
+use nix::sys::socket::{MsgFlags, send};
 
 use super::answer::{Answer, Body, Framing, HEAD_BYTES, write_head};
 use super::request::{Parsed, Refusal, parse};
@@ -22,6 +24,9 @@ use super::routes::{Cursor, Desk, Page, Progress, Services};
 const BUFFER_BYTES: usize = 8 * 1024;
 /// What may wait behind a request; with more, the connection ends after the answer.
 const WAITING_BYTES: usize = 1024;
+/// Pieces of an answer in one step: more than a device of the usual size has, and little enough
+/// that nothing else has to wait for long.
+const PIECES_A_STEP: usize = 8;
 /// In front of a chunk: its length in four hex digits.
 const CHUNK_HEAD_BYTES: usize = 6;
 /// Behind the last chunk: its end and the empty one.
@@ -138,7 +143,7 @@ impl Connection {
         Fate::Close
     }
 
-    /// Goes on as far as one read and one piece of an answer take it.
+    /// Goes on as far as one read and some pieces of an answer take it.
     pub fn step(&mut self, desk: &mut Desk<'_>) -> Fate {
         let was_pending = std::mem::take(&mut self.pending);
         match &mut self.state {
@@ -277,69 +282,79 @@ impl Connection {
         begin
     }
 
+    /// Writes on at the answer, piece after piece while the guest takes them.
     fn write(&mut self, desk: &mut Desk<'_>) -> Fate {
-        let State::Writing(writing) = &mut self.state else {
-            return Fate::Keep;
-        };
-        if writing.from == writing.to && writing.rest.is_empty() {
-            // The piece before is gone.
-            let Some((page, mut cursor)) = writing.page.take() else {
-                return self.end(desk);
-            };
-            let from = self.held + CHUNK_HEAD_BYTES;
-            let room = BUFFER_BYTES - CHUNK_END.len();
-            let (bytes, progress) = desk.write(page, &mut cursor, &mut self.buffer[from..room]);
-            writing.page = match progress {
-                Progress::Done => None,
-                Progress::More => Some((page, cursor)),
-                Progress::Broken => return Fate::Close,
-            };
-            let (mut begin, mut to) = (from, from + bytes);
-            let (is_last, chunked) = (writing.page.is_none(), writing.chunked);
-            if chunked {
-                begin = self.frame(from, &mut to, is_last);
+        for _ in 0..PIECES_A_STEP {
+            if let Err(error) = self.flush(desk) {
+                return on_error(&error);
             }
             let State::Writing(writing) = &mut self.state else {
                 return Fate::Keep;
             };
-            (writing.from, writing.to) = (begin, to);
+            let Some((page, cursor)) = writing.page.take() else {
+                return self.end(desk);
+            };
+            if !self.put_piece(page, cursor, desk) {
+                return Fate::Close;
+            }
         }
-        self.flush(desk)
+        Fate::Keep
     }
 
-    /// Writes what the socket takes.
-    fn flush(&mut self, desk: &mut Desk<'_>) -> Fate {
+    /// Puts the next piece of a page where the one before was. False if it cannot be made.
+    fn put_piece(&mut self, page: Page, mut cursor: Cursor, desk: &mut Desk<'_>) -> bool {
+        let from = self.held + CHUNK_HEAD_BYTES;
+        let room = BUFFER_BYTES - CHUNK_END.len();
+        let (bytes, progress) = desk.write(page, &mut cursor, &mut self.buffer[from..room]);
         let State::Writing(writing) = &mut self.state else {
-            return Fate::Keep;
+            return false;
+        };
+        writing.page = match progress {
+            Progress::Done => None,
+            Progress::More => Some((page, cursor)),
+            Progress::Broken => return false,
+        };
+        let (mut begin, mut to) = (from, from + bytes);
+        let (is_last, chunked) = (writing.page.is_none(), writing.chunked);
+        if chunked {
+            begin = self.frame(from, &mut to, is_last);
+        }
+        if let State::Writing(writing) = &mut self.state {
+            (writing.from, writing.to) = (begin, to);
+        }
+        true
+    }
+
+    /// Writes what is there of the answer; an error if the socket does not take all of it now.
+    fn flush(&mut self, desk: &mut Desk<'_>) -> io::Result<()> {
+        let State::Writing(writing) = &mut self.state else {
+            return Ok(());
         };
         loop {
             let is_rest = writing.from == writing.to;
-            let bytes = if is_rest {
-                writing.rest
+            let (bytes, more) = if is_rest {
+                (writing.rest, false)
             } else {
-                &self.buffer[writing.from..writing.to]
+                let bytes = &self.buffer[writing.from..writing.to];
+                (bytes, writing.page.is_some() || !writing.rest.is_empty())
             };
             if bytes.is_empty() {
-                break;
+                return Ok(());
             }
-            match self.stream.write(bytes) {
-                Ok(0) => return Fate::Close,
-                Ok(written) => {
-                    if is_rest {
-                        writing.rest = &writing.rest[written..];
-                    } else {
-                        writing.from += written;
-                    }
-                    self.deadline_ms = (desk.now_ms + PROGRESS_MS).min(writing.until_ms);
-                }
-                Err(error) => return on_error(&error),
+            // What is followed by more fills packets up, and wakes nobody for less.
+            let flags = if more {
+                MsgFlags::MSG_NOSIGNAL | MsgFlags::from_bits_retain(libc::MSG_MORE)
+            } else {
+                MsgFlags::MSG_NOSIGNAL
+            };
+            let written = send(self.stream.as_raw_fd(), bytes, flags)?;
+            if is_rest {
+                writing.rest = &writing.rest[written..];
+            } else {
+                writing.from += written;
             }
+            self.deadline_ms = (desk.now_ms + PROGRESS_MS).min(writing.until_ms);
         }
-        if writing.page.is_some() {
-            // The next piece is written when the guest has room for it.
-            return Fate::Keep;
-        }
-        self.end(desk)
     }
 
     /// The answer is written.
@@ -378,7 +393,7 @@ impl Connection {
     }
 }
 
-fn on_error(error: &std::io::Error) -> Fate {
+fn on_error(error: &io::Error) -> Fate {
     match error.kind() {
         ErrorKind::WouldBlock | ErrorKind::Interrupted => Fate::Keep,
         _ => Fate::Close,

@@ -1,17 +1,16 @@
 //! The page for Prometheus: the agent's own metrics, then the device's, which are [`Node`]'s.
 //!
-//! The agent's say what became of samples, how delivery goes, what the process costs.
-//! Names begin with the configured namespace; `process_` ones are those of every Prometheus client.
+//! The agent's say what became of samples, how delivery goes, and what its process costs.
+//! Names begin with the configured namespace, but for those of the process.
 //! Units are Prometheus's own: seconds and bytes.
 
 use mote_core::Full;
 use mote_core::delivery::Standing;
 use mote_core::wire::prometheus::{Kind, Lines, Number};
-use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage};
-use nix::unistd::{SysconfVar, sysconf};
 
 use super::health::{Question, is_good, standing};
 use super::node::Node;
+use super::process::Times;
 use super::routes::Desk;
 use crate::clock;
 use crate::device::Device;
@@ -37,7 +36,12 @@ pub fn write(desk: &mut Desk<'_>, part: usize, out: &mut Lines<'_>) -> Result<()
     match (part.checked_sub(OWN_PARTS), &mut desk.node) {
         (None, _) => {
             write_agent(desk, out)?;
-            write_process(desk, out)
+            let times = Times {
+                started_ms: desk.board.about.started_ms,
+                now_ms: desk.now_ms,
+                wall_ms: desk.wall_ms,
+            };
+            desk.process.write(&times, out)
         }
         (Some(part), Some(node)) => node.write(part, out),
         // The port is about to close.
@@ -46,7 +50,7 @@ pub fn write(desk: &mut Desk<'_>, part: usize, out: &mut Lines<'_>) -> Result<()
 }
 
 /// A family with one number.
-fn one(
+pub(super) fn one(
     out: &mut Lines<'_>,
     name: [&str; 2],
     kind: Kind,
@@ -266,78 +270,4 @@ fn write_uplink(desk: &Desk<'_>, space: &str, out: &mut Lines<'_>) -> Result<(),
         }
         None => Ok(()),
     }
-}
-
-fn write_process(desk: &Desk<'_>, out: &mut Lines<'_>) -> Result<(), Full> {
-    if let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) {
-        let micros = |time: nix::sys::time::TimeVal| {
-            let part = |part| u64::try_from(part).unwrap_or(0);
-            part(time.tv_sec()) * 1_000_000 + part(time.tv_usec())
-        };
-        let spent = micros(usage.user_time()) + micros(usage.system_time());
-        let help = "CPU time spent, user and system.";
-        one(
-            out,
-            ["process_", "cpu_seconds_total"],
-            Kind::Counter,
-            help,
-            Number::Decimal(spent, 6),
-        )?;
-    }
-    if let Some([virtual_bytes, resident_bytes]) = memory() {
-        one(
-            out,
-            ["process_", "resident_memory_bytes"],
-            Kind::Gauge,
-            "Memory that is resident.",
-            resident_bytes,
-        )?;
-        one(
-            out,
-            ["process_", "virtual_memory_bytes"],
-            Kind::Gauge,
-            "Memory that is mapped.",
-            virtual_bytes,
-        )?;
-    }
-    let age_ms = desk.now_ms.saturating_sub(desk.board.about.started_ms);
-    let started_ms = desk.wall_ms.saturating_sub(age_ms);
-    let help = "When the process started.";
-    one(
-        out,
-        ["process_", "start_time_seconds"],
-        Kind::Gauge,
-        help,
-        Number::Decimal(started_ms, 3),
-    )?;
-    if let Ok(files) = std::fs::read_dir("/proc/self/fd") {
-        // The one that is being read is one of them.
-        let count = (files.count() as u64).saturating_sub(1);
-        one(
-            out,
-            ["process_", "open_fds"],
-            Kind::Gauge,
-            "Descriptors that are open.",
-            count,
-        )?;
-    }
-    if let Ok((soft, _)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        one(
-            out,
-            ["process_", "max_fds"],
-            Kind::Gauge,
-            "Descriptors that may be open.",
-            soft,
-        )?;
-    }
-    Ok(())
-}
-
-/// Mapped and resident bytes. Kernel documentation: `Documentation/filesystems/proc.rst`, "statm".
-fn memory() -> Option<[u64; 2]> {
-    let text = std::fs::read_to_string("/proc/self/statm").ok()?;
-    let page = u64::try_from(sysconf(SysconfVar::PAGE_SIZE).ok()??).ok()?;
-    let mut pages = text.split(' ').map(str::parse::<u64>);
-    let mut next = || Some(pages.next()?.ok()?.saturating_mul(page));
-    Some([next()?, next()?])
 }

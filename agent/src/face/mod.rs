@@ -1,8 +1,8 @@
 //! The face: what this device shows of itself at its own ports.
 //!
 //! Up to two listening sockets and sixteen guests, all non-blocking and all in the reactor's one
-//! poll. What is done for them is bounded: a turn lets in a few, does one read and one piece of an
-//! answer for each that is ready, and stops when a sample is due. So neither a slow guest nor a
+//! poll. What is done for them is bounded: a turn lets in a few, does one read and at most 64 KiB of
+//! an answer for each that is ready, and stops when a sample is due. So neither a slow guest nor a
 //! thousand quick ones make a sample late.
 //!
 //! When all places are taken, the guest that has been idle longest makes room. One that has an
@@ -16,6 +16,7 @@ pub mod host;
 pub mod metrics;
 pub mod node;
 pub mod owner;
+pub mod process;
 pub mod request;
 pub mod routes;
 pub mod status;
@@ -32,6 +33,7 @@ use crate::device::Device;
 use connection::{Connection, Fate};
 use door::{Arrival, Door};
 use node::Node;
+use process::Process;
 use routes::{Desk, Rules, Scrapes};
 
 pub use routes::ready_path;
@@ -40,8 +42,8 @@ pub use routes::ready_path;
 const GUESTS: usize = 16;
 /// Guests that are let in in one turn, so that none of them must make room for another at once.
 const GUESTS_A_TURN: usize = GUESTS / 2;
-/// Descriptors that are the agent's own: files of `/proc`, the uplink, the log.
-const OWN_DESCRIPTORS: u64 = 40;
+/// Descriptors that are the agent's own: files of `/proc` and sysfs, the uplink, the log.
+const OWN_DESCRIPTORS: u64 = 90;
 const DOORS: usize = 2;
 /// Descriptors that [`Face::watch`] adds at most.
 pub const WATCHED: usize = DOORS + GUESTS;
@@ -71,6 +73,7 @@ pub struct Face {
     guests: Vec<Connection>,
     most_guests: usize,
     scrapes: Scrapes,
+    process: Process,
     /// In a place of its own: most devices show no metrics.
     node: Option<Box<Node>>,
     /// The guest that is served first in the next turn.
@@ -161,6 +164,7 @@ impl Face {
             guests,
             most_guests,
             scrapes,
+            process,
             node,
             first,
             ..
@@ -176,6 +180,7 @@ impl Face {
             device,
             board,
             scrapes,
+            process,
             node: node.as_deref_mut(),
             now_ms: clock::boot_ms(),
             wall_ms: clock::wall_ms(),

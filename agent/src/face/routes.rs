@@ -18,6 +18,7 @@ use super::health::{self, Question};
 use super::host::is_ours;
 use super::metrics;
 use super::node::Node;
+use super::process::Process;
 use super::request::Request;
 use super::status;
 use crate::board::Board;
@@ -150,7 +151,9 @@ pub struct Desk<'a> {
     pub board: &'a Board,
     /// Scrapes of late.
     pub scrapes: &'a mut Scrapes,
-    /// What the metrics say of the device, if there are any.
+    /// What the metrics say of the process.
+    pub process: &'a mut Process,
+    /// What they say of the device, if there are any.
     pub node: Option<&'a mut Node>,
     /// Now, since the kernel started.
     pub now_ms: u64,

@@ -33,8 +33,12 @@ fn first_line(text: &[u8]) -> Option<&[u8]> {
 
 /// What stands between blanks.
 fn fields(line: &[u8]) -> impl Iterator<Item = &[u8]> {
-    line.split(|&b| b == b' ' || b == b'\t')
-        .filter(|field| !field.is_empty())
+    let mut rest = line;
+    core::iter::from_fn(move || {
+        let (field, behind) = split_field(rest)?;
+        rest = behind;
+        Some(field)
+    })
 }
 
 /// The first field, and what stands behind it.

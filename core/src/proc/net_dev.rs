@@ -15,6 +15,7 @@
 //! Which interfaces count is not decided here, nor which are physical: sysfs knows, the agent asks.
 
 use super::{decimal, fields, lines};
+use crate::text::find;
 use core::fmt;
 
 /// The longest name that the kernel gives an interface, in bytes.
@@ -91,7 +92,7 @@ impl<'a> Columns<'a> {
 
 /// The name and what stands behind it, not looked at; `Ok(None)` for the two header lines.
 fn split_line(line: &[u8]) -> Result<Option<Columns<'_>>, NetDevError> {
-    let Some(colon) = line.iter().rposition(|&b| b == b':') else {
+    let Some(mut colon) = find(b':', line) else {
         // A name may hold a bar, but then a colon follows it.
         return if line.contains(&b'|') {
             Ok(None)
@@ -99,6 +100,9 @@ fn split_line(line: &[u8]) -> Result<Option<Columns<'_>>, NetDevError> {
             Err(NetDevError::NoColon)
         };
     };
+    while let Some(next) = find(b':', &line[colon + 1..]) {
+        colon += 1 + next;
+    }
     let mut names = fields(&line[..colon]);
     let name = match (names.next(), names.next()) {
         (Some(name), None) if name.len() <= NAME_MAX_BYTES => name,

@@ -45,6 +45,10 @@ pub fn parse_line(line: &[u8]) -> Result<Counter<'_>, VmstatError> {
 /// Whether a counter tells of paging, swapping, page faults or processes killed for want of memory.
 pub fn is_watched(name: &[u8]) -> bool {
     let begins = |start: &[u8]| name.starts_with(start);
+    // Most lines end here.
+    if !matches!(name.first(), Some(b'o' | b'p')) {
+        return false;
+    }
     begins(b"oom_kill")
         || begins(b"pgpg")
         || begins(b"pswp")

@@ -12,7 +12,7 @@
 //! that case, and the caller passes over it.
 
 use crate::Full;
-use crate::text::digits;
+use crate::text::{digits, last_digit};
 
 /// What may be done with a family's numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,12 +32,17 @@ pub enum Kind {
 impl Kind {
     /// Its word in a `TYPE` line.
     pub fn word(self) -> &'static str {
+        self.line_end().trim_ascii()
+    }
+
+    /// The word, with all that stands around it at the line's end.
+    fn line_end(self) -> &'static str {
         match self {
-            Self::Counter => "counter",
-            Self::Gauge => "gauge",
-            Self::Untyped => "untyped",
-            Self::Histogram => "histogram",
-            Self::Summary => "summary",
+            Self::Counter => " counter\n",
+            Self::Gauge => " gauge\n",
+            Self::Untyped => " untyped\n",
+            Self::Histogram => " histogram\n",
+            Self::Summary => " summary\n",
         }
     }
 }
@@ -58,6 +63,10 @@ pub enum Number {
 
 /// This many digits, cut and not rounded, are nearer to their double than to the next one.
 const SURE_DIGITS: usize = 18;
+/// No number has more of them behind its point: all its digits and no other.
+const PLACES_MAX: u8 = 20;
+/// Of a number: its digits or its places, a zero before them, point, sign and the line's end.
+const NUMBER_BYTES: usize = PLACES_MAX as usize + 4;
 /// Up to here a double holds every whole number.
 const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
 
@@ -126,10 +135,19 @@ impl<'b> Lines<'b> {
     /// `help` is one line of plain text.
     pub fn family(&mut self, name: [&str; 2], kind: Kind, help: &str) -> Result<(), Full> {
         self.write(|out| {
-            for text in ["# HELP ", name[0], name[1], " ", help, "\n# TYPE "] {
-                out.put(text.as_bytes())?;
-            }
-            for text in [name[0], name[1], " ", kind.word(), "\n"] {
+            let [first, second] = name;
+            let end = kind.line_end();
+            for text in [
+                "# HELP ",
+                first,
+                second,
+                " ",
+                help,
+                "\n# TYPE ",
+                first,
+                second,
+                end,
+            ] {
                 out.put(text.as_bytes())?;
             }
             Ok(())
@@ -147,16 +165,15 @@ impl<'b> Lines<'b> {
         self.write(|out| {
             out.put(name[0].as_bytes())?;
             out.put(name[1].as_bytes())?;
+            out.put(if labels.is_empty() { b" " } else { b"{" })?;
             for (at, (label, value)) in labels.iter().enumerate() {
-                out.put(if at == 0 { b"{" } else { b"," })?;
                 out.put(label.as_bytes())?;
                 out.put(b"=\"")?;
                 out.put_escaped(value)?;
-                out.put(b"\"")?;
+                let is_last = at + 1 == labels.len();
+                out.put(if is_last { b"\"} " } else { b"\"," })?;
             }
-            out.put(if labels.is_empty() { b" " } else { b"} " })?;
-            out.put_number(number)?;
-            out.put(b"\n")
+            out.put_number(number)
         })
     }
 
@@ -183,15 +200,17 @@ impl<'b> Lines<'b> {
 
     fn put(&mut self, bytes: &[u8]) -> Result<(), Full> {
         let end = self.used + bytes.len();
-        self.buffer
-            .get_mut(self.used..end)
-            .ok_or(Full)?
-            .copy_from_slice(bytes);
+        let room = self.buffer.get_mut(self.used..end).ok_or(Full)?;
+        copy(room, bytes);
         self.used = end;
         Ok(())
     }
 
     fn put_escaped(&mut self, value: &[u8]) -> Result<(), Full> {
+        let is_plain = |byte: &u8| byte.is_ascii() && !b"\\\"\n".contains(byte);
+        if value.iter().all(is_plain) {
+            return self.put(value);
+        }
         for chunk in value.utf8_chunks() {
             let mut rest = chunk.valid().as_bytes();
             while let Some(at) = rest.iter().position(|byte| b"\\\"\n".contains(byte)) {
@@ -211,36 +230,52 @@ impl<'b> Lines<'b> {
         Ok(())
     }
 
+    /// A number, and the end of its line.
     fn put_number(&mut self, number: Number) -> Result<(), Full> {
-        let mut buf = [0; 20];
         match number {
-            Number::Uint(number) => self.put(digits(number, &mut buf)),
-            Number::Int(number) => {
-                if number < 0 {
-                    self.put(b"-")?;
-                }
-                self.put(digits(number.unsigned_abs(), &mut buf))
-            }
-            Number::Decimal(number, places) => self.put_decimal(number, places),
+            Number::Uint(number) => self.put_decimal(false, number, 0),
+            Number::Int(number) => self.put_decimal(number < 0, number.unsigned_abs(), 0),
+            Number::Decimal(number, places) => self.put_decimal(false, number, places),
             Number::Float(number) => self.put_float(number),
         }
     }
 
-    fn put_decimal(&mut self, number: u64, places: u8) -> Result<(), Full> {
-        let unit = 10_u64.saturating_pow(places.into());
-        self.put(digits(number / unit, &mut [0; 20]))?;
-        let mut rest = number % unit;
-        if rest == 0 {
-            return Ok(());
+    /// The same of its digits, of which the last `places` stand behind the point.
+    fn put_decimal(
+        &mut self,
+        is_negative: bool,
+        mut number: u64,
+        mut places: u8,
+    ) -> Result<(), Full> {
+        while places > 0 && last_digit(number).1 == b'0' {
+            (number, _) = last_digit(number);
+            places -= 1;
         }
-        self.put(b".")?;
-        let mut tenth = unit / 10;
-        while rest > 0 {
-            self.put(&[b'0' + (rest / tenth) as u8])?;
-            rest %= tenth;
-            tenth /= 10;
+        // It is made from its end.
+        let mut text = [b'\n'; NUMBER_BYTES];
+        let mut from = text.len() - 1;
+        let mut add = |letter| {
+            from -= 1;
+            text[from] = letter;
+        };
+        let places = places.min(PLACES_MAX);
+        let mut place = 0;
+        loop {
+            let (rest, digit) = last_digit(number);
+            add(digit);
+            number = rest;
+            place += 1;
+            if place == places {
+                add(b'.');
+            }
+            if number == 0 && place > places {
+                break;
+            }
         }
-        Ok(())
+        if is_negative {
+            add(b'-');
+        }
+        self.put(&text[from..])
     }
 
     #[expect(
@@ -253,14 +288,12 @@ impl<'b> Lines<'b> {
     fn put_float(&mut self, number: f64) -> Result<(), Full> {
         if !number.is_finite() {
             return self.put(match number {
-                f64::INFINITY => b"+Inf",
-                f64::NEG_INFINITY => b"-Inf",
-                _ => b"NaN",
+                f64::INFINITY => b"+Inf\n",
+                f64::NEG_INFINITY => b"-Inf\n",
+                _ => b"NaN\n",
             });
         }
-        if number < 0.0 {
-            self.put(b"-")?;
-        }
+        let is_negative = number < 0.0;
         let size = number.abs();
         // Most are some units of a power of ten. Dividing two whole doubles rounds as reading the
         // decimal does, so that it can be seen whether the short form means this very double.
@@ -272,9 +305,12 @@ impl<'b> Lines<'b> {
             }
             let near = (scaled + 0.5) as u64;
             if near as f64 / unit as f64 == size {
-                return self.put_decimal(near, places);
+                return self.put_decimal(is_negative, near, places);
             }
             unit *= 10;
+        }
+        if is_negative {
+            self.put(b"-")?;
         }
         let whole = size as u64;
         self.put(digits(whole, &mut [0; 20]))?;
@@ -293,8 +329,38 @@ impl<'b> Lines<'b> {
                 sure += 1;
             }
         }
-        Ok(())
+        self.put(b"\n")
     }
+}
+
+/// Copies a text to where it goes, which is as long. A line is made of many short ones, and what
+/// copies any length takes longer to find out about one than to copy it.
+fn copy(to: &mut [u8], from: &[u8]) {
+    let is_copied = match from.len() {
+        0..2 => ends::<1>(to, from),
+        2..4 => ends::<2>(to, from),
+        4..8 => ends::<4>(to, from),
+        8..16 => ends::<8>(to, from),
+        16..=32 => ends::<16>(to, from),
+        _ => false,
+    };
+    if !is_copied {
+        to.copy_from_slice(from);
+    }
+}
+
+/// Copies the first and the last `N` bytes, if there are as many; between them they may share some.
+fn ends<const N: usize>(to: &mut [u8], from: &[u8]) -> bool {
+    let (Some(first), Some(last)) = (from.first_chunk::<N>(), from.last_chunk::<N>()) else {
+        return false;
+    };
+    if let Some(to) = to.first_chunk_mut() {
+        *to = *first;
+    }
+    if let Some(to) = to.last_chunk_mut() {
+        *to = *last;
+    }
+    true
 }
 
 #[cfg(test)]
@@ -356,6 +422,16 @@ mod tests {
     }
 
     #[test]
+    fn a_text_of_any_length_is_copied_whole() {
+        let text: Vec<u8> = (1..=100).collect();
+        for length in 0..text.len() {
+            let mut to = std::vec![0; length];
+            copy(&mut to, &text[..length]);
+            assert_eq!(to, text[..length]);
+        }
+    }
+
+    #[test]
     fn a_line_that_can_never_fit_leaves_the_buffer_empty() {
         let mut buffer = [0; 20];
         let mut lines = Lines::new(&mut buffer, 0);
@@ -373,6 +449,11 @@ mod tests {
             (Number::Decimal(1_500, 3), "1.5"),
             (Number::Decimal(1_000, 3), "1"),
             (Number::Decimal(u64::MAX, 9), "18446744073.709551615"),
+            (Number::Decimal(u64::MAX, 19), "1.8446744073709551615"),
+            (Number::Decimal(u64::MAX, 20), "0.18446744073709551615"),
+            (Number::Decimal(4_294_967_296, 0), "4294967296"),
+            (Number::Decimal(0, 3), "0"),
+            (Number::Decimal(120, 1), "12"),
         ] {
             let mut buffer = [0; 64];
             let mut lines = Lines::new(&mut buffer, 0);

@@ -1,10 +1,13 @@
 //! File systems: how large, how full, of every local one.
 //!
+//! The table of mounts is read when the kernel says that it changed, see `proc(5)`. Only one change
+//! it keeps to itself: a file system that became read-only for its errors. That shows in what the
+//! file system says of itself, and then the table is read again.
+//!
 //! Nothing that may block is touched: a file system that a server, a user's process or an
 //! automounter answers for is not asked, nor one that hides below or under such. What is mounted
 //! comes from the first process, who sees the device and not only our container.
 
-use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -12,11 +15,11 @@ use mote_core::Full;
 use mote_core::proc::mounts::{self, FsKind, Mount};
 use mote_core::proc::sys;
 use mote_core::wire::prometheus::Number;
-use nix::sys::statvfs::statvfs;
+use nix::sys::statvfs::{FsFlags, statvfs};
 
 use super::choice::Choice;
 use super::page::{Family, Page};
-use super::scratch::{Record, Scratch, Source, field};
+use super::scratch::{FIELD_END, Record, Scratch, Source, field};
 
 /// In the order of a record's fields behind device, mount point and type.
 pub(super) const FAMILIES: &[Family] = &[
@@ -30,8 +33,7 @@ pub(super) const FAMILIES: &[Family] = &[
 ];
 /// Fields before the numbers.
 const LABELS: usize = 3;
-/// Of the table of mounts, without those that are not shown. The rest of the buffer is for what
-/// they said.
+/// Of the table of mounts, without those that are not shown.
 const LINES_BYTES: usize = 24 * 1024;
 /// No path that is mounted at is longer, see `PATH_MAX` in `limits.h`.
 const PATH_BYTES: usize = 4096;
@@ -43,6 +45,19 @@ pub(super) struct Filesystems {
     own: Source,
     choice: Choice,
     rootfs: PathBuf,
+    known: Known,
+}
+
+/// What the table said.
+#[derive(Debug, Default)]
+struct Known {
+    /// A line each of those that are shown: device, mount point, type, 1 if read-only.
+    mounts: Vec<u8>,
+    /// Whether all of the table could be read.
+    is_whole: bool,
+    /// Whether they say of themselves that they are read-only where the table does, so that it
+    /// will be seen when one changes.
+    is_sure: bool,
 }
 
 impl Filesystems {
@@ -53,11 +68,29 @@ impl Filesystems {
             own: Source::new(proc_root, "self/mounts"),
             choice,
             rootfs: rootfs.to_owned(),
+            known: Known::default(),
         }
     }
 
-    /// Reads the table of mounts and asks the local ones.
+    /// Asks the local ones, and reads the table of mounts before if need be.
     pub(super) fn load(&mut self, scratch: &mut Scratch) -> bool {
+        // Asked in any case: a change is told once.
+        let is_unchanged = !(self.first.has_changed() && self.own.has_changed());
+        if self.known.is_sure && is_unchanged {
+            self.known.ask(scratch, &self.rootfs);
+            if self.known.is_sure {
+                return self.known.is_whole;
+            }
+            scratch.clear();
+        }
+        self.read(scratch);
+        scratch.clear();
+        self.known.ask(scratch, &self.rootfs);
+        self.known.is_whole
+    }
+
+    /// Reads the table of mounts.
+    fn read(&mut self, scratch: &mut Scratch) {
         let choice = &self.choice;
         let mut is_whole = true;
         let mut keep = |line: &mut [u8]| match Mount::parse(line) {
@@ -74,15 +107,18 @@ impl Filesystems {
         let read = scratch.add(&mut self.first, &mut keep);
         // Not everybody may look at the first process.
         let read = read.or_else(|_| scratch.add(&mut self.own, &mut keep));
-        let rootfs = &self.rootfs;
-        let mut previous_ask = PathBuf::new();
-        scratch.make_records(&mut |record, line| {
-            let text = record.text();
-            let Ok(mount) = Mount::parse(&text[line.clone()]) else {
-                return;
+        self.known.is_whole = is_whole && read.is_ok() && !scratch.is_cut();
+        self.known.mounts.clear();
+        let text = scratch.text();
+        let mut before = 0;
+        for line in scratch.records() {
+            let begin = before;
+            before += line.len() + 1;
+            let Ok(mount) = Mount::parse(line) else {
+                continue;
             };
-            if FsKind::of(mount.fs_type) == FsKind::Foreign || is_again(text, line.start, &mount) {
-                return;
+            if FsKind::of(mount.fs_type) == FsKind::Foreign || is_again(text, begin, &mount) {
+                continue;
             }
             let mut path = mounts::Path::to(mount.point);
             let others = text.split(|byte| *byte == b'\n');
@@ -90,10 +126,43 @@ impl Filesystems {
                 .filter_map(|other| Mount::parse(other).ok())
                 .for_each(|other| path.see(&other));
             if !path.may_block() {
-                make(record, line.start, rootfs, &mut previous_ask);
+                self.known.add(&mount);
             }
-        });
-        is_whole && read.is_ok()
+        }
+    }
+}
+
+impl Known {
+    fn add(&mut self, mount: &Mount<'_>) {
+        let mut point = heapless::Vec::<u8, PATH_BYTES>::new();
+        if point.extend_from_slice(mount.point).is_err() {
+            return;
+        }
+        let is_read_only: &[u8] = if mount.is_read_only() { b"1" } else { b"0" };
+        let point = mounts::unescape(&mut point);
+        for (part, end) in [
+            (mount.device, FIELD_END),
+            (point, FIELD_END),
+            (mount.fs_type, FIELD_END),
+            (is_read_only, b'\n'),
+        ] {
+            let letters = part.iter().map(|byte| match *byte {
+                b'\n' | FIELD_END => b' ',
+                other => other,
+            });
+            self.mounts.extend(letters);
+            self.mounts.push(end);
+        }
+    }
+
+    /// Asks each, and makes a record of what it said.
+    fn ask(&mut self, scratch: &mut Scratch, rootfs: &Path) {
+        let mut path = PathBuf::new();
+        self.is_sure = true;
+        let mounts = self.mounts.split(|byte| *byte == b'\n');
+        for mount in mounts.filter(|mount| !mount.is_empty()) {
+            scratch.push(&mut |record| self.is_sure &= make(record, mount, rootfs, &mut path));
+        }
     }
 }
 
@@ -119,34 +188,21 @@ fn is_again(text: &[u8], before: usize, mount: &Mount<'_>) -> bool {
         })
 }
 
-/// Asks one, and makes a record of what it said.
-fn make(record: &mut Record<'_>, line: usize, rootfs: &Path, path: &mut PathBuf) {
-    let text = record.text();
-    let Ok(mount) = Mount::parse(&text[line..]) else {
-        return;
-    };
-    // Where the parts stand in the text, for they are copied from there.
-    let place = |part: &[u8]| {
-        let begin = part.as_ptr() as usize - text.as_ptr() as usize;
-        begin..begin + part.len()
-    };
-    let is_read_only = mount.is_read_only();
-    let (device, point, fs_type) = (
-        place(mount.device),
-        place(mount.point),
-        place(mount.fs_type),
-    );
-    record.field_of(device, |text| text);
-    record.field_of(point, mounts::unescape);
-    record.field_of(fs_type, |text| text);
-    let inside = Path::new(std::ffi::OsStr::from_bytes(record.get(1)));
+/// Asks one, and makes a record of what it said. Says whether it is read-only if the table says so,
+/// and only then.
+fn make(record: &mut Record<'_>, mount: &[u8], rootfs: &Path, path: &mut PathBuf) -> bool {
+    for at in 0..LABELS {
+        record.field(field(mount, at));
+    }
+    let is_read_only = field(mount, LABELS) == b"1";
+    let inside = Path::new(std::ffi::OsStr::from_bytes(field(mount, 1)));
     path.as_mut_os_string().clear();
     path.push(rootfs);
     path.push(inside.strip_prefix("/").unwrap_or(inside));
-    let asked = statvfs(path).map_err(io::Error::from);
+    let asked = statvfs(path);
     record.number(asked.is_err().into());
     let Ok(said) = asked else {
-        return;
+        return false;
     };
     let unit = said.block_size();
     record.number(is_read_only.into());
@@ -155,6 +211,7 @@ fn make(record: &mut Record<'_>, line: usize, rootfs: &Path, path: &mut PathBuf)
     record.number(said.blocks_available().saturating_mul(unit));
     record.number(said.files());
     record.number(said.files_free());
+    is_read_only == said.flags().contains(FsFlags::ST_RDONLY)
 }
 
 /// Writes them.

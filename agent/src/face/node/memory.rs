@@ -15,6 +15,9 @@ pub(super) const VMSTAT: &str = "vmstat_";
 /// The kernel has no name as long as that.
 const NAME_BYTES: usize = 64;
 
+/// Room for a family's name.
+type Name = heapless::Vec<u8, NAME_BYTES>;
+
 /// Reads the lines of meminfo.
 pub(super) fn load(scratch: &mut Scratch, source: &mut Source) -> bool {
     let mut is_whole = true;
@@ -39,20 +42,12 @@ pub(super) fn write(page: &mut Page<'_, '_>, scratch: &Scratch) -> Result<(), Fu
         let Ok(field) = Field::parse(record) else {
             return Ok(());
         };
-        let mut name = heapless::String::<NAME_BYTES>::new();
-        let letters = field.name.iter().filter_map(|byte| match byte {
-            b'(' => Some('_'),
-            b')' => None,
-            other => Some(char::from(*other)),
-        });
-        let fits = [PREFIX, MEMORY]
-            .into_iter()
-            .all(|part| name.push_str(part).is_ok())
-            && letters.into_iter().all(|letter| name.push(letter).is_ok());
-        let (Some(bytes), true) = (bytes(&field), fits) else {
+        let mut name = Name::new();
+        let name = name_of(MEMORY, field.name, &mut name);
+        let (Some(bytes), Some(name)) = (bytes(&field), name) else {
             return Ok(());
         };
-        let name = [&*name, if field.in_kb { "_bytes" } else { "" }];
+        let name = [name, if field.in_kb { "_bytes" } else { "" }];
         page.out.family(name, Kind::Gauge, "From /proc/meminfo.")?;
         page.out.sample(name, &[], Number::Uint(bytes))
     })
@@ -84,23 +79,30 @@ pub(super) fn write_vmstat(page: &mut Page<'_, '_>, scratch: &Scratch) -> Result
         let Ok(counter) = vmstat::parse_line(record) else {
             return Ok(());
         };
-        let is_of_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
-        let mut name = heapless::String::<NAME_BYTES>::new();
-        let fits = counter.name.iter().all(is_of_name)
-            && [PREFIX, VMSTAT]
-                .into_iter()
-                .all(|part| name.push_str(part).is_ok())
-            && counter
-                .name
-                .iter()
-                .all(|byte| name.push(char::from(*byte)).is_ok());
-        if !fits {
+        let mut name = Name::new();
+        let Some(name) = name_of(VMSTAT, counter.name, &mut name) else {
             return Ok(());
-        }
-        let name = [&*name, ""];
+        };
+        let name = [name, ""];
         page.out.family(name, Kind::Untyped, "From /proc/vmstat.")?;
         page.out.sample(name, &[], Number::Uint(counter.value))
     })
+}
+
+/// Makes the name of a family of the kernel's, without its brackets; `None` if it is none.
+fn name_of<'n>(family: &str, kernels: &[u8], name: &'n mut Name) -> Option<&'n str> {
+    for part in [PREFIX.as_bytes(), family.as_bytes(), kernels] {
+        name.extend_from_slice(part).ok()?;
+    }
+    name.retain(|byte| *byte != b')');
+    for byte in &mut *name {
+        match byte {
+            b'(' => *byte = b'_',
+            other if other.is_ascii_alphanumeric() || *other == b'_' => {}
+            _ => return None,
+        }
+    }
+    std::str::from_utf8(name).ok()
 }
 
 fn each(

@@ -45,8 +45,9 @@ const COLLECTORS: [&str; 18] = [
     "filesystem",
     "loadavg",
     "meminfo",
-    "netclass",
     "netdev",
+    // Of the interfaces that `netdev` found, hence right behind it.
+    "netclass",
     "os",
     "pressure",
     "textfile",

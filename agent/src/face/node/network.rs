@@ -2,7 +2,7 @@
 //!
 //! Shown are those with hardware behind them; where none has, as in a container, all but loopback.
 
-use std::ops::Range;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use mote_core::Full;
@@ -15,6 +15,8 @@ use super::choice::Choice;
 use super::page::{Family, Page};
 use super::scratch::{Record, Scratch, Source, field};
 use super::sysfs;
+use super::textfile::{hash, hash_on};
+use crate::clock;
 
 /// In the order of the kernel's columns.
 pub(super) const COUNTERS: &[Family] = &[
@@ -83,16 +85,40 @@ const FILES: [&str; 9] = [
 /// Where in a record a family's number is.
 const NUMBERS: [usize; STATE.len()] = [0, 0, 6, 7, 8, 9];
 const OPERSTATE: usize = 1;
-/// Of the interfaces' names. The rest of the buffer is for what sysfs says.
-const NAMES_BYTES: usize = 8 * 1024;
+/// Interfaces of which it is remembered whether they have hardware.
+const CARDS: usize = 256;
+/// Those of them whose files are held open.
+const CARDS_HELD: usize = 4;
+
+type Name = heapless::Vec<u8, NAME_MAX_BYTES>;
 
 /// What is read, and what of it is shown.
 #[derive(Debug)]
 pub(super) struct Networks {
     source: Source,
     choice: Choice,
+    cards: Cards,
+    /// The interfaces that the last reading of the counters showed, and whether it had all.
+    shown: Vec<Name>,
+    is_whole: bool,
+}
+
+/// What was found in sysfs, and what is held open of it.
+#[derive(Debug)]
+struct Cards {
     /// `{sys}/class/net`, and what hangs below it while something is read.
     path: PathBuf,
+    known: Vec<Card>,
+    /// Of the names of all interfaces in their order: with another, all is looked for anew.
+    names: u32,
+    until_ms: u64,
+}
+
+#[derive(Debug)]
+struct Card {
+    name: Name,
+    is_physical: bool,
+    files: Option<Box<[Option<File>; FILES.len()]>>,
 }
 
 impl Networks {
@@ -101,87 +127,134 @@ impl Networks {
         Self {
             source: Source::new(proc_root, "net/dev"),
             choice,
-            path: sys_root.join("class/net"),
+            cards: Cards {
+                path: sys_root.join("class/net"),
+                known: Vec::new(),
+                names: 0,
+                until_ms: 0,
+            },
+            shown: Vec::new(),
+            is_whole: false,
         }
     }
 
     /// Reads the lines of the interfaces that are shown.
     pub(super) fn load(&mut self, scratch: &mut Scratch) -> bool {
-        self.read(scratch, |line| line.len())
-    }
-
-    /// Reads the lines of the interfaces that are shown, of each as many bytes as `keep` says.
-    fn read(&mut self, scratch: &mut Scratch, keep: fn(&mut [u8]) -> usize) -> bool {
+        self.cards.forget_at(clock::boot_ms());
         let mut any_physical = false;
-        let mut is_whole = self.read_those(scratch, keep, |path, name| {
-            let physical = is_physical(path, name);
+        let mut is_whole = self.read_those(scratch, |cards, name| {
+            let physical = cards.is_physical(name);
             any_physical |= physical;
             physical
         });
         if self.choice.is_usual() && !any_physical {
-            is_whole = self.read_those(scratch, keep, |_, name| name != b"lo");
+            is_whole = self.read_those(scratch, |_, name| name != b"lo");
         }
+        self.shown.clear();
+        for record in scratch.records() {
+            let columns = Columns::parse_kept(record);
+            // It was taken, so its name is not longer.
+            let name = columns.and_then(|columns| Name::from_slice(columns.name).ok());
+            self.shown.extend(name);
+        }
+        self.is_whole = is_whole && !scratch.is_cut();
         is_whole
     }
 
     fn read_those(
         &mut self,
         scratch: &mut Scratch,
-        keep: fn(&mut [u8]) -> usize,
-        mut is_usual: impl FnMut(&mut PathBuf, &[u8]) -> bool,
+        mut is_usual: impl FnMut(&mut Cards, &[u8]) -> bool,
     ) -> bool {
-        let (choice, path) = (&self.choice, &mut self.path);
-        let mut is_whole = true;
+        let (choice, cards) = (&self.choice, &mut self.cards);
+        let (mut is_whole, mut names) = (true, hash(&[]));
         let read = scratch.add(&mut self.source, &mut |line| match Columns::parse(line) {
-            Ok(Some(columns)) if choice.takes(columns.name, || is_usual(path, columns.name)) => {
-                keep(line)
+            Ok(Some(columns)) => {
+                names = hash_on(hash_on(names, columns.name), b"/");
+                let takes = choice.takes(columns.name, || is_usual(cards, columns.name));
+                if takes { line.len() } else { 0 }
             }
-            Ok(_) => 0,
+            Ok(None) => 0,
             Err(_) => {
                 is_whole = false;
                 0
             }
         });
+        if cards.names != names {
+            cards.known.clear();
+            cards.names = names;
+        }
         is_whole && read.is_ok()
     }
 
-    /// Makes records of what sysfs says of the interfaces that are shown.
+    /// Makes records of what sysfs says of the interfaces that the counters were of.
     pub(super) fn load_state(&mut self, scratch: &mut Scratch) -> bool {
-        scratch.hold_lines_to(NAMES_BYTES);
-        let is_whole = self.read(scratch, keep_name);
-        let path = &mut self.path;
-        scratch.make_records(&mut |record, line| make(record, line, path));
-        is_whole
+        for name in &self.shown {
+            scratch.push(&mut |record| self.cards.make(record, name));
+        }
+        self.is_whole
     }
 }
 
-/// Leaves nothing of a line but the interface's name.
-fn keep_name(line: &mut [u8]) -> usize {
-    let mut name = heapless::Vec::<u8, NAME_MAX_BYTES>::new();
-    if let Some(columns) = Columns::parse_kept(line) {
-        // It was taken, so it is not longer.
-        let _ = name.extend_from_slice(columns.name);
+impl Cards {
+    fn forget_at(&mut self, now_ms: u64) {
+        if now_ms >= self.until_ms {
+            self.known.clear();
+            self.until_ms = now_ms + sysfs::HELD_MS;
+        }
     }
-    line[..name.len()].copy_from_slice(&name);
-    name.len()
-}
 
-fn is_physical(folder: &mut PathBuf, name: &[u8]) -> bool {
-    sysfs::below(folder, &[name, b"device"], |path| {
-        access(path, AccessFlags::F_OK).is_ok()
-    })
-}
-
-fn make(record: &mut Record<'_>, line: Range<usize>, folder: &mut PathBuf) {
-    let mut name = heapless::Vec::<u8, NAME_MAX_BYTES>::new();
-    if name.extend_from_slice(&record.text()[line]).is_err() {
-        return;
-    }
-    record.field(&name);
-    for file in FILES {
-        sysfs::read(folder, &[&name, file.as_bytes()], |value| {
-            record.field(value.unwrap_or_default());
+    fn is_physical(&mut self, name: &[u8]) -> bool {
+        if let Some(card) = self.known.iter().find(|card| card.name == name) {
+            return card.is_physical;
+        }
+        let is_physical = sysfs::below(&mut self.path, &[name, b"device"], |path| {
+            access(path, AccessFlags::F_OK).is_ok()
         });
+        self.learn(name, is_physical);
+        is_physical
+    }
+
+    fn learn(&mut self, name: &[u8], is_physical: bool) {
+        if self.known.len() < CARDS
+            && let Ok(name) = Name::from_slice(name)
+        {
+            self.known.push(Card {
+                name,
+                is_physical,
+                files: None,
+            });
+        }
+    }
+
+    /// Makes a record of what sysfs says of one.
+    fn make(&mut self, record: &mut Record<'_>, name: &[u8]) {
+        record.field(name);
+        let held = self
+            .known
+            .iter()
+            .filter(|card| card.files.is_some())
+            .count();
+        let card = self.known.iter_mut().find(|card| card.name == name);
+        let files = card.and_then(|card| {
+            if card.files.is_none() && held < CARDS_HELD {
+                card.files = Some(Box::default());
+            }
+            card.files.as_mut()
+        });
+        let mut add = |value: Option<&[u8]>| record.field(value.unwrap_or_default());
+        match files {
+            Some(files) => {
+                for (file, held) in FILES.iter().zip(files.iter_mut()) {
+                    sysfs::read_held(held, &mut self.path, &[name, file.as_bytes()], &mut add);
+                }
+            }
+            None => {
+                for file in FILES {
+                    sysfs::read(&mut self.path, &[name, file.as_bytes()], &mut add);
+                }
+            }
+        }
     }
 }
 

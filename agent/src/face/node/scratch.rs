@@ -6,25 +6,26 @@
 
 use std::fs::File;
 use std::io;
-use std::ops::Range;
+use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use mote_core::text::digits;
+use mote_core::text::{digits, find};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 /// Room for the lines of 600 processors or 400 interfaces. What is not used is never touched.
 const BYTES: usize = 64 * 1024;
 /// With less room than this no more is read: lines of the kernel's tables are shorter.
 const ROOM_BYTES: usize = 1024;
 /// Between the fields of a record that is made here; no name has it.
-const FIELD_END: u8 = 0;
+pub(super) const FIELD_END: u8 = 0;
 
 /// Lines of files, or records made of them.
 #[derive(Debug)]
 pub(super) struct Scratch {
     buffer: Vec<u8>,
     used: usize,
-    /// Where lines end, so that records have room behind them.
+    /// Where lines have to end.
     lines_end: usize,
     is_cut: bool,
     is_open_ended: bool,
@@ -50,7 +51,7 @@ impl Scratch {
         self.is_cut = false;
     }
 
-    /// Leaves all but `bytes` to the records that are to be made of the lines.
+    /// Holds no more than `bytes` of lines.
     pub(super) fn hold_lines_to(&mut self, bytes: usize) {
         self.lines_end = bytes;
     }
@@ -102,7 +103,7 @@ impl Scratch {
             let end = from + bytes;
             let mut at = self.used;
             let mut search = from;
-            while let Some(length) = self.buffer[search..end].iter().position(|b| *b == b'\n') {
+            while let Some(length) = find(b'\n', &self.buffer[search..end]) {
                 let newline = search + length;
                 if !is_skipping {
                     let kept = keep(&mut self.buffer[at..newline]);
@@ -141,24 +142,12 @@ impl Scratch {
 
     /// The kept lines or records.
     pub(super) fn records(&self) -> impl Iterator<Item = &[u8]> {
-        self.text()
-            .split_inclusive(|byte| *byte == b'\n')
-            .map(|line| &line[..line.len() - 1])
-    }
-
-    /// Makes a record of each kept line, in the lines' place. `make` gets the line's place in the
-    /// text and adds the fields of its record, or none.
-    pub(super) fn make_records(&mut self, make: &mut dyn FnMut(&mut Record<'_>, Range<usize>)) {
-        let lines = self.used;
-        let mut at = 0;
-        while at < lines {
-            let length = self.buffer[at..lines].iter().position(|b| *b == b'\n');
-            let end = length.map_or(lines, |length| at + length);
-            self.push_behind(lines, &mut |record| make(record, at..end));
-            at = end + 1;
-        }
-        self.buffer.copy_within(lines..self.used, 0);
-        self.used -= lines;
+        let mut rest = self.text();
+        std::iter::from_fn(move || {
+            let (line, behind) = rest.split_at_checked(find(b'\n', rest)?)?;
+            rest = &behind[1..];
+            Some(line)
+        })
     }
 
     /// Forgets what was added since there were `bytes` of text, and that it had no room.
@@ -169,22 +158,16 @@ impl Scratch {
 
     /// Adds a record.
     pub(super) fn push(&mut self, make: &mut dyn FnMut(&mut Record<'_>)) {
-        self.push_behind(self.used, make);
-    }
-
-    fn push_behind(&mut self, text: usize, make: &mut dyn FnMut(&mut Record<'_>)) {
         let mut record = Record {
-            text,
-            begin: self.used,
             end: self.used,
             buffer: &mut self.buffer,
             is_full: false,
         };
         make(&mut record);
-        let (begin, end, is_full) = (record.begin, record.end, record.is_full);
+        let (end, is_full) = (record.end, record.is_full);
         if is_full {
             self.is_cut = true;
-        } else if end > begin {
+        } else if end > self.used {
             // In the place of the last field's end.
             self.buffer[end - 1] = b'\n';
             self.used = end;
@@ -196,18 +179,11 @@ impl Scratch {
 #[derive(Debug)]
 pub(super) struct Record<'s> {
     buffer: &'s mut [u8],
-    text: usize,
-    begin: usize,
     end: usize,
     is_full: bool,
 }
 
 impl Record<'_> {
-    /// The text that records are made of.
-    pub(super) fn text(&self) -> &[u8] {
-        &self.buffer[..self.text]
-    }
-
     /// Adds a field. What would end it becomes a blank.
     pub(super) fn field(&mut self, bytes: &[u8]) {
         let end = self.end + bytes.len();
@@ -222,25 +198,6 @@ impl Record<'_> {
                 *byte
             };
         }
-        self.buffer[end] = FIELD_END;
-        self.end = end + 1;
-    }
-
-    /// Adds a part of the text, of which `decode` makes what then stands at its beginning.
-    pub(super) fn field_of(&mut self, place: Range<usize>, decode: fn(&mut [u8]) -> &mut [u8]) {
-        let end = self.end + place.len();
-        if end >= self.buffer.len() {
-            self.is_full = true;
-            return;
-        }
-        self.buffer.copy_within(place, self.end);
-        let decoded = decode(&mut self.buffer[self.end..end]);
-        for byte in decoded.iter_mut() {
-            if matches!(*byte, b'\n' | FIELD_END) {
-                *byte = b' ';
-            }
-        }
-        let end = self.end + decoded.len();
         self.buffer[end] = FIELD_END;
         self.end = end + 1;
     }
@@ -260,19 +217,18 @@ impl Record<'_> {
         }
         self.field(&text);
     }
-
-    /// A field that was added, counted from 0.
-    pub(super) fn get(&self, at: usize) -> &[u8] {
-        field(&self.buffer[self.begin..self.end], at)
-    }
 }
 
 /// Field `at` of a record; empty if there is none.
 pub(super) fn field(record: &[u8], at: usize) -> &[u8] {
-    record
-        .split(|byte| *byte == FIELD_END)
-        .nth(at)
-        .unwrap_or_default()
+    let mut rest = record;
+    for _ in 0..at {
+        match find(FIELD_END, rest) {
+            Some(end) => rest = &rest[end + 1..],
+            None => return &[],
+        }
+    }
+    &rest[..find(FIELD_END, rest).unwrap_or(rest.len())]
 }
 
 /// A file that is read over and over, and held open in between.
@@ -301,6 +257,18 @@ impl Source {
     pub(super) fn read<'b>(&mut self, buffer: &'b mut [u8]) -> io::Result<&'b [u8]> {
         let bytes = self.read_at(buffer, 0)?;
         Ok(&buffer[..bytes])
+    }
+
+    /// Whether it says something else than when this was asked last: true unless the kernel, which
+    /// tells that of the table of mounts, says no (`proc(5)`).
+    pub(super) fn has_changed(&self) -> bool {
+        let Some(file) = &self.file else {
+            return true;
+        };
+        // A file that the kernel makes up has no size. Any other may be written by anybody.
+        let is_kernels = file.metadata().is_ok_and(|about| about.len() == 0);
+        let mut watched = [PollFd::new(file.as_fd(), PollFlags::POLLPRI)];
+        !is_kernels || poll(&mut watched, PollTimeout::ZERO) != Ok(0)
     }
 
     /// One read. A file that cannot be read any more, as when its module was unloaded and loaded
@@ -377,22 +345,34 @@ mod tests {
     }
 
     #[test]
-    fn records_take_the_place_of_lines() {
-        let mut scratch = Scratch::new();
-        scratch
-            .add(&mut source(b"ab\nno\ncde\n"), &mut |line| line.len())
-            .unwrap();
-        scratch.make_records(&mut |record, line| {
-            if record.text()[line.clone()] != *b"no" {
-                record.field_of(line.clone(), |text| &mut text[..1]);
-                record.number(line.start as u64);
-                record.field(b"x\ny");
-                assert_eq!(record.get(2), b"x y");
-            }
+    fn the_kernel_tells_whether_its_table_of_mounts_changed_and_no_other_file_does() {
+        let mut table = Source::new(Path::new("/proc"), "self/mounts");
+        assert!(table.has_changed());
+        // Something may be mounted on this machine at any moment.
+        let is_still = (0..1_000).any(|_| {
+            table.read(&mut [0; 64]).unwrap();
+            !table.has_changed()
         });
+        assert!(is_still);
+        let mut file = source(b"disk / ext4 rw 0 0\n");
+        file.read(&mut [0; 64]).unwrap();
+        assert!(file.has_changed());
+    }
+
+    #[test]
+    fn a_record_is_fields_in_a_line() {
+        let mut scratch = Scratch::new();
+        for (name, number) in [("ab", -7), ("cde", 12)] {
+            scratch.push(&mut |record| {
+                record.field(name.as_bytes());
+                record.signed(number);
+                record.field(b"x\ny");
+            });
+        }
+        scratch.push(&mut |_| {});
         let records: Vec<_> = scratch.records().collect();
-        assert_eq!(records, [&b"a\x000\x00x y"[..], b"c\x006\x00x y"]);
-        assert_eq!(field(records[1], 1), b"6");
+        assert_eq!(records, [&b"ab\x00-7\x00x y"[..], b"cde\x0012\x00x y"]);
+        assert_eq!(field(records[1], 1), b"12");
         assert_eq!(field(records[1], 3), b"");
     }
 }

@@ -215,6 +215,54 @@ fn a_device_with_more_than_there_is_room_for_shows_the_first_and_says_so() {
 }
 
 #[test]
+fn what_changes_in_files_that_are_held_open_is_on_the_next_page() {
+    let tree = Tree::new("held");
+    let line = |name: &str| [name, ": ", "1 ".repeat(16).trim_end(), "\n"].concat();
+    tree.write("proc/net/dev", line("eth0"));
+    tree.write("sys/class/net/eth0/operstate", "down\n");
+    tree.write("sys/class/thermal/thermal_zone1/type", "cpu\n");
+    tree.write("sys/class/thermal/thermal_zone1/temp", "41000\n");
+    tree.write("proc/1/mounts", "disk / ext4 rw 0 0\n");
+    let mut node = Node::new(&tree.settings());
+    let temperature = "node_thermal_zone_temp{type=\"cpu\",zone=\"1\"}";
+    let read_only = |device, point| {
+        let labels = [
+            "{device=\"",
+            device,
+            "\",fstype=\"ext4\",mountpoint=\"",
+            point,
+        ];
+        ["node_filesystem_readonly", &labels.concat(), "\"}"].concat()
+    };
+    let page = written(&mut node, 8_192);
+    assert_eq!(number(&page, "node_network_up{device=\"eth0\"}"), Some("0"));
+    assert_eq!(number(&page, temperature), Some("41"));
+    assert_eq!(number(&page, &read_only("disk", "/")), Some("0"));
+
+    tree.write("proc/net/dev", [line("eth0"), line("eth1")].concat());
+    for name in ["eth0", "eth1"] {
+        tree.write(&["sys/class/net/", name, "/operstate"].concat(), "up\n");
+    }
+    tree.write("sys/class/net/eth0/mtu", "1500\n");
+    tree.write("sys/class/thermal/thermal_zone1/temp", "-1500\n");
+    tree.write(
+        "proc/1/mounts",
+        "disk / ext4 ro 0 0\nother /a\\040b ext4 rw 0 0\n",
+    );
+    let page = written(&mut node, 8_192);
+    for name in ["eth0", "eth1"] {
+        let up = ["node_network_up{device=\"", name, "\"}"].concat();
+        assert_eq!(number(&page, &up), Some("1"), "{name}");
+    }
+    let mtu = "node_network_mtu_bytes{device=\"eth0\"}";
+    assert_eq!(number(&page, mtu), Some("1500"));
+    assert_eq!(number(&page, temperature), Some("-1.5"));
+    assert_eq!(number(&page, &read_only("disk", "/")), Some("1"));
+    let error = read_only("other", "/a b").replace("readonly", "device_error");
+    assert_eq!(number(&page, &error), Some("1"));
+}
+
+#[test]
 fn a_name_of_ours_is_known_whoever_writes_it() {
     for name in [
         "node_load1",

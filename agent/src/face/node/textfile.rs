@@ -380,8 +380,13 @@ fn place<'t>(text: &'t [u8], range: &Range<u32>) -> &'t [u8] {
 }
 
 /// FNV-1a: only to pass over most of the others quickly.
-fn hash(name: &[u8]) -> u32 {
-    name.iter().fold(0x811c_9dc5, |hash, byte| {
+pub(super) fn hash(name: &[u8]) -> u32 {
+    hash_on(0x811c_9dc5, name)
+}
+
+/// The hash of what had `hash` so far, and goes on with `bytes`.
+pub(super) fn hash_on(hash: u32, bytes: &[u8]) -> u32 {
+    bytes.iter().fold(hash, |hash, byte| {
         (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
     })
 }

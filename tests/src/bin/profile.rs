@@ -68,7 +68,7 @@ fn work(binary: &Path) -> Result<BTreeSet<String>, Box<dyn Error>> {
         .flag("server-url", hub.url().replace("127.0.0.1", "localhost"))
         .flag("api-key-file", key)
         .flag("tls-ca-file", hub.ca_pem_path())
-        .flag("metrics-enabled", "true")
+        .argument("--metrics-enabled")
         .flag("metrics-port", "0")
         .hurried()
         .start()?;

@@ -11,6 +11,8 @@
 //!
 //! Never sets a clock: that is the work of NTP.
 
+pub mod zone;
+
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 

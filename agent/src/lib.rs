@@ -11,7 +11,6 @@ pub mod board;
 pub mod check;
 pub mod cli;
 pub mod clock;
-pub mod clock_zone;
 pub mod config;
 pub mod device;
 pub mod face;

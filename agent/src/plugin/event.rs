@@ -11,7 +11,7 @@ use mote_core::rng::Rng;
 use mote_core::time::{format_rfc3339, parse_rfc3339};
 
 use super::quote::{escape, quote};
-use crate::{clock, clock_zone};
+use crate::clock;
 
 /// Ids that are remembered.
 pub(super) const REMEMBERED: usize = 256;
@@ -150,7 +150,7 @@ fn written_ms(text: &[u8]) -> Option<u64> {
     }
     text.push(b'Z');
     let local_ms = parse_rfc3339(&text).ok()?;
-    Some(clock_zone::utc_of_local_ms(local_ms))
+    Some(clock::zone::utc_of_local_ms(local_ms))
 }
 
 /// An id of the form that others use too (RFC 9562, version 4).
@@ -291,7 +291,7 @@ mod tests {
         assert_eq!(written_ms(b"2025-07-01T12:00:00.118Z"), Some(utc_ms));
         let local = written_ms(b"2025-07-01T12:00:00.118345").unwrap();
         assert_eq!(Some(local), written_ms(b"2025-07-01 12:00:00.118345"));
-        assert_eq!(local, clock_zone::utc_of_local_ms(utc_ms));
+        assert_eq!(local, clock::zone::utc_of_local_ms(utc_ms));
         assert_eq!(written_ms(b"yesterday"), None);
     }
 

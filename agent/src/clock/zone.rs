@@ -20,8 +20,8 @@ pub fn utc_of_local_ms(local_ms: u64) -> u64 {
 /// How far local time is ahead of UTC at that moment.
 #[expect(unsafe_code, reason = "localtime_r(3) has no safe wrapper")]
 fn offset_s(utc_s: i64) -> i64 {
-    // As wide as the C library has it.
-    let time = utc_s as libc::time_t;
+    // The C library's `time_t` is as wide on every target that there is a file for in `cross/`.
+    let time = utc_s;
     // SAFETY: a `struct tm` of zeros is a valid one: numbers, and a pointer that may be null.
     let mut parts: libc::tm = unsafe { std::mem::zeroed() };
     // SAFETY: both pointers are to values on this stack; with one thread, nobody changes the

@@ -14,7 +14,7 @@ use mote::agent::start_reactor;
 use mote::config::proxy::Proxies;
 use mote::config::settings::Settings;
 use mote::uplink::link::Link;
-use mote::uplink::tls::TlsSettings;
+use mote::uplink::tls::{TlsChoice, TlsSettings};
 use mote::uplink::{DeliveryError, Request, Uplink, UplinkSettings};
 use mote_core::wire::lunasentri::is_documented_acceptance;
 use ureq::http::header::HeaderMap;
@@ -40,7 +40,7 @@ impl Way {
         let to_give = Arc::clone(&answer);
         thread::spawn(move || serve(&listener, &to_give));
         let settings = Settings::default();
-        let tls = TlsSettings::new(&settings).ok()?;
+        let tls = TlsSettings::new(TlsChoice::default()).ok()?;
         let link = Arc::new(Link::new(start_reactor(&settings).ok()?));
         let times = UplinkSettings {
             connect_timeout_ms: 1_000,

@@ -39,9 +39,16 @@ pub(crate) fn file(bytes: &[u8]) {
         }
     }
     // Files that the text names are not read: it could name any.
-    settings.tls_ca_file = None;
-    settings.tls_cert_file = None;
-    settings.tls_key_file = None;
+    for file in [
+        &mut settings.tls_ca_file,
+        &mut settings.tls_cert_file,
+        &mut settings.tls_key_file,
+        &mut settings.orchestrator.ca_file,
+        &mut settings.orchestrator.cert_file,
+        &mut settings.orchestrator.key_file,
+    ] {
+        *file = None;
+    }
     if let Err(errors) = Plan::of(&settings) {
         assert!(!errors.is_empty());
     }

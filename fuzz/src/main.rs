@@ -12,12 +12,18 @@
 #![no_main]
 
 mod config;
+mod face;
+mod folder;
 mod http;
 mod lines;
 mod names;
+mod node;
+mod node_page;
 mod orchestrator;
+mod plugins;
 mod proc_files;
 mod records;
+mod state;
 mod times;
 mod tls;
 
@@ -106,18 +112,6 @@ const TARGETS: &[Target] = &[
         run: lines::log_line,
     },
     Target {
-        name: "json",
-        run: orchestrator::document,
-    },
-    Target {
-        name: "instruction",
-        run: orchestrator::instruction,
-    },
-    Target {
-        name: "answers",
-        run: orchestrator::answers,
-    },
-    Target {
         name: "pem",
         run: tls::pem,
     },
@@ -128,6 +122,82 @@ const TARGETS: &[Target] = &[
     Target {
         name: "backlog",
         run: records::backlog,
+    },
+    Target {
+        name: "diskstats",
+        run: node::diskstats,
+    },
+    Target {
+        name: "vmstat",
+        run: node::vmstat,
+    },
+    Target {
+        name: "pressure",
+        run: node::pressure,
+    },
+    Target {
+        name: "mounts",
+        run: node::mounts,
+    },
+    Target {
+        name: "sysctl",
+        run: node::sysctl,
+    },
+    Target {
+        name: "os_release",
+        run: node::os_release,
+    },
+    Target {
+        name: "glob",
+        run: node::glob,
+    },
+    Target {
+        name: "exposition",
+        run: node::exposition,
+    },
+    Target {
+        name: "node_page",
+        run: node_page::page,
+    },
+    Target {
+        name: "local_request",
+        run: face::request,
+    },
+    Target {
+        name: "local_host",
+        run: face::host,
+    },
+    Target {
+        name: "journal",
+        run: state::journal,
+    },
+    Target {
+        name: "ledger",
+        run: state::ledger,
+    },
+    Target {
+        name: "json",
+        run: orchestrator::json,
+    },
+    Target {
+        name: "answers",
+        run: orchestrator::answers,
+    },
+    Target {
+        name: "instruction",
+        run: orchestrator::instruction,
+    },
+    Target {
+        name: "manifest",
+        run: plugins::manifest,
+    },
+    Target {
+        name: "options",
+        run: plugins::options,
+    },
+    Target {
+        name: "plugin_answer",
+        run: plugins::answer,
     },
 ];
 

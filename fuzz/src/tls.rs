@@ -5,7 +5,6 @@ use std::fs;
 use std::path::PathBuf;
 use std::process;
 
-use mote::config::settings::Settings;
 use mote::uplink::tls::{TlsChoice, TlsSettings};
 
 use crate::planted_bug;
@@ -28,14 +27,14 @@ pub(crate) fn pem(bytes: &[u8]) {
     if fs::write(&path, text).is_err() {
         panic!("cannot write {}", path.display());
     }
-    let mut settings = Settings::default();
+    let mut choice = TlsChoice::default();
     if first % 2 == 0 {
-        settings.tls_ca_file = Some(path.clone());
+        choice.ca_file = Some(path.clone());
     } else {
-        settings.tls_cert_file = Some(path.clone());
-        settings.tls_key_file = Some(path.clone());
+        choice.cert_file = Some(path.clone());
+        choice.key_file = Some(path.clone());
     }
-    let made = TlsSettings::new(TlsChoice::of_metrics_server(&settings));
+    let made = TlsSettings::new(choice);
     fs::remove_file(&path).ok();
     match made {
         Ok(settings) => drop(settings.take_warnings()),

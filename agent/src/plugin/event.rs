@@ -14,7 +14,7 @@ use super::quote::{escape, quote};
 use crate::clock;
 
 /// Ids that are remembered.
-pub(super) const REMEMBERED: usize = 256;
+pub const REMEMBERED: usize = 256;
 /// Longest id, type and source.
 const NAME_BYTES: usize = 256;
 /// Tags of one event.
@@ -31,7 +31,7 @@ pub struct Sender {
 
 /// The ids that were seen last.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
+pub struct Seen {
     hashes: Vec<u64>,
     next: usize,
 }
@@ -56,7 +56,7 @@ impl Seen {
 }
 
 /// Writes the event, unless it was reported before. `plugin` is the source where it names none.
-pub(super) fn complete(
+pub fn complete(
     event: Object<'_>,
     plugin: &str,
     sender: &Sender,
@@ -175,7 +175,7 @@ fn draw_id(rng: &mut Rng) -> String {
 
 /// JSON for what a program wrote that is no JSON: `{"raw_output": text}`, with at most `max_bytes`
 /// of text as it is escaped: its first and its last half.
-pub(super) fn raw_output(text: &str, max_bytes: usize) -> String {
+pub fn raw_output(text: &str, max_bytes: usize) -> String {
     let mut out = Vec::from(*b"{\"raw_output\":\"");
     let (head, tail) = halves(text, max_bytes);
     escape(&mut out, head);

@@ -13,7 +13,7 @@
 pub mod action;
 pub mod by_hand;
 mod error;
-mod event;
+pub mod event;
 mod harvest;
 mod left_over;
 mod live;

@@ -25,7 +25,7 @@ use mote_core::log_line::Value;
 use mote_core::outbox::Cursor;
 use mote_core::record::Record;
 
-use super::store::Store;
+use super::store::{LAST_ID, Store};
 use super::{BootId, Now};
 use crate::clock;
 use crate::device::{Device, Samples};
@@ -88,13 +88,16 @@ impl Backlog {
     /// Takes a record of the file in.
     fn take(&mut self, record: &Record<'_>, device: &mut Device, expected: &mut u32) {
         if record.kind == ORIGIN {
+            if record.id > LAST_ID {
+                return;
+            }
             let is_known = self.origin_ids.contains(&record.id);
             if Origin::parse(record.body).is_some() && self.origin_ids.len() < ORIGINS && !is_known
             {
                 self.origin_ids.push(record.id);
                 device.origins.push(record.body.into());
             }
-            self.next_id = self.next_id.max(record.id.saturating_add(1));
+            self.next_id = self.next_id.max(record.id + 1);
             return;
         }
         let at = self.origin_ids.iter().position(|id| *id == record.id);

@@ -19,7 +19,7 @@ use std::path::Path;
 use mote_core::record::{HEAD_BYTES, MAX_BODY_BYTES, Record, TAIL_BYTES};
 
 use super::Now;
-use super::store::Store;
+use super::store::{LAST_ID, Store};
 
 /// What is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -273,10 +273,14 @@ impl Journal {
         let Some(stamp) = record.body.first_chunk() else {
             return;
         };
-        if self.held.len() >= LIMIT_COUNT {
+        if self.held.len() >= LIMIT_COUNT || record.id > LAST_ID {
             return;
         }
-        self.next_id = self.next_id.max(record.id.saturating_add(1));
+        // By its id it is read and acknowledged: another of the same id was not written here.
+        if self.held.iter().any(|held| held.id == record.id) {
+            return;
+        }
+        self.next_id = self.next_id.max(record.id + 1);
         let wall_ms = match u64::from_le_bytes(*stamp) {
             // Pushed before the clock was set: its age counts from now on.
             0 => now.wall_ms.unwrap_or(0),

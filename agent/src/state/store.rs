@@ -26,6 +26,8 @@ use super::flash;
 use crate::clock;
 use crate::log;
 
+/// Where ids are counted: nobody counts to a larger one, so what has it was not written by us.
+pub(super) const LAST_ID: u64 = u64::MAX / 2;
 /// How long a file that could not be written is left alone.
 const TRY_AGAIN_MS: u64 = 10_000;
 

@@ -147,6 +147,26 @@ fn a_delivered_backlog_empties_the_file_and_a_part_of_it_is_noted() {
 }
 
 #[test]
+fn an_id_that_nobody_counts_to_was_not_given_here_and_none_follows_it() {
+    let folder = Folder::new("backlog-last-id");
+    let mut body = [0; ORIGIN_BYTES];
+    let length = this(2, BOOT).encode(&mut body).unwrap();
+    let record = Record {
+        kind: ORIGIN,
+        id: u64::MAX,
+        body: &body[..length],
+    };
+    let mut file = vec![0; record.file_bytes()];
+    record.encode(SEED, &mut file).unwrap();
+    std::fs::write(folder.0.join("backlog"), file).unwrap();
+    let mut device = device(100);
+    let mut backlog = restore(&folder, &mut device);
+    take(&mut device, 1..=3);
+    backlog.save(&mut device, &this(3, BOOT), now(EVERY_MS));
+    assert_eq!(found(&folder), numbered(3, 1..=3));
+}
+
+#[test]
 fn without_periods_it_is_saved_at_a_stop_only() {
     let folder = Folder::new("backlog-never");
     let mut device = device(100);

@@ -168,6 +168,42 @@ fn what_the_disk_did_not_take_is_written_when_it_does() {
     assert_eq!(bodies(&mut journal, Kind::Result), [b"kept"]);
 }
 
+/// An event as a file has it, whoever wrote it.
+fn foreign(id: u64, body: &[u8]) -> Vec<u8> {
+    let body = [&WALL_MS.to_le_bytes()[..], body].concat();
+    let record = Record {
+        kind: Kind::Event as u8,
+        id,
+        body: &body,
+    };
+    let mut file = vec![0; record.file_bytes()];
+    record.encode(SEED, &mut file).unwrap();
+    file
+}
+
+#[test]
+fn an_id_is_held_once_whatever_the_file_says() {
+    let folder = Folder::new("journal-same-id");
+    let file = [foreign(3, b"one"), foreign(3, b"another")].concat();
+    std::fs::write(folder.0.join("journal"), file).unwrap();
+    let mut journal = Journal::open(Some(&folder.0), now(0));
+    assert_eq!(bodies(&mut journal, Kind::Event), [b"one"]);
+    assert!(journal.acknowledge(3) && !journal.acknowledge(3));
+}
+
+#[test]
+fn an_id_that_nobody_counts_to_was_not_given_here_and_none_follows_it() {
+    let folder = Folder::new("journal-last-id");
+    for id in [LAST_ID, LAST_ID + 1, u64::MAX - 1, u64::MAX] {
+        std::fs::write(folder.0.join("journal"), foreign(id, b"foreign")).unwrap();
+        let mut journal = Journal::open(Some(&folder.0), now(0));
+        assert_eq!(journal.counts().events, u64::from(id <= LAST_ID), "{id}");
+        let one = journal.push(Kind::Result, b"one", now(1)).unwrap();
+        let two = journal.push(Kind::Result, b"two", now(2)).unwrap();
+        assert!(one < two, "{id}");
+    }
+}
+
 #[test]
 fn d8_cut_at_any_byte_and_with_any_byte_spoiled_it_opens_with_nothing_but_what_was_pushed() {
     let folder = Folder::new("journal-cut");

@@ -23,8 +23,11 @@ pub(crate) fn json(bytes: &[u8]) {
     let theirs = serde_json::from_slice::<serde_json::Value>(bytes);
     match json::read(bytes, DOCUMENT_BYTES) {
         Ok(object) => {
-            let Ok(theirs) = theirs else {
-                panic!("only this reader takes it");
+            let theirs = match theirs {
+                Ok(theirs) => theirs,
+                // It rounds up what lies just below the largest number that there is.
+                Err(error) if error.to_string().starts_with("number out of range") => return,
+                Err(error) => panic!("only this reader takes it: {error}"),
             };
             let depth = compare(Value::Object(object), &theirs);
             assert!((1..=json::MAX_DEPTH).contains(&depth));

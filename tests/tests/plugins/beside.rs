@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use mote_tests::agent::{AgentBuilder, AgentUnderTest, Signal};
+use mote_tests::agent::{AgentBuilder, AgentUnderTest, Signal, is_emulated, left_out, mote_binary};
 use mote_tests::hub::{Hub, HubConfig, Message, OrchestratorConfig, Route};
 use mote_tests::wait::poll_until;
 
@@ -191,4 +191,37 @@ fn events_of_the_projects_own_plugins_arrive() {
     agent.signal(Signal::SIGTERM).unwrap();
     assert_eq!(agent.wait_exit(LONG).unwrap().code(), Some(0));
     assert_eq!(orchestrator.violations(), Vec::<String>::new());
+}
+
+#[test]
+fn p4_a_plugin_that_gets_no_process_fails_is_tried_again_and_all_else_goes_on() {
+    if is_emulated() && left_out("faults of system calls") {
+        return;
+    }
+    let (metrics, orchestrator) = hubs();
+    let agent = sensor(&metrics, &orchestrator);
+    install(&agent, "disk-space");
+    let path = crate::shipped().canonicalize().unwrap();
+    let options = format!("threshold: 1\npath: {}\n", path.display());
+    configure(&agent, "disk-space", &options);
+    let calls = "fork,vfork,clone,clone3";
+    let script = format!(
+        "#!/bin/sh\nexec strace -D -qq -o /dev/null -e trace={calls} \
+         -e inject={calls}:error=EAGAIN:when=1..2 {} \"$@\"\n",
+        mote_binary().unwrap().display()
+    );
+    let script = agent.write_file("short-of-processes", &script).unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o700)).unwrap();
+    let mut agent = agent.binary(script).start().unwrap();
+    let failed = agent
+        .wait_for_log(|line| line.msg() == "Plugin failed", LONG)
+        .unwrap();
+    assert!(failed.text.contains("os error 11"), "{}", failed.text);
+    more_samples(&metrics, 5);
+    let any = |batches: &[Message]| !batches.is_empty();
+    orchestrator
+        .wait_for_messages(Route::Events, "an event", LONG, any)
+        .unwrap();
+    agent.signal(Signal::SIGTERM).unwrap();
+    assert_eq!(agent.wait_exit(LONG).unwrap().code(), Some(0));
 }

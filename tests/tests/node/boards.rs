@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use mote_tests::agent::left_out;
 use mote_tests::wait::poll_until;
 
 use super::LONG;
@@ -59,6 +60,9 @@ fn differences(mine: &Page, theirs: &Page) -> Vec<String> {
 
 #[test]
 fn every_series_of_every_board_is_node_exporters() {
+    if left_out("what node_exporter sees of another kind of machine") {
+        return;
+    }
     for board in BOARDS {
         let tree = tree(board);
         let builder = agent()

@@ -151,9 +151,9 @@ pub(crate) fn get(address: SocketAddr, path: &str) -> Result<String, String> {
     }
 }
 
-/// The metrics as text.
+/// The metrics as text; a while later if they were asked for more often than the agent admits.
 pub(crate) fn metrics(address: SocketAddr) -> String {
-    get(address, "/metrics").unwrap()
+    poll_until("a page", LONG, || get(address, "/metrics").ok()).unwrap()
 }
 
 /// The metrics.

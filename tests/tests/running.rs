@@ -163,6 +163,9 @@ fn a_status_line_says_how_it_is_doing() {
 
 #[test]
 fn p14_a_storm_of_signals_costs_no_sample() {
+    if left_out("how soon an agent is through with a storm") {
+        return;
+    }
     let hub = good_hub();
     let mut agent = from_file(&hub, "interval: 100ms\n");
     hub.wait_for(3, LONG).unwrap();

@@ -38,9 +38,14 @@ pub(crate) fn release(cross: &Cross) -> Result<PathBuf, Failure> {
 /// or with `--quick` on that.
 pub(crate) fn run_at_short_interval(program: &str, args: &[String]) -> Result<(), Failure> {
     let args = shell::behind_dashes(args);
-    let mut command = shell::test_program(program);
-    command.args(args);
     let has = |word: &str| args.iter().any(|arg| arg == word);
+    // A minute of it mostly waits.
+    let mut command = if has("--quick") {
+        shell::patient_test_program(program)
+    } else {
+        shell::test_program(program)
+    };
+    command.args(args);
     if has("--help") || has("-h") {
         return shell::run(&mut command);
     }

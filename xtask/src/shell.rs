@@ -45,15 +45,16 @@ pub(crate) fn cargo(args: &[&str]) -> Command {
 
 /// One of the programs of `tests/` that do the work of a command, built for speed.
 pub(crate) fn test_program(name: &str) -> Command {
-    cargo(&[
-        "run",
-        "--release",
-        "--package",
-        "mote-tests",
-        "--bin",
-        name,
-        "--",
-    ])
+    let mut command = cargo(&["run", "--release", "--package", "mote-tests"]);
+    command.args(["--bin", name, "--"]);
+    command
+}
+
+/// The same, built as the tests are: those that were run before have built it.
+pub(crate) fn patient_test_program(name: &str) -> Command {
+    let mut command = cargo(&["run", "--package", "mote-tests"]);
+    command.args(["--bin", name, "--"]);
+    command
 }
 
 /// The arguments that go on to another program: a first `--` only keeps those behind it from this

@@ -2,12 +2,11 @@
 //!
 //! Both are asked over a kept connection, without gzip, at a pace that the agent admits. The agent
 //! sends nothing and takes no sample meanwhile, so all its CPU time is that of the listener. Memory
-//! is looked at after the last scrape.
+//! is looked at after the last scrape. mote's page has its own metrics besides.
 //!
 //! The processors may sleep between two scrapes and their caches grow cold, for both alike: that is
 //! how a device is scraped. `node_exporter` is switched to the collectors that mote has and to the
-//! interfaces that mote shows; in netclass and conntrack it has some families more. Either page has
-//! the metrics of its own process besides: mote's always has, so `node_exporter` keeps them too.
+//! interfaces that mote shows; in netclass and conntrack it has some families more.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -61,8 +60,7 @@ pub(super) fn measure(plan: &Plan) -> Result<Findings, Failure> {
             let key = "peers.node_exporter.scrape_cpu_us";
             findings.figures.push(Figure::new(key, theirs_us, "us", 0));
             let note = "the budget of scrape_cpu_us is a tenth of peers.node_exporter.scrape_cpu_us; both \
-                 are asked every 60 ms, with processors that may sleep in between, and have the metrics \
-                 of their own process on the page";
+                 are asked every 60 ms, with processors that may sleep in between";
             findings.notes.push(note.to_owned());
         }
         None => findings.notes.push(
@@ -116,6 +114,7 @@ fn node_exporter_us(plan: &Plan) -> Result<Option<f64>, Failure> {
     let mut command = Command::new(exporter);
     command.args([
         &format!("--web.listen-address={address}"),
+        "--web.disable-exporter-metrics",
         "--collector.disable-defaults",
         "--collector.textfile.directory=",
     ]);

@@ -28,6 +28,9 @@ pub mod setup;
 pub mod state;
 pub mod status;
 pub mod sysinfo;
+// Of the released program only: any other unwinds.
+#[cfg(all(panic = "abort", target_env = "musl"))]
+mod unwinder;
 pub mod uplink;
 pub mod version;
 pub mod vitals;

@@ -157,12 +157,7 @@ impl Reactor {
                 return Wake::TimedOut;
             }
             let ready = self.sleep(interest, due_ms.min(until_ms), now_ms);
-            if ready.signals {
-                self.take_signals();
-            }
-            if ready.network && self.network.is_back() {
-                self.orders.network = true;
-            }
+            self.hear(ready);
             if !self.stop {
                 self.serve(ready.face);
             }
@@ -190,7 +185,8 @@ impl Reactor {
         Wake::Stop
     }
 
-    /// Ends all plugins and waits for that, at most [`PLUGINS_END_MS`]; samples go on.
+    /// Ends all plugins and waits for that, at most [`PLUGINS_END_MS`]. Samples go on, and guests are
+    /// served: one who is ready and not heard would keep the wait from waiting.
     pub fn end_plugins(&mut self) {
         let begun_ms = clock::boot_ms();
         let until_ms = begun_ms + PLUGINS_END_MS;
@@ -201,9 +197,9 @@ impl Reactor {
             if self.plugins.is_stopped() || now_ms >= until_ms {
                 return;
             }
-            if self.sleep(Interest::Sample, due_ms, now_ms).signals {
-                self.take_signals();
-            }
+            let ready = self.sleep(Interest::Sample, due_ms, now_ms);
+            self.hear(ready);
+            self.serve(ready.face);
         }
     }
 
@@ -239,6 +235,16 @@ impl Reactor {
         self.face.serve(ready, &self.device, &self.board, until_ms);
         if Stalls::is_stall(from_ms, clock::boot_ms()) {
             self.board.stalls.face += 1;
+        }
+    }
+
+    /// Takes in what signals and the network said.
+    fn hear(&mut self, ready: Ready) {
+        if ready.signals {
+            self.take_signals();
+        }
+        if ready.network && self.network.is_back() {
+            self.orders.network = true;
         }
     }
 

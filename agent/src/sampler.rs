@@ -79,11 +79,7 @@ impl Sampler {
             // The totals go on from where they are.
             let reported = self.network.totals.reported;
             *self.network = Network::new(settings);
-            self.network.totals = RunTotals {
-                reported,
-                of_chosen: settings.interfaces.is_empty(),
-                ..RunTotals::default()
-            };
+            self.network.totals.reported = reported;
         }
     }
 
@@ -322,7 +318,8 @@ struct Network {
 struct RunTotals {
     reported: Option<NetBytes>,
     last: NetBytes,
-    of_chosen: bool,
+    /// Whether the last sums were of the chosen interfaces or of all others; none before a reading.
+    of_chosen: Option<bool>,
 }
 
 impl RunTotals {
@@ -331,7 +328,7 @@ impl RunTotals {
     fn update(&mut self, now: NetBytes, of_chosen: bool) -> NetBytes {
         let reported = match self.reported {
             None => now,
-            Some(reported) if self.of_chosen != of_chosen => reported,
+            Some(reported) if self.of_chosen != Some(of_chosen) => reported,
             Some(reported) => NetBytes {
                 sent: reported
                     .sent
@@ -342,7 +339,7 @@ impl RunTotals {
             },
         };
         self.reported = Some(reported);
-        (self.last, self.of_chosen) = (now, of_chosen);
+        (self.last, self.of_chosen) = (now, Some(of_chosen));
         reported
     }
 }
@@ -453,5 +450,42 @@ mod tests {
         // The first physical interface appears, with little on its counters.
         assert_eq!(totals.update(bytes(12, 7), true), bytes(5_010, 120));
         assert_eq!(totals.update(bytes(20, 10), true), bytes(5_018, 123));
+    }
+
+    #[test]
+    fn totals_go_on_from_where_they_are_whichever_interfaces_a_reload_names() {
+        let root = std::env::temp_dir().join(format!("mote-sampler-{}", std::process::id()));
+        let write = |received: u64| {
+            let columns = "0 0 0 0 0 0 0 100 0 0 0 0 0 0 0";
+            let text = format!("  eth0: {received} {columns}\n");
+            std::fs::write(root.join("net/dev"), text).unwrap();
+        };
+        for folder in ["net", "class/net/eth0/device"] {
+            std::fs::create_dir_all(root.join(folder)).unwrap();
+        }
+        write(5_000);
+        let mut settings = Settings {
+            proc_root: root.clone(),
+            sys_root: root.clone(),
+            ..Settings::default()
+        };
+        let mut sampler = Sampler::new(&settings);
+        assert_eq!(sampler.read_network(), Some(bytes(100, 5_000)));
+        for (named, before, after) in [(&["eth0"][..], 6_000, 6_500), (&[][..], 7_000, 7_300)] {
+            write(before);
+            sampler.read_network();
+            settings.interfaces = named.iter().map(|name| (*name).to_owned()).collect();
+            sampler.reconfigure(&settings);
+            // What was counted between the last reading and the reload is not known apart.
+            let reported = sampler.read_network().unwrap();
+            write(after);
+            let grown = NetBytes {
+                recv: reported.recv + after - before,
+                ..reported
+            };
+            assert_eq!(sampler.read_network(), Some(grown), "{named:?}");
+            assert!(grown.recv <= after, "{named:?}: {grown:?}");
+        }
+        std::fs::remove_dir_all(root).unwrap();
     }
 }

@@ -317,6 +317,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_regular_file_is_not_waited_for() {
+        let base = folder("pipe");
+        drop(State::open(&base).unwrap());
+        let path = base.join("data/state/start");
+        std::fs::remove_file(&path).unwrap();
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert_eq!(State::open(&base).unwrap().start.number, 1);
+        // A file took its place.
+        assert_eq!(State::open(&base).unwrap().start.number, 2);
+        std::fs::remove_dir_all(base).unwrap();
+    }
+
+    #[test]
     fn a_damaged_file_begins_anew_under_another_identity() {
         let base = folder("damaged");
         let first = State::open(&base).unwrap().start;

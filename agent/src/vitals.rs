@@ -77,7 +77,8 @@ impl Vitals {
         &self.history
     }
 
-    /// Takes in a sample, which stands for the `interval_ms` before it.
+    /// Takes in a sample, which stands for the `interval_ms` before it; the first stands for its
+    /// moment alone, since nobody looked before.
     pub fn add(&mut self, sample: &Sample, interval_ms: u64) {
         let before = self.latest.map(|latest| latest.sample);
         let [received, sent] = rates(before.as_ref(), sample);
@@ -95,8 +96,9 @@ impl Vitals {
             load,
             temperature,
         };
+        let window_ms = before.map_or(0, |_| interval_ms);
         self.history
-            .add(sample.boot_ms, interval_ms, &latest.figures());
+            .add(sample.boot_ms, window_ms, &latest.figures());
         self.latest = Some(latest);
     }
 
@@ -267,6 +269,18 @@ mod tests {
         vitals.add(&sample(1_000, 0), 1_000);
         let latest = vitals.latest().unwrap();
         assert_eq!((latest.load, latest.temperature), (None, None));
+        std::fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn nothing_is_told_of_the_time_before_the_first_sample() {
+        let (settings, root) = settings(&[]);
+        let mut vitals = Vitals::new(&settings).unwrap();
+        vitals.add(&sample(600_000, 0), 60_000);
+        vitals.add(&sample(660_000, 0), 60_000);
+        let get = |point| vitals.history().get(Span::TenMinutes, point, Series::Cpu);
+        let known: Vec<u64> = (0..=66).filter(|point| get(*point).is_some()).collect();
+        assert_eq!(known, (60..=66).collect::<Vec<u64>>());
         std::fs::remove_dir_all(root).unwrap();
     }
 

@@ -67,15 +67,12 @@ pub(crate) fn host(bytes: &[u8]) {
     );
     if let Ok(authority) = text.parse::<Authority>() {
         let name = authority.host().trim_matches(['[', ']']);
-        let is_ours = match name.parse::<IpAddr>() {
-            Ok(address) => {
-                let address = address.to_canonical();
-                address.is_loopback() || address == LOCAL
-            }
-            Err(_) => {
-                let name = name.strip_suffix('.').unwrap_or(name);
-                NAMES.iter().any(|ours| ours.eq_ignore_ascii_case(name))
-            }
+        let is_ours = if let Ok(address) = name.parse::<IpAddr>() {
+            let address = address.to_canonical();
+            address.is_loopback() || address == LOCAL
+        } else {
+            let name = name.strip_suffix('.').unwrap_or(name);
+            NAMES.iter().any(|ours| ours.eq_ignore_ascii_case(name))
         };
         assert!(is_ours && !text.contains('@'), "{text:?} is {name}");
     }

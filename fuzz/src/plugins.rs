@@ -110,7 +110,7 @@ pub(crate) fn options(bytes: &[u8]) {
 }
 
 thread_local! {
-    static RNG: RefCell<Rng> = RefCell::new(Rng::new(1));
+    static RNG: RefCell<Rng> = const { RefCell::new(Rng::new(1)) };
 }
 
 /// Events are sent on under the agent's own name; what is no JSON becomes some.

@@ -28,9 +28,9 @@ fn now(boot_ms: u64) -> Now {
 }
 
 /// The records of the input, as a file.
-fn file(seed: &[u8; 4], bytes: &[u8]) -> Vec<u8> {
+fn file(seed: [u8; 4], bytes: &[u8]) -> Vec<u8> {
     mote::log::set_level(Level::Error);
-    let seed = u32::from_le_bytes(*seed);
+    let seed = u32::from_le_bytes(seed);
     let mut file = Vec::new();
     let mut rest = bytes;
     while let Some((head, behind)) = rest.split_first_chunk::<HEAD_BYTES>() {
@@ -75,7 +75,7 @@ fn held(journal: &mut Journal) -> Vec<(Kind, u64, Vec<u8>)> {
 /// Whatever the file was, what is held is read, is there after a restart, and goes once.
 pub(crate) fn journal(bytes: &[u8]) {
     let folder = Folder::new();
-    folder.put("journal", &file(b"jrn1", bytes));
+    folder.put("journal", &file(*b"jrn1", bytes));
     let mut journal = Journal::open(Some(folder.path()), now(0));
     let mut before = held(&mut journal);
     let counts = journal.counts();
@@ -110,7 +110,7 @@ pub(crate) fn journal(bytes: &[u8]) {
 /// Whatever the file was, nothing that it has as begun can begin again, nor after a restart.
 pub(crate) fn ledger(bytes: &[u8]) {
     let folder = Folder::new();
-    folder.put("ledger", &file(b"ldg1", bytes));
+    folder.put("ledger", &file(*b"ldg1", bytes));
     let mut ledger = Ledger::open(Some(folder.path()), BOOT_ID, now(0));
     let left = ledger.unfinished().to_vec();
     for open in &left {

@@ -24,9 +24,8 @@ pub(crate) fn pem(bytes: &[u8]) {
         return;
     };
     let path = FILE.with_borrow(Clone::clone);
-    if fs::write(&path, text).is_err() {
-        panic!("cannot write {}", path.display());
-    }
+    let written = fs::write(&path, text);
+    assert!(written.is_ok(), "cannot write {}", path.display());
     let mut choice = TlsChoice::default();
     if first % 2 == 0 {
         choice.ca_file = Some(path.clone());

@@ -12,7 +12,7 @@ mod plugins;
 
 use std::path::PathBuf;
 
-use super::settings::{Secret, Settings};
+use super::settings::{MAX_BUFFER_SAMPLES, Secret, Settings};
 use super::value;
 
 /// One key.
@@ -399,7 +399,7 @@ const OWN: &[Key] = &[
         "8640",
         "samples held at most",
         |s, v| {
-            s.buffer_samples = value::count(v, (1, 1_000_000))? as usize;
+            s.buffer_samples = value::count(v, (1, MAX_BUFFER_SAMPLES as u64))? as usize;
             Ok(())
         },
     )),

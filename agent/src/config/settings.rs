@@ -16,6 +16,9 @@ use super::persona::Persona;
 pub use orchestrator::{AgentType, AuthType, OrchestratorSettings, RetryBackoff};
 pub use plugins::{AuditSettings, PluginSettings, SandboxSettings};
 
+/// Most samples that can be held.
+pub const MAX_BUFFER_SAMPLES: usize = 1_000_000;
+
 /// What a key holds that must never be seen: it has no readable form but [`Secret::expose`].
 #[derive(Clone)]
 pub struct Secret(String);

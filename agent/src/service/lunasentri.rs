@@ -337,7 +337,8 @@ impl MetricsServer {
         let held = Value::Uint(device.outbox.len() as u64);
         match settled {
             Settled::Delivered { dropped, .. } => {
-                device.counts.sent += 1;
+                // One that had to go while it was sent is counted as that already.
+                device.counts.sent += u64::from(sample.is_some());
                 device.counts.dropped_late += u64::from(dropped);
                 let is_of_this_start = cursor.origin() == 0;
                 if sample.is_some_and(|sample| sample.with_info && is_of_this_start) {
@@ -359,7 +360,7 @@ impl MetricsServer {
                 log::error("A held sample was not taken, fresh ones are", &fields);
             }
             Settled::Refused { hold_ms } => {
-                device.counts.dropped_refused += 1;
+                device.counts.dropped_refused += u64::from(sample.is_some());
                 let mut fields = what_happened(sent, &words);
                 fields.extend(hold_ms.map(|ms| ("retry_in_ms", Value::Uint(ms))));
                 log::error("Sample refused by the server and dropped", &fields);
@@ -604,5 +605,37 @@ mod tests {
     fn the_defaults_are_the_policy_that_a_fleet_is_simulated_with() {
         let settings = Settings::default();
         assert_eq!(policy(&settings), Policy::usual(settings.interval_ms));
+    }
+
+    #[test]
+    fn a_sample_that_had_to_go_while_it_was_sent_is_counted_once() {
+        for status in [200, 400] {
+            let settings = Settings {
+                server_url: Some("https://hub.example.com".into()),
+                api_key: Some(Secret::new("key".into())),
+                buffer_samples: 2,
+                ..Settings::default()
+            };
+            let target = Target::of(&settings).unwrap();
+            let (hostname, prefix) = ("gw-7".to_owned(), "gw-7.1-1-".to_owned());
+            let mut server = MetricsServer::new(&settings, &target, hostname, prefix, 1);
+            let mut device = Device::new(&settings, 0).unwrap();
+            device.tick();
+            device.tick();
+            let oldest = device.outbox.oldest().unwrap();
+            // The outbox is full: the next one takes its place while it is on its way.
+            device.tick();
+            let answer = Answer {
+                status,
+                retry_after_ms: None,
+                body: b"",
+                took_ms: 1,
+            };
+            server.settle(&mut device, oldest, &Ok(answer));
+            let counts = device.counts;
+            let held = device.outbox.len() as u64;
+            let known = counts.sent + counts.dropped() + held;
+            assert_eq!(counts.collected, known, "{status}: {counts:?}");
+        }
     }
 }

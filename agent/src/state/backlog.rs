@@ -28,12 +28,15 @@ use mote_core::record::Record;
 use super::store::{LAST_ID, Store};
 use super::{BootId, Now};
 use crate::clock;
+use crate::config::settings::MAX_BUFFER_SAMPLES;
 use crate::device::{Device, Samples};
 use crate::log;
 
 const SEED: u32 = u32::from_le_bytes(*b"blg1");
 /// For origins and heads, whatever the outbox holds.
 const EXTRA_BYTES: u64 = 128 * 1024;
+/// No file is longer, whatever the outbox of the start that wrote it held.
+const LIMIT_BYTES: u64 = 4 * (MAX_BUFFER_SAMPLES * SAMPLE_BYTES) as u64 + EXTRA_BYTES;
 /// A provisional time that is off by more than this is given anew.
 const OFF_MS: u64 = 2_000;
 /// Starts of which samples are held at once. A device that starts every ten minutes in an outage
@@ -75,9 +78,8 @@ impl Backlog {
         // How many there should be in the end.
         let mut expected: u32 = 0;
         backlog.store = folder.map(|folder| {
-            let limit = 4 * capacity_bytes(&device.outbox) + EXTRA_BYTES;
             let path = folder.join("backlog");
-            Store::open(path, SEED, limit, &mut |record, _| {
+            Store::open(path, SEED, LIMIT_BYTES, &mut |record, _| {
                 backlog.take(&record, device, &mut expected);
             })
         });

@@ -31,8 +31,8 @@ pub enum Kind {
     Result = 2,
 }
 
-/// Ids of what was acknowledged.
-const ACKNOWLEDGED: u8 = 3;
+/// Ids of what was acknowledged or let go.
+const SETTLED: u8 = 3;
 
 const SEED: u32 = u32::from_le_bytes(*b"jrn1");
 /// The file, at most.
@@ -94,8 +94,8 @@ pub struct Journal {
     counts: JournalCounts,
     next_id: u64,
     memory_bytes: usize,
-    /// Acknowledged, and the file does not know.
-    acknowledged: Vec<u64>,
+    /// Acknowledged or let go, and the file does not know.
+    settled: Vec<u64>,
     flush_ms: u64,
 }
 
@@ -127,7 +127,7 @@ impl Journal {
             counts: JournalCounts::default(),
             next_id: 1,
             memory_bytes: 0,
-            acknowledged: Vec::new(),
+            settled: Vec::new(),
             flush_ms: 0,
         };
         journal.store = folder.map(|folder| {
@@ -137,6 +137,10 @@ impl Journal {
                 journal.take(&record, at, now);
             })
         });
+        // What had to go before the file was told goes again, but is not counted again.
+        while journal.held.len() > LIMIT_COUNT && journal.let_one_go(false, now) {}
+        journal.counts.events_dropped = 0;
+        journal.counts.results_dropped = 0;
         journal.mend();
         journal
     }
@@ -168,6 +172,11 @@ impl Journal {
         });
         let place = match appended {
             Some(at) => Place::File(at),
+            // Memory has less room than the disk that did not take it.
+            None if !self.make_room(bytes, now) => {
+                self.counts.events_dropped += u64::from(kind == Kind::Event);
+                return Err(PushError::NoRoom);
+            }
             None => Place::Memory(stamped.into()),
         };
         self.hold(Held {
@@ -208,7 +217,7 @@ impl Journal {
             return false;
         };
         if matches!(self.drop_at(at).place, Place::File(_)) {
-            self.acknowledged.push(id);
+            self.settled.push(id);
         }
         true
     }
@@ -232,12 +241,12 @@ impl Journal {
         let Some(store) = &self.store else {
             return u64::MAX;
         };
-        let has_work = store.is_unsafe() || !store.is_good() || !self.acknowledged.is_empty();
+        let has_work = store.is_unsafe() || !store.is_good() || !self.settled.is_empty();
         if !has_work {
             return u64::MAX;
         }
         if now.boot_ms >= self.flush_ms {
-            self.note_acknowledged();
+            self.note_settled();
             self.flush(now);
         }
         self.flush_ms
@@ -245,7 +254,7 @@ impl Journal {
 
     /// Tells the file everything: the agent is about to end.
     pub fn close(&mut self, now: Now) {
-        self.note_acknowledged();
+        self.note_settled();
         self.flush(now);
     }
 
@@ -259,7 +268,7 @@ impl Journal {
         let kind = match record.kind {
             1 => Kind::Event,
             2 => Kind::Result,
-            ACKNOWLEDGED => {
+            SETTLED => {
                 for id in record.body.as_chunks().0 {
                     let id = u64::from_le_bytes(*id);
                     if let Some(at) = self.held.iter().position(|held| held.id == id) {
@@ -273,7 +282,8 @@ impl Journal {
         let Some(stamp) = record.body.first_chunk() else {
             return;
         };
-        if self.held.len() >= LIMIT_COUNT || record.id > LAST_ID {
+        // More than are held at once can be in a file that was not told yet what had to go.
+        if self.held.len() >= 2 * LIMIT_COUNT || record.id > LAST_ID {
             return;
         }
         // By its id it is read and acknowledged: another of the same id was not written here.
@@ -363,32 +373,45 @@ impl Journal {
         let Some(at) = found.or_else(|| self.held.iter().position(old)) else {
             return false;
         };
-        match self.drop_at(at).kind {
+        let gone = self.drop_at(at);
+        match gone.kind {
             Kind::Event => self.counts.events_dropped += 1,
             Kind::Result => self.counts.results_dropped += 1,
+        }
+        if matches!(gone.place, Place::File(_)) {
+            self.settled.push(gone.id);
         }
         true
     }
 
-    /// Tells the file what was acknowledged.
-    fn note_acknowledged(&mut self) {
-        let ids = std::mem::take(&mut self.acknowledged);
+    /// Tells the file what is held no more.
+    fn note_settled(&mut self) {
         let Some(store) = self.store.as_mut().filter(|store| store.is_good()) else {
             // A file that is written anew does not have them.
+            self.settled.clear();
             return;
         };
         if self.held.is_empty() {
             // Whatever fails here is tried again with the next.
             let _ = store.clear();
-        } else if !ids.is_empty() {
-            let body: Vec<u8> = ids.iter().flat_map(|id| id.to_le_bytes()).collect();
-            for body in body.chunks(MAX_BODY_BYTES / 8 * 8) {
+            self.settled.clear();
+        } else if !self.settled.is_empty() && store.may_try() {
+            let body: Vec<u8> = self
+                .settled
+                .iter()
+                .flat_map(|id| id.to_le_bytes())
+                .collect();
+            let mut pieces = body.chunks(MAX_BODY_BYTES / 8 * 8);
+            let is_noted = pieces.all(|body| {
                 let record = Record {
-                    kind: ACKNOWLEDGED,
+                    kind: SETTLED,
                     id: 0,
                     body,
                 };
-                let _ = store.append(&record);
+                store.append(&record).is_ok()
+            });
+            if is_noted {
+                self.settled.clear();
             }
         }
     }
@@ -435,7 +458,7 @@ impl Journal {
             }
             Ok(())
         })?;
-        self.acknowledged.clear();
+        self.settled.clear();
         self.memory_bytes = 0;
         for (held, place) in self.held.iter_mut().zip(&places) {
             held.place = Place::File(place.unwrap_or(u64::MAX));

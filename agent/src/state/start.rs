@@ -6,7 +6,7 @@
 //! (`pace.rs`). The file is written once a start, and once more by a good stop that comes right
 //! after it.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -16,7 +16,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use super::flash;
 use super::pace::Pace;
-use super::store::flush_folder;
+use super::store::{flush_folder, open};
 use crate::log;
 
 /// Hex digits of an identity.
@@ -43,12 +43,9 @@ impl Start {
 
 /// What the file says; `None` if there is none, or it says nothing that we wrote.
 pub(super) fn read(path: &Path) -> Option<(Start, Option<Pace>)> {
+    let (file, _) = open(path).ok()??;
     let mut bytes = Vec::new();
-    File::open(path)
-        .ok()?
-        .take(256)
-        .read_to_end(&mut bytes)
-        .ok()?;
+    file.take(256).read_to_end(&mut bytes).ok()?;
     let start = str::from_utf8(&bytes).ok().and_then(parse);
     if start.is_none() {
         flash::damaged();

@@ -406,8 +406,9 @@ struct End {
     torn_bytes: u64,
 }
 
-/// Opens what is there, for writing too if that may be.
-fn open(path: &Path) -> io::Result<Option<(File, bool)>> {
+/// Opens what is there, for writing too if that may be. A link, and what is no regular file, is
+/// refused: it could make the agent wait.
+pub(super) fn open(path: &Path) -> io::Result<Option<(File, bool)>> {
     let opened = |write| {
         OpenOptions::new()
             .read(true)

@@ -48,6 +48,8 @@ const TTL_S: (u32, u32) = (5, 86_400);
 const RETRY_MS: u64 = 10_000;
 /// The largest answer without EDNS (RFC 1035, section 4.2.1), and some for servers that ignore it.
 const MESSAGE_BYTES: usize = 1232;
+/// Messages read in one go: whoever floods the port does not stop the sampling.
+const MESSAGES: usize = 32;
 
 /// What is known of a name.
 #[derive(Debug)]
@@ -434,7 +436,7 @@ impl Query {
             return true;
         };
         let mut buffer = [0; MESSAGE_BYTES];
-        loop {
+        for _ in 0..MESSAGES {
             match socket.recv(&mut buffer) {
                 Ok(bytes) => {
                     let name = self.conf.candidate(&self.host, self.candidate);
@@ -453,6 +455,7 @@ impl Query {
                 Err(_) => return true,
             }
         }
+        false
     }
 
     fn is_answered(&self) -> bool {

@@ -43,7 +43,11 @@ impl ResolvConf {
                 }
                 Some("search" | "domain") => {
                     // The last such line wins.
-                    conf.search = words.map(Box::from).take(MAX_SEARCH).collect();
+                    // A domain that is only a dot is the root: the name as it is, which is asked for
+                    // anyway.
+                    let domains = words.map(|word| word.trim_matches('.'));
+                    let domains = domains.filter(|domain| !domain.is_empty());
+                    conf.search = domains.map(Box::from).take(MAX_SEARCH).collect();
                 }
                 _ => {}
             }
@@ -186,6 +190,10 @@ mod tests {
                 Box::<str>::from("hub")
             ]
         );
+        let conf = ResolvConf::parse("search lan. . ..\n");
+        assert_eq!(conf.candidates("hub"), 2);
+        assert_eq!(&*conf.candidate("hub", 0), "hub.lan");
+        assert_eq!(&*conf.candidate("hub", 1), "hub");
         assert_eq!(conf.candidates("hub.lan"), 1);
         assert_eq!(&*conf.candidate("hub.lan", 0), "hub.lan");
     }

@@ -1,5 +1,8 @@
 //! Instructions: carried out at most once, reported for certain.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
 use mote_tests::agent::{AgentUnderTest, Signal};
 use mote_tests::hub::{Hub, Message, Misbehaviour, OrchestratorConfig, Route};
 use mote_tests::wait::poll_until;
@@ -218,6 +221,34 @@ fn what_failed_in_passing_is_tried_again_as_often_as_it_may() {
     end(&hub, agent);
     let runs = std::fs::read_to_string(builder.base_dir().join("runs")).unwrap();
     assert_eq!(runs.lines().count(), 3);
+}
+
+#[test]
+fn guests_of_the_listener_are_answered_while_a_stop_waits_for_an_action() {
+    let hub = hub();
+    let builder = builder(&hub, "action");
+    let run = "#!/bin/sh\ntrap '' TERM\necho run >> \"$(dirname \"$0\")/../../../runs\"\n\
+               while :; do sleep 1000; done\n";
+    builder.plugin_file("once", "run.sh", run).unwrap();
+    hub.give(execute("stubborn"));
+    let mut agent = builder.start().unwrap();
+    let address = agent.listens_at("/health", LONG).unwrap();
+    let runs = builder.base_dir().join("runs");
+    poll_until("the action", LONG, || runs.exists().then_some(())).unwrap();
+    agent.signal(Signal::SIGTERM).unwrap();
+    let stopping = |line: &mote_tests::agent::LogLine| line.msg() == "Stopping";
+    agent.wait_for_log(stopping, LONG).unwrap();
+    let mut guest = TcpStream::connect(address).unwrap();
+    guest.set_read_timeout(Some(LONG)).unwrap();
+    let request = format!("GET /health HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    guest.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    guest.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    // It does not go away before it is killed, five seconds from the signal.
+    let ended = |line: &mote_tests::agent::LogLine| line.msg() == "Instruction ended";
+    assert!(!agent.log().iter().any(ended), "answered too late");
+    assert_eq!(agent.wait_exit(LONG).unwrap().code(), Some(0));
 }
 
 #[test]

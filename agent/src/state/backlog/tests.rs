@@ -116,6 +116,22 @@ fn nothing_is_written_before_the_server_was_away_for_a_period_and_then_what_is_n
 }
 
 #[test]
+fn an_outbox_that_became_smaller_has_the_newest_and_what_found_no_room_is_counted() {
+    let folder = Folder::new("backlog-smaller");
+    let mut large = device(6_000);
+    let mut backlog = restore(&folder, &mut large);
+    take(&mut large, 1..=5_000);
+    backlog.save(&mut large, &this(3, BOOT), now(EVERY_MS));
+    let mut small = device(100);
+    let backlog = restore(&folder, &mut small);
+    assert!(backlog.store.as_ref().unwrap().is_good());
+    let held: Vec<u32> = cursors(&small.outbox).map(Cursor::number).collect();
+    assert_eq!(held, (4_901..=5_000).collect::<Vec<u32>>());
+    assert_eq!(small.counts.restored, 5_000);
+    assert_eq!(small.counts.dropped_full, 4_900);
+}
+
+#[test]
 fn a_delivered_backlog_empties_the_file_and_a_part_of_it_is_noted() {
     let folder = Folder::new("backlog-delivered");
     let mut device = device(100);

@@ -168,6 +168,64 @@ fn what_the_disk_did_not_take_is_written_when_it_does() {
     assert_eq!(bodies(&mut journal, Kind::Result), [b"kept"]);
 }
 
+#[test]
+fn what_had_to_go_stays_gone_after_a_restart_and_what_is_new_does_not() {
+    let folder = Folder::new("journal-count");
+    let mut journal = Journal::open(Some(&folder.0), now(0));
+    let count = LIMIT_COUNT as u32 + 5;
+    for number in 0..count {
+        journal
+            .push(Kind::Event, &number.to_le_bytes(), now(0))
+            .unwrap();
+    }
+    let newest = |journal: &mut Journal| {
+        let numbers = bodies(journal, Kind::Event);
+        let numbers = numbers
+            .iter()
+            .map(|body| u32::from_le_bytes(*body.first_chunk().unwrap()));
+        assert!(numbers.eq(5..count));
+    };
+    // A power cut may come before the file is told.
+    newest(&mut Journal::open(Some(&folder.0), now(0)));
+    journal.turn(now(2_000));
+    drop(journal);
+    let mut journal = Journal::open(Some(&folder.0), now(0));
+    newest(&mut journal);
+    assert_eq!(journal.counts().events_dropped, 0);
+}
+
+#[test]
+fn what_was_acknowledged_while_the_disk_was_full_is_written_when_it_has_room() {
+    let folder = Folder::new("journal-full-disk");
+    let mut journal = Journal::open(Some(&folder.0), now(0));
+    let one = journal.push(Kind::Result, b"one", now(0)).unwrap();
+    journal.push(Kind::Result, b"two", now(0)).unwrap();
+    journal.store.as_mut().unwrap().fill_disk(true);
+    journal.acknowledge(one);
+    journal.turn(now(2_000));
+    let store = journal.store.as_mut().unwrap();
+    store.fill_disk(false);
+    store.forget_trouble();
+    journal.turn(now(20_000));
+    let mut journal = Journal::open(Some(&folder.0), now(0));
+    assert_eq!(bodies(&mut journal, Kind::Result), [b"two"]);
+}
+
+#[test]
+fn a_disk_that_stays_full_does_not_fill_the_memory() {
+    let folder = Folder::new("journal-full-memory");
+    let mut journal = Journal::open(Some(&folder.0), now(0));
+    journal.store.as_mut().unwrap().fill_disk(true);
+    for number in 0..1_000 {
+        // Each comes when it is time to try the disk again.
+        journal.store.as_mut().unwrap().forget_trouble();
+        journal.push(Kind::Event, &[5; 1_000], now(number)).unwrap();
+        assert!(journal.memory_bytes <= MEMORY_BYTES);
+    }
+    let counts = journal.counts();
+    assert_eq!(counts.events + counts.events_dropped, 1_000);
+}
+
 /// An event as a file has it, whoever wrote it.
 fn foreign(id: u64, body: &[u8]) -> Vec<u8> {
     let body = [&WALL_MS.to_le_bytes()[..], body].concat();

@@ -26,6 +26,25 @@ impl Drop for Folder {
     }
 }
 
+impl Store {
+    /// From now on the disk is full, or has room again.
+    pub(in crate::state) fn fill_disk(&mut self, is_full: bool) {
+        use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+        use nix::sys::memfd::{MFdFlags, memfd_create};
+        if !is_full {
+            self.file = super::open(&self.path).unwrap().map(|(file, _)| file);
+            return;
+        }
+        // A file that cannot grow refuses what is written behind its end, and nothing else.
+        let fd = memfd_create(c"full", MFdFlags::MFD_ALLOW_SEALING).unwrap();
+        let full = File::from(fd);
+        let bytes = std::fs::read(&self.path).unwrap_or_default();
+        full.write_all_at(&bytes, 0).unwrap();
+        fcntl(&full, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_GROW)).unwrap();
+        self.file = Some(full);
+    }
+}
+
 fn record(id: u64, body: &[u8]) -> Record<'_> {
     Record { kind: 1, id, body }
 }

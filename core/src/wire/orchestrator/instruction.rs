@@ -270,6 +270,23 @@ fn environment(value: Option<Value<'_>>) -> Result<Option<Object<'_>>, Reason<'_
     Ok(Some(variables))
 }
 
+/// How variables begin by which loaders and interpreters are told what to load or to run.
+const REFUSED_STARTS: [&str; 15] = [
+    "BASH", "DYLD_", "GCONV_", "GIT_", "GLIBC_", "JAVA_", "JDK_", "LD_", "LUA_", "MOTE_", "NODE_",
+    "OPENSSL_", "PERL", "PYTHON", "RUBY",
+];
+/// Others of that kind, and those that the agent gives itself.
+const REFUSED_NAMES: [&str; 8] = [
+    "ENV",
+    "HOME",
+    "IFS",
+    "PATH",
+    "SHELLOPTS",
+    "TMPDIR",
+    "TRACEPARENT",
+    "_JAVA_OPTIONS",
+];
+
 /// Whether a variable of this name changes nothing of what is loaded or run, nor of what the agent
 /// says itself.
 fn may_be_set(name: &str) -> bool {
@@ -278,11 +295,9 @@ fn may_be_set(name: &str) -> bool {
         && name.len() <= 128
         && name.bytes().all(is_word)
         && !name.as_bytes()[0].is_ascii_digit();
-    let refused_starts = ["LD_", "PYTHON", "NODE_", "MOTE_", "BASH_"];
-    let refused = ["PATH", "ENV", "IFS", "SHELLOPTS", "TRACEPARENT"];
     is_name
-        && !refused_starts.iter().any(|start| name.starts_with(start))
-        && !refused.contains(&name)
+        && !REFUSED_STARTS.iter().any(|start| name.starts_with(start))
+        && !REFUSED_NAMES.contains(&name)
 }
 
 fn timeout_ms(value: Option<Value<'_>>) -> Result<Option<u64>, Reason<'_>> {

@@ -175,8 +175,9 @@ struct Services {
     orchestrator: Option<Orchestrator>,
 }
 
-/// What an attempt at a server gets that failed twice, while the other is well.
-const SHORT_PATIENCE_MS: u64 = 3_000;
+/// What an attempt at a server gets that failed twice, while the other is well. Three seconds late is
+/// what the other may become, with what is to be done in between.
+const SHORT_PATIENCE_MS: u64 = 2_900;
 /// Failures after which that is so.
 const PATIENT_FAILURES: u32 = 2;
 
@@ -229,7 +230,13 @@ impl Services {
         let Some(Service { server, uplink, .. }) = &mut self.metrics else {
             return;
         };
-        uplink.be_patient_for(patience_ms(server.failures(), other_is_well));
+        let mut most_ms = patience_ms(server.failures(), other_is_well);
+        if let Some(other) = other.filter(|_| other_is_well) {
+            // Even the first attempt at a server that fell silent leaves the next heartbeat in time.
+            let heartbeat_in_ms = other.heartbeat_in_ms(clock::boot_ms());
+            most_ms = most_ms.min(heartbeat_in_ms.saturating_add(SHORT_PATIENCE_MS));
+        }
+        uplink.be_patient_for(most_ms);
         if server.deliver(link, uplink, cursor) {
             status::tell(link, server);
         }

@@ -4,7 +4,8 @@ use std::path::{Component, Path};
 
 use mote_core::json::{self, Fault, Object, Value};
 use mote_core::wire::orchestrator::{
-    ENTRY_POINT_BYTES, EventsAnswer, Instruction, Poll, Recipient, ResultAnswer, is_id,
+    ENTRY_POINT_BYTES, EventsAnswer, Instruction, Poll, Recipient, ResultAnswer,
+    instruction_id_in, is_id,
 };
 
 use crate::planted_bug;
@@ -114,6 +115,7 @@ pub(crate) fn answers(bytes: &[u8]) {
         let raw = object.map(Object::raw);
         raw.is_none_or(|raw| json::read(raw.as_bytes(), raw.len()).is_ok())
     };
+    assert!(instruction_id_in(body).is_none_or(is_id));
     let error = match first % 3 {
         0 => match Poll::read(body) {
             Ok(poll) => {

@@ -107,6 +107,11 @@ impl Uplink {
         }
     }
 
+    /// What came of the last answer's body, if that was too large to be read whole.
+    pub fn beginning(&self) -> &[u8] {
+        &self.body
+    }
+
     /// How long the requests from now on may take at most, whatever the settings say.
     pub fn be_patient_for(&mut self, patience_ms: u64) {
         self.patience_ms = patience_ms;
@@ -150,13 +155,14 @@ impl Uplink {
         self.body.clear();
         match self.exchange(request) {
             Ok(done) => Ok(done),
-            Err(error) => {
-                // One large answer does not keep its memory.
-                self.body = Vec::new();
-                Err(self
-                    .link
-                    .take_error()
-                    .unwrap_or_else(|| self.explain(error)))
+            Err(ureq_error) => {
+                let error = self.link.take_error();
+                let error = error.unwrap_or_else(|| self.explain(ureq_error));
+                if !matches!(error, DeliveryError::BodyTooLarge(_)) {
+                    // One large answer does not keep its memory.
+                    self.body = Vec::new();
+                }
+                Err(error)
             }
         }
     }
@@ -183,7 +189,7 @@ impl Uplink {
                 return Ok((status, retry_after_ms));
             }
             if self.body.len() + bytes > BODY_BYTES {
-                return Err(self.link.fail(DeliveryError::BodyTooLarge));
+                return Err(self.link.fail(DeliveryError::BodyTooLarge(status)));
             }
             self.body.extend_from_slice(&piece[..bytes]);
         }

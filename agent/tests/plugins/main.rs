@@ -11,6 +11,7 @@
 mod bench;
 
 mod actions;
+mod heap;
 mod hostile;
 mod standing;
 mod walls;

@@ -2,7 +2,12 @@
 
 use mote::plugin::State;
 
-use crate::bench::{Bench, python};
+use crate::bench::{Bench, children, python};
+use crate::heap::held_bytes;
+
+/// What is held at any moment differs by a line on its way; 700 questions that leave a pointer each
+/// would be more than this.
+const GROWTH_BYTES: i64 = 4_096;
 
 #[test]
 fn a_trigger_is_prepared_asked_and_heard() {
@@ -66,17 +71,20 @@ fn a_thousand_questions_leave_nothing_behind() {
     let detect = "        data = {'type': 't'}";
     bench.put("many", Some("trigger"), "main.py", &python("", detect));
     bench.begin();
-    let count = || std::fs::read_dir("/proc/self/fd").unwrap().count();
-    let mut events = 0;
-    let mut after_a_hundred = 0;
-    while events < 1_000 {
+    let held = || {
+        let descriptors = std::fs::read_dir("/proc/self/fd").unwrap().count();
+        (descriptors, children().len())
+    };
+    let mut early = (held(), 0);
+    for asked in 1..=1_000 {
         bench.event();
-        events += 1;
-        if events == 100 {
-            after_a_hundred = count();
+        if asked == 300 {
+            early = (held(), held_bytes());
         }
     }
-    assert_eq!(count(), after_a_hundred);
+    assert_eq!(held(), early.0, "descriptors and children");
+    let grown = held_bytes() - early.1;
+    assert!(grown < GROWTH_BYTES, "{grown} bytes more are held");
     bench.reported(|report| report.tally.crashes == 0 && report.tally.failures == 0);
     bench.end();
 }

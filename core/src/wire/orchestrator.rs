@@ -12,7 +12,8 @@
 //! Objects that are only passed on (`input_data`, `context`, `variables`, `output_data`, events)
 //! keep the text they came as. What an instruction says is checked before anything is done with it:
 //! ids are parts of paths, entry points stay inside their folder, the environment cannot change
-//! what a program loads, and whoever it is not meant for refuses it.
+//! what a program loads, and whoever it is not meant for refuses it. Of an answer that cannot be read
+//! at all, [`instruction_id_in`] finds whom to report as failed.
 //!
 //! Nothing here sends, decides when, or runs anything.
 
@@ -20,6 +21,7 @@ mod answer;
 mod instruction;
 mod outcome;
 mod presence;
+mod salvage;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -30,6 +32,7 @@ pub use instruction::{
 };
 pub use outcome::{Execution, Installation, Outcome, OutcomeStatus, write_events, write_executing};
 pub use presence::{Heartbeat, HeartbeatStatus, Registration};
+pub use salvage::instruction_id_in;
 pub use write::{Entry, ObjectWriter};
 
 /// Longest id of an agent, an instruction or a plugin, in bytes.

@@ -5,16 +5,20 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
+mod asleep;
 mod events;
+mod forms;
 mod instructions;
 mod kill;
 mod presence;
+mod refusals;
 mod two_servers;
 
 use std::time::Duration;
 
 use mote_tests::agent::{AgentBuilder, AgentUnderTest, Signal};
-use mote_tests::hub::{Hub, HubConfig, OrchestratorConfig};
+use mote_tests::hub::{Hub, HubConfig, Message, OrchestratorConfig, Route};
+use serde_json::{Value, json};
 
 /// More than anything here takes on a busy machine.
 const LONG: Duration = Duration::from_secs(30);
@@ -59,4 +63,37 @@ fn forget_pace(builder: &AgentBuilder) {
         let (identity, number) = (words.next().unwrap(), words.next().unwrap());
         std::fs::write(&path, format!("{identity} {number}\n")).unwrap();
     }
+}
+
+/// An instruction to run `run.sh` of the plugin `once`.
+fn execute(id: &str) -> Value {
+    json!({
+        "id": id, "agent_id": "agent-1", "plugin_id": "once", "instruction_type": "execute",
+        "created_by": null, "status": "pending", "priority": "high", "source": "test",
+        "plugin_configuration": {"entrypoint": "run.sh", "arguments": ["x y", "$(reboot)"],
+            "environment": {"LEVEL": "2"}},
+        "input_data": {"n": 1}, "timeout_seconds": 20, "max_retries": 0, "correlation_id": "c-1",
+    })
+}
+
+fn results(hub: &Hub, id: &str) -> Vec<Message> {
+    let mut all = hub.messages(Route::Result);
+    all.retain(|message| message.instruction.as_deref() == Some(id));
+    all
+}
+
+/// The first result of `id` that was answered.
+fn wait_for_result(hub: &Hub, id: &str) -> Message {
+    let is_it = |message: &&Message| message.instruction.as_deref() == Some(id) && message.answered;
+    let there = |all: &[Message]| all.iter().any(|message| is_it(&message));
+    let all = hub
+        .wait_for_messages(Route::Result, &format!("the result of {id}"), LONG, there)
+        .unwrap();
+    all.iter().find(is_it).unwrap().clone()
+}
+
+fn largest_gap_ms(times_ms: impl Iterator<Item = u64>) -> u64 {
+    let times: Vec<u64> = times_ms.collect();
+    let gaps = times.windows(2).map(|pair| pair[1].saturating_sub(pair[0]));
+    gaps.max().unwrap_or(0)
 }

@@ -1,6 +1,6 @@
 //! Registration, heartbeats, keys and tokens.
 
-use mote_tests::agent::{AgentBuilder, Signal};
+use mote_tests::agent::{AgentBuilder, Signal, mote_binary};
 use mote_tests::hub::{Hub, HubConfig, Message, Misbehaviour, OrchestratorConfig, Route};
 
 use crate::{LONG, builder, end, hub, hub_with, orchestrator};
@@ -103,6 +103,46 @@ fn a_token_that_is_refused_is_read_again_and_then_held() {
 }
 
 #[test]
+fn a_token_that_is_refused_leads_to_one_look_at_its_file_and_to_no_storm() {
+    let hub = hub();
+    let metrics = Hub::start(HubConfig::default()).unwrap();
+    let builder = builder(&hub, "both").for_hub(&metrics).hurried();
+    let file = builder.write_file("agent.jwt", "demo-token\n").unwrap();
+    let trace = builder.dir().join("opened");
+    let script = format!(
+        "exec strace -D -qq -o '{}' -P '{}' -e trace=open,openat {} run \"$@\"",
+        trace.display(),
+        file.display(),
+        mote_binary().unwrap().display()
+    );
+    let script = builder.write_file("watched", &script).unwrap();
+    let mut agent = builder
+        .binary("/bin/sh")
+        .command(script.to_str().unwrap())
+        .env("MOTE_API_RETRY_MAX_INTERVAL", "1h")
+        .env("MOTE_API_AUTH_API_KEY", "")
+        .env("MOTE_API_AUTH_TYPE", "jwt")
+        .env("MOTE_API_AUTH_TOKEN_FILE", &file)
+        .start()
+        .unwrap();
+    let polled = |polls: &[Message]| !polls.is_empty();
+    hub.wait_for_messages(Route::Poll, "a poll", LONG, polled)
+        .unwrap();
+    let looks = || std::fs::read_to_string(&trace).unwrap().lines().count();
+    let before = looks();
+    hub.set_token("newer");
+    let refused = |line: &mote_tests::agent::LogLine| line.msg().contains("refuses the key");
+    agent.wait_for_log(refused, LONG).unwrap();
+    // Time enough for a storm: thirty samples go by.
+    let delivered = metrics.stats().delivered;
+    metrics.wait_for(delivered + 30, LONG).unwrap();
+    assert_eq!(hub.stats().statuses.get(&401), Some(&1));
+    assert_eq!(looks(), before + 1);
+    agent.signal(Signal::SIGTERM).unwrap();
+    assert_eq!(agent.wait_exit(LONG).unwrap().code(), Some(0));
+}
+
+#[test]
 fn a_certificate_proves_who_it_is_and_its_end_is_warned_of() {
     let hub = Hub::start(HubConfig {
         wants_client_certificate: true,
@@ -183,7 +223,7 @@ fn under_its_old_name_an_agent_finds_its_old_file() {
     let home = builder.dir().join(".stavily");
     std::fs::create_dir(&home).unwrap();
     let link = builder.dir().join("sensor-agent");
-    std::os::unix::fs::symlink(mote_tests::agent::mote_binary().unwrap(), &link).unwrap();
+    std::os::unix::fs::symlink(mote_binary().unwrap(), &link).unwrap();
     // The older spellings, all of them.
     let text = format!(
         "agent:\n  id: agent-1\n  type: sensor\n  tenant_id: org\n  heartbeat: 1s\n\

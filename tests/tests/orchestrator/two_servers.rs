@@ -4,16 +4,10 @@ use mote_tests::agent::LogLine;
 use mote_tests::hub::{Hub, HubConfig, Message, Misbehaviour, Received, Route};
 use serde_json::Value;
 
-use crate::{LONG, builder, end, hub};
+use crate::{LONG, builder, end, hub, largest_gap_ms};
 
 /// What an attempt gets at a server that failed twice, and more for the machine's own slowness.
 const LATE_MS: u64 = 3_000 + 1_500;
-
-fn largest_gap_ms(times_ms: impl Iterator<Item = u64>) -> u64 {
-    let times: Vec<u64> = times_ms.collect();
-    let gaps = times.windows(2).map(|pair| pair[1].saturating_sub(pair[0]));
-    gaps.max().unwrap_or(0)
-}
 
 fn metrics_hub() -> Hub {
     Hub::start(HubConfig::default()).unwrap()

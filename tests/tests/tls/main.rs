@@ -7,6 +7,7 @@
 
 mod authority;
 mod device;
+mod orchestrator;
 mod renewal;
 mod server;
 

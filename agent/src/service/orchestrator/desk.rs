@@ -10,8 +10,9 @@
 //! as a new attempt, up to `max_retries` times. An instruction that is not taken now, for want of
 //! room, stays with the orchestrator.
 
-use mote_core::json::{self, Object};
+use mote_core::json::{self, Object, Value as JsonValue};
 use mote_core::log_line::Value;
+use mote_core::text;
 use mote_core::wire::orchestrator::{
     Entry, Execution, Installation, Instruction, InstructionKind, Outcome, OutcomeStatus,
     Recipient, write_executing,
@@ -38,6 +39,8 @@ const RETRY_FIRST_MS: u64 = 1_000;
 const RETRY_MOST_MS: u64 = 60_000;
 /// `EX_TEMPFAIL` of sysexits.h: try again later.
 const EXIT_TEMPORARY: i32 = 75;
+/// How much is logged of what should be an id.
+const BAD_ID_BYTES: usize = 128;
 /// What is said of an attempt whose end nobody saw.
 const INTERRUPTED: &str = "interrupted: may or may not have run";
 
@@ -57,7 +60,8 @@ pub(super) struct Desk {
     results: Results,
     /// Results that the journal had no room for.
     unfiled: Vec<(Box<str>, Vec<u8>)>,
-    bad_id_said: bool,
+    /// What the last instruction had for an id that has none.
+    bad_id: Option<Box<str>>,
 }
 
 /// An instruction that was taken up and is not reported yet.
@@ -108,7 +112,7 @@ impl Desk {
             ledger: state.ledger(now),
             results: Results::open(state.folder()),
             unfiled: Vec::new(),
-            bad_id_said: false,
+            bad_id: None,
         };
         desk.reconfigure(settings);
         desk.clear_up(state, plugins);
@@ -180,36 +184,55 @@ impl Desk {
             Ok(instruction) => instruction.id,
             Err(refused) => match refused.id {
                 Some(id) => id,
-                None => return self.say_bad_id(&refused.reason.to_string()),
+                None => return self.say_bad_id(object, &refused.reason.to_string()),
             },
         };
-        if self.tasks.iter().any(|task| &*task.id == id) {
+        if !self.is_news(id) {
             return;
         }
+        let checked = read.map_err(|refused| refused.reason.to_string());
+        match checked.and_then(|instruction| self.check(&instruction)) {
+            Ok(()) => self.begin(id, object.raw()),
+            Err(words) => self.turn_down(id, &words),
+        }
+    }
+
+    /// Reports an instruction of which no more than its id is known as failed.
+    pub(super) fn refuse(&mut self, id: &str, words: &str) {
+        if self.is_news(id) {
+            self.turn_down(id, words);
+        }
+    }
+
+    /// Whether `id` is to be looked at: it is none of those that are here or were, and there is
+    /// room for what becomes of it.
+    fn is_news(&mut self, id: &str) -> bool {
+        if self.tasks.iter().any(|task| &*task.id == id) {
+            return false;
+        }
         if self.is_known(id) {
-            return self.repeat(id);
+            self.repeat(id);
+            return false;
         }
         if self.tasks.len() >= MAX_TASKS || !self.journal.has_room(RESULT_BYTES, Now::read()) {
             log::warn(
                 "Instruction left with the orchestrator, there is no room for its result",
                 &[("instruction", Value::Str(id))],
             );
-            return;
+            return false;
         }
-        let checked = read.map_err(|refused| refused.reason.to_string());
-        match checked.and_then(|instruction| self.check(&instruction)) {
-            Ok(()) => self.begin(id, object.raw()),
-            Err(words) => {
-                log::warn(
-                    "Instruction refused",
-                    &[
-                        ("instruction", Value::Str(id)),
-                        ("error", Value::Str(&words)),
-                    ],
-                );
-                self.report_failure(id, &words);
-            }
-        }
+        true
+    }
+
+    fn turn_down(&mut self, id: &str, words: &str) {
+        log::warn(
+            "Instruction refused",
+            &[
+                ("instruction", Value::Str(id)),
+                ("error", Value::Str(words)),
+            ],
+        );
+        self.report_failure(id, words);
     }
 
     /// Whether this agent does such things at all.
@@ -522,13 +545,18 @@ impl Desk {
         held.into_iter().any(&mut is_its)
     }
 
-    fn say_bad_id(&mut self, words: &str) {
-        if !std::mem::replace(&mut self.bad_id_said, true) {
-            log::error(
-                "An instruction cannot be reported and is ignored",
-                &[("error", Value::Str(words))],
-            );
+    /// What has no id that can stand in a URL cannot be reported; each is said once in a row.
+    fn say_bad_id(&mut self, object: Object<'_>, words: &str) {
+        let id = object.get("id").map_or("", JsonValue::raw);
+        let id = text::cut(id, BAD_ID_BYTES);
+        if self.bad_id.as_deref() == Some(id) {
+            return;
         }
+        self.bad_id = Some(id.into());
+        log::error(
+            "An instruction cannot be reported and is ignored",
+            &[("id", Value::Str(id)), ("error", Value::Str(words))],
+        );
     }
 }
 

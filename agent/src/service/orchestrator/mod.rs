@@ -23,7 +23,8 @@ use mote_core::json;
 use mote_core::log_line::Value;
 use mote_core::outage::Outages;
 use mote_core::wire::orchestrator::{
-    EventsAnswer, Heartbeat, HeartbeatStatus, Poll, Registration, ResultAnswer, write_events,
+    AnswerError, EventsAnswer, Heartbeat, HeartbeatStatus, Poll, Registration, ResultAnswer,
+    instruction_id_in, write_events,
 };
 use ureq::http::Method;
 
@@ -89,6 +90,8 @@ pub struct Orchestrator {
     server: Server,
     desk: Desk,
     postponed: Postponed,
+    /// What failed last: everything else that is due goes first.
+    stuck: Option<Duty>,
     /// None once it knows us, or wants to know nobody.
     register_ms: Option<u64>,
     heartbeat_ms: u64,
@@ -120,6 +123,7 @@ impl Orchestrator {
             hostname,
             desk,
             postponed: Postponed::new(settings.orchestrator.retry_max_ms),
+            stuck: None,
             register_ms: Some(now_ms),
             heartbeat_ms: now_ms,
             poll_ms: now_ms,
@@ -189,6 +193,11 @@ impl Orchestrator {
         }
     }
 
+    /// In how long the next heartbeat is due.
+    pub fn heartbeat_in_ms(&self, now_ms: u64) -> u64 {
+        self.heartbeat_ms.saturating_sub(now_ms)
+    }
+
     /// Failures since it last answered.
     pub fn failures(&self) -> u32 {
         self.server.failures()
@@ -235,7 +244,9 @@ impl Orchestrator {
         for (each, due_ms) in self.due(now_ms) {
             let due_ms = due_ms.max(ready_ms);
             if due_ms <= now_ms {
-                duty = Some(duty.map_or(each, |first: Duty| first.min(each)));
+                let rank = |duty: Duty| (self.stuck == Some(duty), duty);
+                let first = duty.filter(|first| rank(*first) < rank(each));
+                duty = first.or(Some(each));
             } else {
                 next_ms = next_ms.min(due_ms);
             }
@@ -295,7 +306,11 @@ impl Orchestrator {
     }
 
     /// Does one thing.
+    ///
+    /// What the server does not answer to waits until everything else had its turn: one result
+    /// that it trips over must not keep it from hearing that the agent lives.
     pub fn run(&mut self, link: &Link, duty: Duty) {
+        let failures = self.failures();
         match duty {
             Duty::Announce => self.announce(),
             Duty::Result => self.report_result(),
@@ -303,6 +318,11 @@ impl Orchestrator {
             Duty::Register => self.register(),
             Duty::Heartbeat => self.heartbeat(),
             Duty::Poll => self.poll(),
+        }
+        if self.failures() > failures {
+            self.stuck = Some(duty);
+        } else if self.stuck == Some(duty) {
+            self.stuck = None;
         }
         // An action that may run now is started before the next request is waited for.
         let plugins = &mut link.reactor().plugins;
@@ -345,8 +365,10 @@ impl Orchestrator {
                 log::info("Result delivered", &[("instruction", Value::Str(id))]);
                 self.desk.journal.acknowledge(entry);
                 self.postponed.forget(entry);
-                if let Some(next) = answer.ok().and_then(|answer| answer.next_instruction) {
-                    self.desk.take_up(next);
+                match answer.map(|answer| answer.next_instruction) {
+                    Ok(Some(next)) => self.desk.take_up(next),
+                    Ok(None) => {}
+                    Err(error) => self.not_understood(error),
                 }
             }
             Said::Refused(409) => self.settle(entry),
@@ -370,7 +392,10 @@ impl Orchestrator {
 
     /// Offers the entry again later, unless that was done often enough.
     fn put_off(&mut self, entry: u64, most: u32, id: &str, status: u16) {
-        let tries = self.postponed.put_off(entry, clock::boot_ms());
+        let good_answers = self.server.good_answers();
+        let tries = self
+            .postponed
+            .put_off(entry, good_answers, clock::boot_ms());
         let dropped = tries >= most;
         if dropped {
             self.settle(entry);
@@ -565,16 +590,25 @@ impl Orchestrator {
                 }
                 Err(error) => {
                     self.poll_ms = now_ms + interval_ms;
-                    let words = error.to_string();
-                    log::error(
-                        "Orchestrator's answer is not understood",
-                        &[("error", Value::Str(&words))],
-                    );
+                    self.not_understood(error);
                 }
             },
             Said::Refused(_) => self.poll_ms = now_ms + interval_ms,
             Said::Nothing | Said::KeyRefused | Said::Stopped => {}
         }
+    }
+
+    /// What an answer brings that cannot be read is reported as failed, if it has a name: it would
+    /// be handed out for ever.
+    fn not_understood(&mut self, error: AnswerError) {
+        let words = self.server.why_unread(error);
+        if let Some(id) = instruction_id_in(self.server.answer()) {
+            return self.desk.refuse(id, &words);
+        }
+        log::error(
+            "Orchestrator's answer is not understood",
+            &[("error", Value::Str(&words))],
+        );
     }
 
     /// Looks what a person should know of.

@@ -7,6 +7,8 @@ const MOST_MS: u64 = 3_600_000;
 struct Entry {
     id: u64,
     tries: u32,
+    /// Good answers of the server at the last of them.
+    good_answers: u64,
     not_before_ms: u64,
 }
 
@@ -31,24 +33,29 @@ impl Postponed {
         self.first_ms = first_ms;
     }
 
-    /// Puts `id` off: twice as long each time, at most an hour. Returns how often
-    /// it was.
-    pub(super) fn put_off(&mut self, id: u64, now_ms: u64) -> u32 {
+    /// Puts `id` off: twice as long each time, at most an hour. Returns how often it was.
+    ///
+    /// A server that had no good answer for anything since the last time (`good_answers` counts
+    /// them) says nothing about this entry: that time is not counted twice.
+    pub(super) fn put_off(&mut self, id: u64, good_answers: u64, now_ms: u64) -> u32 {
         let at = self.entries.iter().position(|entry| entry.id == id);
         let at = at.unwrap_or_else(|| {
             self.entries.push(Entry {
                 id,
                 tries: 0,
+                good_answers,
                 not_before_ms: 0,
             });
             self.entries.len() - 1
         });
         let first_ms = self.first_ms;
         let entry = &mut self.entries[at];
-        let delay_ms = first_ms
-            .saturating_mul(1 << entry.tries.min(8))
-            .min(MOST_MS);
-        entry.tries += 1;
+        if entry.tries == 0 || entry.good_answers != good_answers {
+            entry.tries += 1;
+        }
+        entry.good_answers = good_answers;
+        let doublings = (entry.tries - 1).min(8);
+        let delay_ms = first_ms.saturating_mul(1 << doublings).min(MOST_MS);
         entry.not_before_ms = now_ms + delay_ms;
         entry.tries
     }
@@ -79,18 +86,29 @@ mod tests {
     fn what_is_put_off_goes_later_and_later() {
         let mut postponed = Postponed::new(60_000);
         assert!(postponed.may_go(7, 0));
-        assert_eq!(postponed.put_off(7, 1_000), 1);
+        assert_eq!(postponed.put_off(7, 0, 1_000), 1);
         assert!(!postponed.may_go(7, 60_999) && postponed.may_go(7, 61_000));
         assert!(postponed.may_go(8, 1_000));
         assert_eq!(postponed.next_ms(1_000), 61_000);
-        assert_eq!(postponed.put_off(7, 61_000), 2);
+        assert_eq!(postponed.put_off(7, 1, 61_000), 2);
         assert_eq!(postponed.next_ms(61_000), 181_000);
-        for _ in 0..40 {
-            postponed.put_off(7, 0);
+        for good_answers in 2..40 {
+            postponed.put_off(7, good_answers, 0);
         }
         assert_eq!(postponed.next_ms(0), MOST_MS);
         postponed.forget(7);
         assert!(postponed.may_go(7, 0));
         assert_eq!(postponed.next_ms(0), u64::MAX);
+    }
+
+    #[test]
+    fn a_server_that_takes_nothing_at_all_counts_once() {
+        let mut postponed = Postponed::new(60_000);
+        for round in 0..10 {
+            let now_ms = round * 60_000;
+            assert_eq!(postponed.put_off(7, 3, now_ms), 1);
+            assert_eq!(postponed.next_ms(now_ms), now_ms + 60_000);
+        }
+        assert_eq!(postponed.put_off(7, 4, 0), 2);
     }
 }

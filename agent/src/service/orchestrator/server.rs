@@ -13,6 +13,7 @@ use mote_core::outage::{Failure, Layer, Outages};
 use mote_core::rate_limit::RateLimit;
 use mote_core::rng::Rng;
 use mote_core::text;
+use mote_core::wire::orchestrator::AnswerError;
 use ureq::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, USER_AGENT};
 use ureq::http::{HeaderValue, Method, Uri};
 
@@ -30,6 +31,8 @@ const USER_AGENT_USUAL: &str = concat!("Stavily-Agent/", env!("CARGO_PKG_VERSION
 const CONNECT_TIMEOUT_MS: u64 = 5_000;
 /// How far a delay is spread either way.
 const JITTER_PERMILLE: u16 = 200;
+/// Refused calls that are remembered: as many as there are kinds of them.
+const REFUSED_MOST: usize = 6;
 /// How much of a server's own words is logged.
 const WORDS_BYTES: usize = 200;
 
@@ -88,9 +91,13 @@ pub(super) struct Server {
     standing: Standing,
     outages: Outages,
     answer: Vec<u8>,
+    /// Of the last answer this is the beginning only: it was too large.
+    is_cut: bool,
+    /// Answers with a 2xx so far.
+    good_answers: u64,
     trouble: String,
-    /// What was refused last, so that it is said once.
-    refused: Option<(Box<str>, u16)>,
+    /// What is refused, so that it is said once.
+    refused: Vec<(Box<str>, u16)>,
 }
 
 impl Server {
@@ -140,8 +147,10 @@ impl Server {
             standing: Standing::Unknown,
             outages: Outages::new(),
             answer: Vec::new(),
+            is_cut: false,
+            good_answers: 0,
             trouble: String::new(),
-            refused: None,
+            refused: Vec::new(),
         }
     }
 
@@ -181,9 +190,23 @@ impl Server {
         &self.trouble
     }
 
-    /// The body of the last good answer.
+    /// The body of the last good answer, or the beginning of one that was too large.
     pub(super) fn answer(&self) -> &[u8] {
         &self.answer
+    }
+
+    /// Why the last good answer means nothing: what its reader says, or that it was too large.
+    pub(super) fn why_unread(&self, error: AnswerError) -> String {
+        if self.is_cut {
+            DeliveryError::BodyTooLarge(200).to_string()
+        } else {
+            error.to_string()
+        }
+    }
+
+    /// Answers with a 2xx so far: whether there were any since some moment.
+    pub(super) fn good_answers(&self) -> u64 {
+        self.good_answers
     }
 
     /// How long calls may take from now on, at most.
@@ -214,11 +237,19 @@ impl Server {
             headers: self.headers.clone(),
             body,
         };
-        let (status, retry_after_ms) = match self.uplink.send(&request) {
-            Ok(answer) => {
+        let sent = self.uplink.send(&request).map(|answer| {
+            self.answer.clear();
+            self.answer.extend_from_slice(answer.body);
+            (answer.status, answer.retry_after_ms)
+        });
+        self.is_cut = matches!(sent, Err(DeliveryError::BodyTooLarge(_)));
+        let (status, retry_after_ms) = match sent {
+            Ok(answered) => answered,
+            // It did answer, and its beginning may name what it is about.
+            Err(DeliveryError::BodyTooLarge(status)) => {
                 self.answer.clear();
-                self.answer.extend_from_slice(answer.body);
-                (answer.status, answer.retry_after_ms)
+                self.answer.extend_from_slice(self.uplink.beginning());
+                (status, None)
             }
             Err(DeliveryError::Stopped) => return Said::Stopped,
             Err(error) => {
@@ -238,6 +269,8 @@ impl Server {
         match status {
             200..=299 => {
                 self.answered();
+                self.good_answers += 1;
+                self.refused.retain(|(refused, _)| **refused != *path);
                 Said::Good
             }
             401 | 403 => {
@@ -298,11 +331,14 @@ impl Server {
     }
 
     fn say_refused(&mut self, path: &str, status: u16) {
-        let refused = Some((path.into(), status));
-        if self.refused == refused {
+        let is_it = |(refused, before): &(Box<str>, u16)| **refused == *path && *before == status;
+        if self.refused.iter().any(is_it) {
             return;
         }
-        self.refused = refused;
+        if self.refused.len() >= REFUSED_MOST {
+            self.refused.remove(0);
+        }
+        self.refused.push((path.into(), status));
         let words = self.words();
         log::warn(
             "Orchestrator refuses a call",

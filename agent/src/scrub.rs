@@ -13,6 +13,10 @@ use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
+
+use signal_hook::consts::SIGPIPE;
+use signal_hook::flag;
 
 use crate::config::keys::{KEYS, Key};
 use crate::config::{Given, Origin, Sources, load, process_environment, variables};
@@ -36,6 +40,9 @@ pub fn hide_secrets(sources: &mut Sources) {
         return;
     }
     let error = execute_again(sources).unwrap_or_else(|error| error);
+    // std gives SIGPIPE its default back before it executes, and then leaves it so: the first guest
+    // or plugin that hangs up would end the agent.
+    let _ = flag::register(SIGPIPE, Arc::default());
     sources.handed_warnings.push(format!(
         "the key can be seen in /proc by other users of this device ({error}): put it into the \
          file and give no flag or variable"

@@ -52,6 +52,23 @@ fn p13_outputs_that_take_nothing_stop_nothing() {
 }
 
 #[test]
+fn p13_a_program_that_cannot_hide_its_key_outlives_its_reader_too() {
+    let hub = good_hub();
+    // Deleted since it was started: the agent cannot execute itself again.
+    let gone = format!(
+        "cp {} gone; exec 9<gone; rm gone",
+        mote_binary().unwrap().display()
+    );
+    let reader = "mkfifo pipe; true <pipe &";
+    let mut agent = through_shell(
+        &hub,
+        &format!("{gone}; {reader} exec /proc/self/fd/9 run \"$@\" >pipe"),
+    );
+    hub.wait_for(5, LONG).unwrap();
+    assert_eq!(agent.stop(Signal::SIGTERM).unwrap().code(), Some(0));
+}
+
+#[test]
 fn p13_a_full_pipe_that_nobody_reads_stops_nothing_and_what_was_lost_is_counted() {
     let hub = good_hub();
     // It holds both ends itself, so that the pipe is there and nobody reads it.

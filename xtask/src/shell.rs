@@ -130,6 +130,14 @@ pub(crate) fn output_of(command: &mut Command) -> Result<String, Failure> {
 
 /// Runs a `cargo build` of one binary and returns the path that cargo gave it.
 pub(crate) fn build_binary(command: &mut Command) -> Result<PathBuf, Failure> {
+    let typed = spoken(command);
+    let messages = build_messages(command)?;
+    let binary = messages.iter().rev().find_map(|line| executable(line));
+    binary.ok_or_else(|| Failure::Failed(format!("`{typed}` built no binary")))
+}
+
+/// Runs a command of cargo that builds, and returns what it says to programs, line by line.
+pub(crate) fn build_messages(command: &mut Command) -> Result<Vec<String>, Failure> {
     announce(command);
     let typed = spoken(command);
     command
@@ -138,11 +146,9 @@ pub(crate) fn build_binary(command: &mut Command) -> Result<PathBuf, Failure> {
     let mut child = command
         .spawn()
         .map_err(|error| cannot_start(command, &error))?;
-    let mut binary = None;
+    let mut messages = Vec::new();
     if let Some(stdout) = child.stdout.take() {
-        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-            binary = executable(&line).or(binary);
-        }
+        messages.extend(BufReader::new(stdout).lines().map_while(Result::ok));
     }
     let status = child
         .wait()
@@ -150,11 +156,11 @@ pub(crate) fn build_binary(command: &mut Command) -> Result<PathBuf, Failure> {
     if !status.success() {
         return Err(ended_badly(&typed, status));
     }
-    binary.ok_or_else(|| Failure::Failed(format!("`{typed}` built no binary")))
+    Ok(messages)
 }
 
 /// The path in one line of cargo's build messages, if the line is about a binary.
-fn executable(message: &str) -> Option<PathBuf> {
+pub(crate) fn executable(message: &str) -> Option<PathBuf> {
     let (_, rest) = message.split_once(r#""executable":""#)?;
     let mut path = String::new();
     let mut chars = rest.chars();
@@ -190,7 +196,8 @@ fn cannot_start(command: &Command, error: &io::Error) -> Failure {
     Failure::Failed(format!("cannot run `{}`: {error}", spoken(command)))
 }
 
-fn ended_badly(typed: &str, status: ExitStatus) -> Failure {
+/// Why a command that ended so is a failure.
+pub(crate) fn ended_badly(typed: &str, status: ExitStatus) -> Failure {
     Failure::Failed(format!("ended with {status}; to repeat it: {typed}"))
 }
 

@@ -34,6 +34,9 @@ const FLAGS: [&str; 9] = [
     "--disable-sync",
 ];
 
+/// Drivers that are tried before it is said that none starts.
+const DRIVERS: usize = 5;
+
 /// What the page is looked at on. Sizes are CSS pixels.
 #[derive(Debug, Clone, Copy)]
 pub struct Screen {
@@ -63,7 +66,7 @@ impl Browser {
             env::split_paths(&path).any(|folder| folder.join(name).is_file())
         };
         if is_there("chromium") && is_there("chromedriver") {
-            return Self::try_start().map(Some);
+            return Self::start_one().map(Some);
         }
         assert!(
             env::var_os("CI").is_none_or(|ci| ci != "true"),
@@ -74,7 +77,37 @@ impl Browser {
         Ok(None)
     }
 
-    fn try_start() -> io::Result<Self> {
+    fn start_one() -> io::Result<Self> {
+        let mut browser = Self::start_driver()?;
+        let mut flags = FLAGS.map(str::to_owned).to_vec();
+        let profile = browser.profile.path().join("profile");
+        flags.push(format!("--user-data-dir={}", profile.display()));
+        let wanted = json!({"capabilities": {"alwaysMatch": {
+            "browserName": "chrome",
+            "goog:chromeOptions": {"args": flags},
+            "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
+        }}});
+        let made = browser.wire.post("/session", &wanted)?;
+        let id = made.get("sessionId").and_then(Value::as_str);
+        let id = id.ok_or_else(|| io::Error::other(format!("no session: {made}")))?;
+        browser.session = format!("/session/{id}");
+        Ok(browser)
+    }
+
+    /// The driver takes a port of one family and then wants the same of the other, where another
+    /// program may have it.
+    fn start_driver() -> io::Result<Self> {
+        let mut outcome = Self::try_start_driver();
+        for _ in 1..DRIVERS {
+            if outcome.is_ok() {
+                break;
+            }
+            outcome = Self::try_start_driver();
+        }
+        outcome
+    }
+
+    fn try_start_driver() -> io::Result<Self> {
         let profile = TempDir::with_prefix("mote-browser-")?;
         let mut driver = Command::new("chromedriver")
             .arg("--port=0")
@@ -93,18 +126,6 @@ impl Browser {
         };
         let said = said.ok_or_else(|| io::Error::other("chromedriver has no output"))?;
         browser.wire = Wire::to_port(port_said(BufReader::new(said))?);
-        let mut flags = FLAGS.map(str::to_owned).to_vec();
-        let profile = browser.profile.path().join("profile");
-        flags.push(format!("--user-data-dir={}", profile.display()));
-        let wanted = json!({"capabilities": {"alwaysMatch": {
-            "browserName": "chrome",
-            "goog:chromeOptions": {"args": flags},
-            "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
-        }}});
-        let made = browser.wire.post("/session", &wanted)?;
-        let id = made.get("sessionId").and_then(Value::as_str);
-        let id = id.ok_or_else(|| io::Error::other(format!("no session: {made}")))?;
-        browser.session = format!("/session/{id}");
         Ok(browser)
     }
 

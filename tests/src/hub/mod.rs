@@ -353,9 +353,8 @@ impl Hub {
     /// What agents said, oldest first, as far as it passed the checks.
     pub fn messages(&self, route: Route) -> Vec<Message> {
         self.with_book(|book| {
-            let mut messages = book.messages.clone();
-            messages.retain(|message| message.route == route);
-            messages
+            let of_route = book.messages.iter().filter(|one| one.route == route);
+            of_route.cloned().collect()
         })
     }
 
@@ -367,10 +366,15 @@ impl Hub {
         timeout: Duration,
         ready: impl Fn(&[Message]) -> bool,
     ) -> Result<Vec<Message>, TimedOut> {
+        let mut seen = None;
         let look = |state: &mut shared::State| {
             let book = state.book.as_ref()?;
-            let mut messages = book.messages.clone();
-            messages.retain(|message| message.route == route);
+            // Much changes that is no message.
+            if seen.replace(book.messages.len()) == Some(book.messages.len()) {
+                return None;
+            }
+            let of_route = book.messages.iter().filter(|one| one.route == route);
+            let messages: Vec<Message> = of_route.cloned().collect();
             ready(&messages).then_some(messages)
         };
         self.shared

@@ -1,0 +1,82 @@
+//! What the face shows of the orchestrator.
+//!
+//! Plain values, written by its client each time it looks what is due. Moments are
+//! `CLOCK_BOOTTIME` milliseconds, counts are of this start of the agent, what is held is of now.
+
+use crate::expiry::Expiry;
+use crate::service::orchestrator::Standing;
+
+use super::{Outage, keep};
+
+/// How the work for the orchestrator goes.
+#[derive(Debug, Default)]
+pub struct Orchestrator {
+    /// Host and port, without anything else of the URL.
+    pub server: String,
+    /// Where it stands.
+    pub standing: Standing,
+    /// Failures since it last answered.
+    pub failures: u32,
+    /// Why the last call failed; empty if it did not.
+    pub trouble: String,
+    /// The last answer.
+    pub last_contact_ms: Option<u64>,
+    /// The last heartbeat that was taken.
+    pub last_heartbeat_ms: Option<u64>,
+    /// The last look for an instruction that was answered.
+    pub last_poll_ms: Option<u64>,
+    /// When the next call may be made, while none may.
+    pub retry_at_ms: Option<u64>,
+    /// The outage that lasts.
+    pub outage: Option<Outage>,
+    /// The one before.
+    pub last_outage: Option<Outage>,
+    /// What was done.
+    pub counts: Counts,
+    /// Instructions that are being carried out.
+    pub running: u64,
+    /// Events that are not acknowledged.
+    pub events_held: u64,
+    /// Results that are not.
+    pub results_held: u64,
+    /// There is no room for another result: no instruction is taken up.
+    pub is_full: bool,
+    /// The ledger cannot be written: no action runs.
+    pub is_unwritable: bool,
+    /// The end of the token.
+    pub token: Option<Expiry>,
+    /// The end of the certificate that is shown to it.
+    pub certificate: Option<Expiry>,
+}
+
+/// Counted since the agent's start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Heartbeats that were taken.
+    pub heartbeats: u64,
+    /// Looks for an instruction that were answered.
+    pub polls: u64,
+    /// Instructions taken up.
+    pub taken: u64,
+    /// Results acknowledged.
+    pub reported: u64,
+    /// Results given up, unsent.
+    pub results_dropped: u64,
+    /// Events put into the journal.
+    pub events_journaled: u64,
+    /// Events acknowledged.
+    pub events_sent: u64,
+    /// Events lost.
+    pub events_dropped: u64,
+}
+
+impl Orchestrator {
+    /// Takes the words that may have changed; equal ones cost a look.
+    pub fn tell_words(&mut self, server: &str, trouble: &str) {
+        for (place, words) in [(&mut self.server, server), (&mut self.trouble, trouble)] {
+            if place != words {
+                keep(place, words);
+            }
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! What the face is told of the orchestrator: how it stands, what was done, what waits.
+
+use crate::board::{Board, Outage};
+use crate::state::Now;
+
+use super::Orchestrator;
+
+impl Orchestrator {
+    /// Puts it onto the board. Numbers are written each time, words when they changed.
+    pub(super) fn tell(&self, board: &mut Board) {
+        let shown = board.orchestrator.get_or_insert_default();
+        shown.tell_words(&self.plan.base.host_and_port, self.trouble());
+        shown.standing = self.standing();
+        shown.failures = self.failures();
+        // A reload makes a new server of it, which had no answer yet.
+        shown.last_contact_ms = self.server.last_answer_ms().or(shown.last_contact_ms);
+        shown.last_heartbeat_ms = self.last_heartbeat_ms;
+        shown.last_poll_ms = self.last_poll_ms;
+        shown.retry_at_ms = self.server.retry_at_ms();
+        shown.outage = self.outages().current().map(Outage::from);
+        shown.last_outage = self.outages().last().map(Outage::from);
+        let held = self.desk.journal.counts();
+        shown.counts = self.counts;
+        shown.counts.taken = self.desk.taken();
+        shown.counts.events_dropped += held.events_dropped;
+        shown.counts.results_dropped += held.results_dropped;
+        shown.running = self.desk.running() as u64;
+        shown.events_held = held.events;
+        shown.results_held = held.results;
+        shown.is_full = !self.desk.has_room_for_result(Now::read());
+        shown.is_unwritable = self.cannot_act();
+        shown.token = self.server.expiry();
+        shown.certificate = self.certificate.expiry();
+    }
+}

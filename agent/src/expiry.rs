@@ -108,9 +108,21 @@ mod tests {
         };
         assert_eq!(expiry.words(70 * DAY_MS - 1), None);
         for (wall_ms, days, words) in [
-            (70 * DAY_MS, 30, "the certificate x ends in 30 days: renew it"),
-            (90 * DAY_MS + 1, 9, "the certificate x ends in 9 days: renew it"),
-            (99 * DAY_MS + 1, 0, "the certificate x ends within a day: renew it"),
+            (
+                70 * DAY_MS,
+                30,
+                "the certificate x ends in 30 days: renew it",
+            ),
+            (
+                90 * DAY_MS + 1,
+                9,
+                "the certificate x ends in 9 days: renew it",
+            ),
+            (
+                99 * DAY_MS + 1,
+                0,
+                "the certificate x ends within a day: renew it",
+            ),
             (100 * DAY_MS, 0, "the certificate x has ended: renew it"),
             (300 * DAY_MS, 0, "the certificate x has ended: renew it"),
         ] {

@@ -312,7 +312,10 @@ mod tests {
                     }
                 }
                 let object = crate::json::read(text.as_bytes(), 1_000);
-                assert!(object.is_ok(), "{first} then {then}, {size} at a time: {text}");
+                assert!(
+                    object.is_ok(),
+                    "{first} then {then}, {size} at a time: {text}"
+                );
                 assert!(text.ends_with("\"last\":null}\n"), "{text}");
             }
         }

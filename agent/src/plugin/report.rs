@@ -1,0 +1,94 @@
+//! How each plugin does, for whoever looks: the face, tests.
+//!
+//! Nothing is kept for it: what is told is read from where it stands, at that moment.
+
+use super::manifest::Kind;
+use super::shelf::{Shelved, Why};
+use super::standing::Standing;
+use super::{Active, MAX_PLUGINS, Plugins, State, Tally};
+
+/// How one plugin does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PluginReport<'a> {
+    /// The name of its folder.
+    pub id: &'a str,
+    /// What it does; none if its manifest cannot be read.
+    pub kind: Option<Kind>,
+    /// It is a process that stays; else it is run once at a time, or cannot be told.
+    pub stays: bool,
+    /// What it is doing.
+    pub state: State,
+    /// What it says of itself, if it said anything.
+    pub health: Option<&'a str>,
+    /// Its last failure, if nothing went well since.
+    pub error: Option<&'a str>,
+    /// Its counts.
+    pub tally: Tally,
+    /// Resident memory of its processes, when last looked at.
+    pub rss_bytes: u64,
+    /// CPU time of its processes since the agent's start, as far as it is known.
+    pub cpu_ms: u64,
+}
+
+impl Plugins {
+    /// Whether this agent runs plugins at all.
+    pub fn are_run(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// How each plugin does, at most [`MAX_PLUGINS`] of them: those that stay, then the others.
+    pub fn report(&self) -> impl Iterator<Item = PluginReport<'_>> {
+        let active = self.0.iter();
+        let others = active.clone().flat_map(|active| {
+            let others = active.shelf.iter();
+            others.map(|plugin| active.report_of(plugin))
+        });
+        let standing = active.flat_map(|active| &active.standing);
+        standing
+            .map(Standing::report)
+            .chain(others)
+            .take(MAX_PLUGINS)
+    }
+}
+
+impl Standing {
+    fn report(&self) -> PluginReport<'_> {
+        let live = self.live.as_ref();
+        let usage = live.map(|live| live.process.usage).unwrap_or_default();
+        PluginReport {
+            id: &self.id,
+            kind: Some(self.manifest.kind),
+            stays: true,
+            state: self.state(),
+            health: self.health.as_deref(),
+            error: self.fault(),
+            tally: self.tally,
+            rss_bytes: usage.rss_bytes,
+            cpu_ms: self.tally.cpu_ms + usage.cpu_ms,
+        }
+    }
+}
+
+impl Active {
+    fn report_of<'a>(&'a self, plugin: &'a Shelved) -> PluginReport<'a> {
+        let tasks = self.tasks.iter().filter(|task| *task.plugin == *plugin.id);
+        let usages = tasks.clone().map(|task| task.live.process.usage);
+        let state = match plugin.why {
+            Why::Failed => State::Failed,
+            Why::Blocked => State::Blocked,
+            Why::Once if tasks.count() > 0 => State::Running,
+            Why::Once => State::Down,
+        };
+        PluginReport {
+            id: &plugin.id,
+            kind: (plugin.why == Why::Once).then_some(Kind::Action),
+            stays: false,
+            state,
+            health: None,
+            error: Some(plugin.fault.as_str()).filter(|words| !words.is_empty()),
+            tally: plugin.tally,
+            rss_bytes: usages.clone().map(|usage| usage.rss_bytes).sum(),
+            cpu_ms: plugin.tally.cpu_ms + usages.map(|usage| usage.cpu_ms).sum::<u64>(),
+        }
+    }
+}

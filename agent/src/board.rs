@@ -11,7 +11,7 @@ use mote_core::delivery::Standing;
 use mote_core::outage::{Layer, Outages};
 
 use crate::expiry::Expiry;
-pub use orchestrator::{Counts, Orchestrator};
+pub use orchestrator::{FIGURES, Figure, Figures, Orchestrator};
 
 /// Longest words that are kept.
 const WORDS_BYTES: usize = 160;
@@ -160,11 +160,11 @@ impl Uplink {
 
 impl Board {
     /// What this agent proves itself by, with its end.
-    pub fn expiries(&self) -> impl Iterator<Item = Expiry> {
+    pub fn expiries(&self) -> [Option<Expiry>; 3] {
         let other = self.orchestrator.as_ref();
         let [token, certificate] =
             other.map_or([None; 2], |other| [other.token, other.certificate]);
-        [self.certificate, token, certificate].into_iter().flatten()
+        [self.certificate, token, certificate]
     }
 
     /// Keeps what was wrong with a configuration, or that nothing was.

@@ -31,14 +31,8 @@ pub struct Orchestrator {
     pub outage: Option<Outage>,
     /// The one before.
     pub last_outage: Option<Outage>,
-    /// What was done.
-    pub counts: Counts,
-    /// Instructions that are being carried out.
-    pub running: u64,
-    /// Events that are not acknowledged.
-    pub events_held: u64,
-    /// Results that are not.
-    pub results_held: u64,
+    /// What was done, and what waits.
+    pub figures: Figures,
     /// There is no room for another result: no instruction is taken up.
     pub is_full: bool,
     /// The ledger cannot be written: no action runs.
@@ -49,25 +43,45 @@ pub struct Orchestrator {
     pub certificate: Option<Expiry>,
 }
 
-/// Counted since the agent's start.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
+/// A number of [`Figures`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Figure {
     /// Heartbeats that were taken.
-    pub heartbeats: u64,
+    Heartbeats,
     /// Looks for an instruction that were answered.
-    pub polls: u64,
+    Polls,
     /// Instructions taken up.
-    pub taken: u64,
+    InstructionsTaken,
     /// Results acknowledged.
-    pub reported: u64,
-    /// Results given up, unsent.
-    pub results_dropped: u64,
+    InstructionsReported,
     /// Events put into the journal.
-    pub events_journaled: u64,
+    EventsJournaled,
     /// Events acknowledged.
-    pub events_sent: u64,
+    EventsSent,
     /// Events lost.
-    pub events_dropped: u64,
+    EventsDropped,
+    /// Results given up.
+    ResultsDropped,
+    /// Instructions that are being carried out.
+    InstructionsRunning,
+    /// Events that are not acknowledged.
+    EventsHeld,
+    /// Results that are not acknowledged.
+    ResultsHeld,
+}
+
+/// How many figures there are.
+pub const FIGURES: usize = Figure::ResultsHeld as usize + 1;
+
+/// A number for each [`Figure`], in their order.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Figures(pub [u64; FIGURES]);
+
+impl Figures {
+    /// So many more.
+    pub fn add(&mut self, figure: Figure, count: u64) {
+        self.0[figure as usize] += count;
+    }
 }
 
 impl Orchestrator {

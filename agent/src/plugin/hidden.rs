@@ -7,8 +7,6 @@
 
 use crate::config::Secret;
 
-use super::quote::quote;
-
 /// Parts of names that tell what is behind them.
 const TELLING: [&str; 6] = [
     "passw",
@@ -26,25 +24,21 @@ const SHORT_BYTES: usize = 4;
 pub(super) struct Hidden(Vec<(String, String)>);
 
 impl Hidden {
-    /// Hides the option `name`, whose JSON is `value` and was made of `texts`.
-    pub(super) fn add(&mut self, name: &str, value: &str, texts: &[&str]) {
-        let mut field = Vec::new();
-        quote(&mut field, name);
-        field.push(b':');
-        let name = String::from_utf8(field).unwrap_or_default();
-        let fingerprint = Secret::new(texts.concat()).fingerprint();
+    /// Hides an option: `field` is its name and value as in JSON, the value beginning at byte `at`,
+    /// and `texts` are what it was made of.
+    pub(super) fn add(&mut self, field: &str, at: usize, texts: &[&str]) {
+        let (name, value) = field.split_at(at);
+        let fingerprint = Secret::new(value.to_owned()).fingerprint();
         let fingerprint = str::from_utf8(&fingerprint).unwrap_or_default();
         let mask = ["(set, ", fingerprint, ")"].concat();
-        self.0
-            .push(([&name, value].concat(), [&name, "\"", &mask, "\""].concat()));
-        for text in texts.iter().filter(|text| text.len() >= SHORT_BYTES) {
-            let mut quoted = Vec::new();
-            quote(&mut quoted, text);
-            let quoted = String::from_utf8(quoted).unwrap_or_default();
-            // As it is in JSON, which is often the same as the text itself.
-            let inside = quoted.get(1..quoted.len() - 1).unwrap_or_default();
-            self.0.push((inside.to_owned(), mask.clone()));
-            self.0.push(((*text).to_owned(), mask.clone()));
+        let beside_name = [name, "\"", &mask, "\""].concat();
+        self.0.push((field.to_owned(), beside_name));
+        // As it is in JSON, and as it is by itself.
+        let quoted = value.trim_matches('"');
+        for text in texts.iter().chain([&quoted]) {
+            if text.len() >= SHORT_BYTES {
+                self.0.push(((*text).to_owned(), mask.clone()));
+            }
         }
     }
 
@@ -73,8 +67,8 @@ mod tests {
     #[test]
     fn a_value_is_hidden_beside_its_name_and_wherever_it_comes_back() {
         let mut hidden = Hidden::default();
-        hidden.add("api_key", "\"can\\\"ary-1\"", &["can\"ary-1"]);
-        hidden.add("pin_token", "12", &["12"]);
+        hidden.add(r#""api_key":"can\"ary-1""#, 10, &["can\"ary-1"]);
+        hidden.add(r#""pin_token":12"#, 12, &["12"]);
         let line = r#"{"config":{"api_key":"can\"ary-1","pin_token":12,"port":12}} can"ary-1"#;
         let shown = hidden.mask(line);
         assert!(!shown.contains("ary-1"), "{shown}");

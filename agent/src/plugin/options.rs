@@ -137,13 +137,13 @@ impl PluginOption {
     }
 
     /// Takes its value out of what is shown, if it is one that is nobody's to read.
-    fn hide(&self, given: &Given, json: &str, hidden: &mut Hidden) {
+    fn hide(&self, given: &Given, field: &str, at: usize, hidden: &mut Hidden) {
         // Of an object the names of its members tell, and of nothing less than the whole.
         let is_object = self.kind == OptionKind::Object;
         if self.is_secret || is_telling(&self.name) || is_object && is_telling(&given.text) {
             let items = given.items.iter().flatten().map(String::as_str);
             let texts: Vec<&str> = items.chain([given.text.as_str()]).collect();
-            hidden.add(&self.name, json, &texts);
+            hidden.add(field, at, &texts);
         }
     }
 
@@ -284,15 +284,16 @@ pub(super) fn configuration(
         if out.len() > 1 {
             out.push(b',');
         }
+        let from = out.len();
         quote(&mut out, &option.name);
         out.push(b':');
-        let from = out.len();
+        let at = out.len() - from;
         option.json(given, &mut out).map_err(|words| {
             let line = entry.map_or(option.line, |entry| entry.line);
             wrong(line, &format!("{}: {words}", option.name))
         })?;
-        let json = str::from_utf8(&out[from..]).unwrap_or_default();
-        option.hide(given, json, &mut hidden);
+        let field = str::from_utf8(&out[from..]).unwrap_or_default();
+        option.hide(given, field, at, &mut hidden);
     }
     out.push(b'}');
     // Only text went into it.

@@ -36,18 +36,21 @@ impl Plugins {
         self.0.is_some()
     }
 
-    /// How each plugin does, at most [`MAX_PLUGINS`] of them: those that stay, then the others.
+    /// How each plugin does, at most [`MAX_PLUGINS`] of them.
     pub fn report(&self) -> impl Iterator<Item = PluginReport<'_>> {
-        let active = self.0.iter();
-        let others = active.clone().flat_map(|active| {
-            let others = active.shelf.iter();
-            others.map(|plugin| active.report_of(plugin))
-        });
-        let standing = active.flat_map(|active| &active.standing);
-        standing
-            .map(Standing::report)
-            .chain(others)
-            .take(MAX_PLUGINS)
+        (0..MAX_PLUGINS).map_while(|at| self.report_at(at))
+    }
+
+    /// How the plugin at this place of the list does: those that stay, then the others.
+    pub fn report_at(&self, at: usize) -> Option<PluginReport<'_>> {
+        let active = self.0.as_ref()?;
+        match active.standing.get(at) {
+            Some(plugin) => Some(plugin.report()),
+            None => {
+                let other = active.shelf.get(at - active.standing.len())?;
+                Some(active.report_of(other))
+            }
+        }
     }
 }
 
@@ -71,12 +74,17 @@ impl Standing {
 
 impl Active {
     fn report_of<'a>(&'a self, plugin: &'a Shelved) -> PluginReport<'a> {
-        let tasks = self.tasks.iter().filter(|task| *task.plugin == *plugin.id);
-        let usages = tasks.clone().map(|task| task.live.process.usage);
+        let mut tally = plugin.tally;
+        let (mut rss_bytes, mut is_running) = (0, false);
+        for task in self.tasks.iter().filter(|task| *task.plugin == *plugin.id) {
+            is_running = true;
+            rss_bytes += task.live.process.usage.rss_bytes;
+            tally.cpu_ms += task.live.process.usage.cpu_ms;
+        }
         let state = match plugin.why {
             Why::Failed => State::Failed,
             Why::Blocked => State::Blocked,
-            Why::Once if tasks.count() > 0 => State::Running,
+            Why::Once if is_running => State::Running,
             Why::Once => State::Down,
         };
         PluginReport {
@@ -86,9 +94,9 @@ impl Active {
             state,
             health: None,
             error: Some(plugin.fault.as_str()).filter(|words| !words.is_empty()),
-            tally: plugin.tally,
-            rss_bytes: usages.clone().map(|usage| usage.rss_bytes).sum(),
-            cpu_ms: plugin.tally.cpu_ms + usages.map(|usage| usage.cpu_ms).sum::<u64>(),
+            tally,
+            rss_bytes,
+            cpu_ms: tally.cpu_ms,
         }
     }
 }

@@ -157,7 +157,7 @@ fn what_cannot_be_loaded_leaves_the_others_alone() {
     let failed = ["bad-file", "no-entry", "options", "output"];
     for (id, state, has_reason) in &found {
         let expected = match id.as_str() {
-            "good" => (State::Starting, false),
+            "good" => (State::Down, false),
             "blocked" => (State::Blocked, true),
             _ => (State::Failed, true),
         };

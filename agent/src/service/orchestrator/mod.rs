@@ -30,7 +30,7 @@ use ureq::http::Method;
 pub use plan::Plan;
 pub use server::Standing;
 
-use crate::board::Counts;
+use crate::board::{Figure, Figures};
 use crate::clock;
 use crate::config::Settings;
 use crate::config::settings::AgentType;
@@ -109,7 +109,7 @@ pub struct Orchestrator {
     token: Option<Expiry>,
     last_heartbeat_ms: Option<u64>,
     last_poll_ms: Option<u64>,
-    counts: Counts,
+    figures: Figures,
     warnings: Vec<String>,
 }
 
@@ -142,7 +142,7 @@ impl Orchestrator {
             token: None,
             last_heartbeat_ms: None,
             last_poll_ms: None,
-            counts: Counts::default(),
+            figures: Figures::default(),
             warnings: Vec::new(),
         };
         this.begin(now_ms);
@@ -307,7 +307,7 @@ impl Orchestrator {
             log::error("Event dropped", &[("error", Value::Str(&words))]);
             return;
         }
-        self.counts.events_journaled += 1;
+        self.figures.add(Figure::EventsJournaled, 1);
         let wait_ms = self.settings.orchestrator.flush_interval_ms;
         self.events_ms.get_or_insert(now_ms + wait_ms);
     }
@@ -358,12 +358,10 @@ impl Orchestrator {
                 let answer = ResultAnswer::read(self.server.answer());
                 if answer.as_ref().is_ok_and(|answer| !answer.acknowledged) {
                     let id = id.to_owned();
-                    let dropped = self.put_off(entry, TRIES, &id, 200);
-                    self.counts.results_dropped += u64::from(dropped);
-                    return;
+                    return self.put_off(entry, Figure::ResultsDropped, TRIES, &id, 200);
                 }
                 log::info("Result delivered", &[("instruction", Value::Str(id))]);
-                self.counts.reported += 1;
+                self.figures.add(Figure::InstructionsReported, 1);
                 self.desk.journal.acknowledge(entry);
                 self.postponed.forget(entry);
                 if let Some(next) = answer.ok().and_then(|answer| answer.next_instruction) {
@@ -371,7 +369,7 @@ impl Orchestrator {
                 }
             }
             Said::Refused(409) => {
-                self.counts.reported += 1;
+                self.figures.add(Figure::InstructionsReported, 1);
                 self.settle(entry);
             }
             Said::Refused(status) => {
@@ -380,8 +378,7 @@ impl Orchestrator {
                     _ => TRIES,
                 };
                 let id = id.to_owned();
-                let dropped = self.put_off(entry, most, &id, status);
-                self.counts.results_dropped += u64::from(dropped);
+                self.put_off(entry, Figure::ResultsDropped, most, &id, status);
             }
             Said::KeyRefused | Said::Nothing | Said::Stopped => {}
         }
@@ -393,8 +390,8 @@ impl Orchestrator {
         self.postponed.forget(entry);
     }
 
-    /// Offers the entry again later, or drops it if that was done often enough: then true.
-    fn put_off(&mut self, entry: u64, most: u32, id: &str, status: u16) -> bool {
+    /// Offers the entry again later, or drops it if that was done often enough; `lost` counts that.
+    fn put_off(&mut self, entry: u64, lost: Figure, most: u32, id: &str, status: u16) {
         let tries = self.postponed.put_off(entry, clock::boot_ms());
         let dropped = tries >= most;
         if dropped {
@@ -411,7 +408,7 @@ impl Orchestrator {
                 ("dropped", Value::Bool(dropped)),
             ],
         );
-        dropped
+        self.figures.add(lost, dropped.into());
     }
 
     fn report_events(&mut self) {
@@ -435,8 +432,8 @@ impl Orchestrator {
                 }
                 let most = if is_bad { TRIES_BAD } else { u32::MAX };
                 for (entry, text) in &batch {
-                    let dropped = self.put_off(*entry, most, &event_id(text), status);
-                    self.counts.events_dropped += u64::from(dropped);
+                    let id = event_id(text);
+                    self.put_off(*entry, Figure::EventsDropped, most, &id, status);
                 }
             }
             Said::KeyRefused | Said::Nothing | Said::Stopped => {}
@@ -486,14 +483,14 @@ impl Orchestrator {
         let mut taken = 0_u64;
         for ((entry, text), failed) in batch.iter().zip(failed) {
             if failed {
-                let dropped = self.put_off(*entry, TRIES, &event_id(text), 200);
-                self.counts.events_dropped += u64::from(dropped);
+                let id = event_id(text);
+                self.put_off(*entry, Figure::EventsDropped, TRIES, &id, 200);
             } else {
                 self.settle(*entry);
                 taken += 1;
             }
         }
-        self.counts.events_sent += taken;
+        self.figures.add(Figure::EventsSent, taken);
         log::info("Events delivered", &[("events", Value::Uint(taken))]);
         self.batch_most = usize::MAX;
         let left = self.desk.journal.counts().events;
@@ -557,7 +554,7 @@ impl Orchestrator {
             said @ (Said::Good | Said::Refused(_)) => {
                 let now_ms = clock::boot_ms();
                 if said == Said::Good {
-                    self.counts.heartbeats += 1;
+                    self.figures.add(Figure::Heartbeats, 1);
                     self.last_heartbeat_ms = Some(now_ms);
                 }
                 if said == Said::Refused(404) && self.register_ms.is_none() {
@@ -589,7 +586,7 @@ impl Orchestrator {
         let said = self.server.call(Method::GET, "/instructions", &[]);
         let now_ms = clock::boot_ms();
         if said == Said::Good {
-            self.counts.polls += 1;
+            self.figures.add(Figure::Polls, 1);
             self.last_poll_ms = Some(now_ms);
         }
         match said {

@@ -1,6 +1,6 @@
 //! What the face is told of the orchestrator: how it stands, what was done, what waits.
 
-use crate::board::{Board, Outage};
+use crate::board::{Board, Figure, Outage};
 use crate::state::Now;
 
 use super::Orchestrator;
@@ -20,13 +20,17 @@ impl Orchestrator {
         shown.outage = self.outages().current().map(Outage::from);
         shown.last_outage = self.outages().last().map(Outage::from);
         let held = self.desk.journal.counts();
-        shown.counts = self.counts;
-        shown.counts.taken = self.desk.taken();
-        shown.counts.events_dropped += held.events_dropped;
-        shown.counts.results_dropped += held.results_dropped;
-        shown.running = self.desk.running() as u64;
-        shown.events_held = held.events;
-        shown.results_held = held.results;
+        shown.figures = self.figures;
+        for (figure, count) in [
+            (Figure::InstructionsTaken, self.desk.taken()),
+            (Figure::InstructionsRunning, self.desk.running() as u64),
+            (Figure::EventsHeld, held.events),
+            (Figure::EventsDropped, held.events_dropped),
+            (Figure::ResultsHeld, held.results),
+            (Figure::ResultsDropped, held.results_dropped),
+        ] {
+            shown.figures.add(figure, count);
+        }
         shown.is_full = !self.desk.has_room_for_result(Now::read());
         shown.is_unwritable = self.cannot_act();
         shown.token = self.server.expiry();

@@ -7,7 +7,7 @@ use mote_core::log_line::Value;
 use ureq::http::Uri;
 
 use crate::config::proxy::{Proxies, Proxy};
-use crate::config::server_url::{host_and_port, metrics_uri};
+use crate::config::server_url::metrics_uri;
 use crate::config::settings::LogOutput;
 use crate::config::{Persona, Secret, Settings};
 use crate::face::ready_path;
@@ -164,7 +164,10 @@ impl Target {
 
     /// Its host and port, and nothing else of its URL.
     pub fn host_and_port(&self) -> String {
-        host_and_port(&self.uri)
+        let is_plain = self.uri.scheme_str() == Some("http");
+        let usual = if is_plain { 80 } else { 443 };
+        let port = self.uri.port_u16().unwrap_or(usual);
+        format!("{}:{port}", self.uri.host().unwrap_or_default())
     }
 
     /// The proxy that the server is reached through, without its password; empty if there is none.

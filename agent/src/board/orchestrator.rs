@@ -6,17 +6,15 @@
 use crate::expiry::Expiry;
 use crate::service::orchestrator::Standing;
 
-use super::{Outage, keep};
+use super::keep;
 
 /// How the work for the orchestrator goes.
 #[derive(Debug, Default)]
 pub struct Orchestrator {
-    /// Host and port, without anything else of the URL.
+    /// Host, and port if it is not the usual one, without anything else of the URL.
     pub server: String,
     /// Where it stands.
     pub standing: Standing,
-    /// Failures since it last answered.
-    pub failures: u32,
     /// Why the last call failed; empty if it did not.
     pub trouble: String,
     /// The last answer.
@@ -27,10 +25,6 @@ pub struct Orchestrator {
     pub last_poll_ms: Option<u64>,
     /// When the next call may be made, while none may.
     pub retry_at_ms: Option<u64>,
-    /// The outage that lasts.
-    pub outage: Option<Outage>,
-    /// The one before.
-    pub last_outage: Option<Outage>,
     /// What was done, and what waits.
     pub figures: Figures,
     /// There is no room for another result: no instruction is taken up.
@@ -68,10 +62,14 @@ pub enum Figure {
     EventsHeld,
     /// Results that are not acknowledged.
     ResultsHeld,
+    /// Failures since it last answered.
+    Failures,
+    /// 1 if it answers.
+    Connected,
 }
 
 /// How many figures there are.
-pub const FIGURES: usize = Figure::ResultsHeld as usize + 1;
+pub const FIGURES: usize = Figure::Connected as usize + 1;
 
 /// A number for each [`Figure`], in their order.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -20,12 +20,17 @@ pub fn metrics_uri(server_url: &str, allow_http: bool) -> Result<Uri, String> {
 pub struct Base {
     /// What paths are appended to.
     pub url: String,
-    /// Its host and port, and nothing else of its URL.
-    pub host_and_port: String,
     /// It is on this device.
     pub is_loopback: bool,
     /// It is spoken to in the clear.
     pub is_plain: bool,
+}
+
+impl Base {
+    /// Of the URL what may be shown: its host, and its port if it names one.
+    pub fn authority(&self) -> &str {
+        self.url.split('/').nth(2).unwrap_or_default()
+    }
 }
 
 /// The orchestrator's URL, from what `api.base_url` says.
@@ -35,19 +40,10 @@ pub fn orchestrator_base(base_url: &str, allow_http: bool) -> Result<Base, Strin
     let uri: Option<Uri> = url.parse().ok();
     let is_loopback = uri.as_ref().and_then(Uri::host).is_some_and(is_loopback);
     Ok(Base {
-        host_and_port: uri.as_ref().map(host_and_port).unwrap_or_default(),
         is_loopback,
         is_plain: uri.is_some_and(|uri| uri.scheme_str() == Some("http")),
         url,
     })
-}
-
-/// Of a URL what may be shown: its host and port.
-pub fn host_and_port(uri: &Uri) -> String {
-    let is_plain = uri.scheme_str() == Some("http");
-    let usual = if is_plain { 80 } else { 443 };
-    let port = uri.port_u16().unwrap_or(usual);
-    format!("{}:{port}", uri.host().unwrap_or_default())
 }
 
 /// The URL under `key` without a slash at its end; `remedy` is what allows `http:`.

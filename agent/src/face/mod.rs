@@ -11,6 +11,7 @@
 pub mod answer;
 pub mod connection;
 pub mod door;
+mod fields;
 pub mod health;
 pub mod host;
 pub mod metrics;

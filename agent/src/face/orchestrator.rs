@@ -4,22 +4,15 @@ use mote_core::Full;
 use mote_core::wire::pieces::{Json, Pieces};
 use mote_core::wire::prometheus::{Kind, Lines, Number};
 
-use super::health::some;
+use super::fields::fields;
 use super::metrics::one;
 use super::routes::Desk;
-use super::status::{last_outage_fields, outage_fields, wall_ms};
+use super::status::wall_ms;
 use crate::board::{FIGURES, Orchestrator};
 use crate::service::orchestrator::Standing;
 
-const STANDINGS: [Standing; 4] = [
-    Standing::Unknown,
-    Standing::Answering,
-    Standing::Away,
-    Standing::KeyRefused,
-];
-
-/// The figures in their order: the name of the metric, which without its `_total` is that of the
-/// field, and what it is.
+/// The figures in their order: the name of the metric, whose middle is that of the field in the
+/// status, and what it is.
 const SHOWN: [(&str, &str); FIGURES] = [
     ("heartbeats_total", "Heartbeats that were taken."),
     ("polls_total", "Answered looks for an instruction."),
@@ -32,14 +25,13 @@ const SHOWN: [(&str, &str); FIGURES] = [
     ("instructions_running", "Instructions being carried out."),
     ("events_held", "Events not acknowledged."),
     ("results_held", "Results not acknowledged."),
+    ("orchestrator_failures", "Failures since it last answered."),
+    ("orchestrator_connected", "Whether it answers."),
 ];
 const TOTAL: &str = "_total";
 
 /// What is said when there is no room for a result.
 const IS_FULL: &str = "results fill the journal: no instruction is taken up";
-
-/// Server, state, failures, trouble, three moments, the next try, two outages, and the figures.
-const FIELDS: usize = 10 + FIGURES;
 
 /// Whether it is of use to wait, without anybody's help, and there is room for what comes.
 pub fn is_good(other: &Orchestrator) -> bool {
@@ -56,90 +48,67 @@ fn standing(standing: Standing) -> &'static str {
     }
 }
 
-/// Writes it for the status.
+/// Writes it for status, health and ready.
 pub fn write(desk: &Desk<'_>, out: &mut Pieces<'_>) -> Result<(), Full> {
-    let (outage, last_outage);
-    let mut fields: heapless::Vec<(&str, Json<'_>), FIELDS> = heapless::Vec::new();
-    // There is a place for each.
-    let mut add = |name, value| {
-        let _ = fields.push((name, value));
+    let Some(other) = &desk.board.orchestrator else {
+        let fields = [("state", Json::Str("not configured"))];
+        return out.fields(&[("orchestrator", Json::Object(&fields))]);
     };
-    if let Some(other) = &desk.board.orchestrator {
-        let is_held_up = other.is_full && other.trouble.is_empty();
-        let trouble = if is_held_up { IS_FULL } else { &other.trouble };
-        let state = if is_held_up {
-            "full"
-        } else {
-            standing(other.standing)
-        };
-        add("state", Json::Str(state));
-        add("trouble", some(trouble));
-        add("server", Json::Str(&other.server));
-        add("failures", Json::Uint(other.failures.into()));
-        for (name, at_ms) in [
-            ("last_contact_ms", other.last_contact_ms),
-            ("last_heartbeat_ms", other.last_heartbeat_ms),
-            ("last_poll_ms", other.last_poll_ms),
-        ] {
-            add(name, Json::uint(at_ms.map(|at_ms| wall_ms(desk, at_ms))));
-        }
-        let retry_at_ms = other.retry_at_ms;
-        let retry_in_ms = retry_at_ms.map(|at_ms| at_ms.saturating_sub(desk.now_ms));
-        add("retry_in_ms", Json::uint(retry_in_ms));
-        for ((name, _), figure) in SHOWN.iter().zip(other.figures.0) {
-            let name = name.strip_suffix(TOTAL).unwrap_or(name);
-            add(name, Json::Uint(figure));
-        }
-        if let Some(lasting) = &other.outage {
-            outage = outage_fields(desk, lasting, &other.trouble);
-            add("outage", Json::Object(&outage));
-        }
-        if let Some(last) = &other.last_outage {
-            last_outage = last_outage_fields(desk, last);
-            add("last_outage", Json::Object(&last_outage));
-        }
+    let is_held_up = other.is_full && other.trouble.is_empty();
+    let (state, trouble) = if is_held_up {
+        ("full", IS_FULL)
     } else {
-        add("state", Json::Str("not configured"));
+        (standing(other.standing), other.trouble.as_str())
+    };
+    let wall = |at_ms: Option<u64>| at_ms.map(|at_ms| wall_ms(desk, at_ms));
+    let retry_in_ms = |at_ms: u64| at_ms.saturating_sub(desk.now_ms);
+    let mut fields = fields(
+        &[
+            ("state", state),
+            ("trouble", trouble),
+            ("server", &other.server),
+        ],
+        &[
+            ("last_contact_ms", wall(other.last_contact_ms)),
+            ("last_heartbeat_ms", wall(other.last_heartbeat_ms)),
+            ("last_poll_ms", wall(other.last_poll_ms)),
+            ("retry_in_ms", other.retry_at_ms.map(retry_in_ms)),
+        ],
+    );
+    for ((name, _), figure) in SHOWN.iter().zip(other.figures.0) {
+        let name = name.strip_suffix(TOTAL).unwrap_or(name);
+        let name = name.strip_prefix("orchestrator_").unwrap_or(name);
+        // There is a place for each.
+        let _ = fields.push((name, Json::Uint(figure)));
     }
     out.fields(&[("orchestrator", Json::Object(&fields))])
 }
 
-/// Writes the metrics, if there is one.
+/// Writes the metrics, if there is one, and when what the agent proves itself by ends.
 pub fn write_metrics(desk: &Desk<'_>, space: &str, out: &mut Lines<'_>) -> Result<(), Full> {
-    let name = [space, "credential_expiry_timestamp_seconds"];
-    if desk.board.expiries().iter().flatten().next().is_some() {
-        let help = "When what the agent proves itself by ends.";
-        out.family(name, Kind::Gauge, help)?;
-    }
-    for expiry in desk.board.expiries().iter().flatten() {
+    let ends = desk.board.expiries();
+    for (at, expiry) in ends.iter().flatten().enumerate() {
+        let name = [space, "credential_expiry_timestamp_seconds"];
+        if at == 0 {
+            out.family(name, Kind::Gauge, "When a credential ends.")?;
+        }
         let labels = [("credential", expiry.what.as_bytes())];
         out.sample(name, &labels, Number::Decimal(expiry.ends_ms, 3))?;
     }
     let Some(other) = &desk.board.orchestrator else {
         return Ok(());
     };
-    let name = [space, "orchestrator_state"];
-    let help = "Where the orchestrator stands: 1 for one of the states.";
-    out.family(name, Kind::Gauge, help)?;
-    for each in STANDINGS {
-        let is_it = each == other.standing;
-        out.sample(name, &[("state", standing(each).as_bytes())], is_it)?;
-    }
     for ((name, help), figure) in SHOWN.iter().zip(other.figures.0) {
-        let kind = if name.ends_with(TOTAL) {
-            Kind::Counter
-        } else {
-            Kind::Gauge
-        };
-        one(out, [space, name], kind, help, figure)?;
+        one(out, [space, name], kind_of(name), help, figure)?;
     }
-    let name = [space, "orchestrator_failures"];
-    let help = "Failures since it last answered.";
-    one(out, name, Kind::Gauge, help, u64::from(other.failures))?;
-    let Some(at_ms) = other.last_contact_ms else {
-        return Ok(());
-    };
-    let at_ms = Number::Decimal(wall_ms(desk, at_ms), 3);
-    let name = [space, "orchestrator_last_contact_timestamp_seconds"];
-    one(out, name, Kind::Gauge, "When it answered last.", at_ms)
+    Ok(())
+}
+
+/// What a family of this name is.
+pub fn kind_of(name: &str) -> Kind {
+    if name.ends_with(TOTAL) {
+        Kind::Counter
+    } else {
+        Kind::Gauge
+    }
 }

@@ -5,9 +5,10 @@
 use mote_core::Full;
 use mote_core::text;
 use mote_core::wire::pieces::{Json, Pieces};
-use mote_core::wire::prometheus::{Kind, Lines, Number};
+use mote_core::wire::prometheus::{Lines, Number};
 
-use super::health::some;
+use super::fields::fields;
+use super::orchestrator::kind_of;
 use super::routes::Desk;
 use super::status::wall_ms;
 use crate::plugin::manifest;
@@ -25,33 +26,35 @@ pub fn write(desk: &Desk<'_>, out: &mut Pieces<'_>) -> Result<(), Full> {
             out.place(None)?;
             continue;
         };
-        let [_, runs, failures, restarts, events, cpu_ms, rss_bytes] = figures(report);
-        let last_run_ms = report.tally.last_run_ms;
-        let fields = [
-            ("id", Json::Str(report.id)),
-            ("kind", some(report.kind.map_or("", manifest::Kind::as_str))),
-            ("mode", Json::Str(mode(report))),
-            ("state", Json::Str(report.state.as_str())),
-            ("health", cut(report.health)),
-            ("runs", Json::Uint(runs)),
-            ("failures", Json::Uint(failures)),
-            ("restarts", Json::Uint(restarts)),
-            ("events", Json::Uint(events)),
-            (
-                "last_run_ms",
-                Json::uint(last_run_ms.map(|at_ms| wall_ms(desk, at_ms))),
-            ),
-            ("cpu_s", Json::Decimal(cpu_ms.cast_signed(), 3)),
-            ("memory_kb", Json::Uint(rss_bytes / 1_000)),
-            ("error", cut(report.error)),
-        ];
+        let tally = &report.tally;
+        let last_run_ms = tally.last_run_ms.map(|at_ms| wall_ms(desk, at_ms));
+        let mut fields = fields(
+            &[
+                ("id", report.id),
+                ("kind", report.kind.map_or("", manifest::Kind::as_str)),
+                ("mode", mode(report)),
+                ("state", report.state.as_str()),
+                ("health", cut(report.health)),
+                ("error", cut(report.error)),
+            ],
+            &[
+                ("runs", Some(tally.runs)),
+                ("failures", Some(tally.failures)),
+                ("restarts", Some(tally.restarts)),
+                ("events", Some(tally.events)),
+                ("last_run_ms", last_run_ms),
+                ("memory_kb", Some(report.rss_bytes / 1_000)),
+            ],
+        );
+        // There is a place for it.
+        let _ = fields.push(("cpu_s", Json::Decimal(report.cpu_ms.cast_signed(), 3)));
         out.place(Some(&Json::Object(&fields)))?;
     }
     out.end_array()
 }
 
-fn cut(words: Option<&str>) -> Json<'_> {
-    some(text::cut(words.unwrap_or_default(), WORDS_BYTES))
+fn cut(words: Option<&str>) -> &str {
+    text::cut(words.unwrap_or_default(), WORDS_BYTES)
 }
 
 fn mode(report: &PluginReport<'_>) -> &'static str {
@@ -79,14 +82,14 @@ pub fn write_part(plugins: &Plugins, out: &mut Pieces<'_>) -> Result<(), Full> {
         _ => "failing",
     };
     let (id, trouble) = first.map_or(("", None), |report| (report.id, report.error));
-    let fields = [
-        ("state", Json::Str(state)),
-        ("running", Json::Uint(running)),
-        ("failed", Json::Uint(failed)),
-        ("blocked", Json::Uint(blocked)),
-        ("plugin", some(id)),
-        ("trouble", cut(trouble)),
-    ];
+    let fields = fields(
+        &[("state", state), ("plugin", id), ("trouble", cut(trouble))],
+        &[
+            ("running", Some(running)),
+            ("failed", Some(failed)),
+            ("blocked", Some(blocked)),
+        ],
+    );
     out.fields(&[("plugins", Json::Object(&fields))])
 }
 
@@ -128,12 +131,7 @@ pub fn write_metrics(plugins: &Plugins, space: &str, out: &mut Lines<'_>) -> Res
         return Ok(());
     }
     for (at, (name, help)) in SHOWN.iter().enumerate() {
-        let kind = if name.ends_with("_total") {
-            Kind::Counter
-        } else {
-            Kind::Gauge
-        };
-        out.family([space, name], kind, help)?;
+        out.family([space, name], kind_of(name), help)?;
         for report in plugins.report() {
             let figure = figures(&report)[at];
             let places = if at == CPU_MS { 3 } else { 0 };

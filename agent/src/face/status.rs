@@ -79,11 +79,7 @@ pub fn write(desk: &Desk<'_>, out: &mut Pieces<'_>) -> Result<(), Full> {
     out.close()
 }
 
-/// An outage that is over.
-pub(super) fn last_outage_fields(
-    desk: &Desk<'_>,
-    outage: &Outage,
-) -> [(&'static str, Json<'static>); 3] {
+fn last_outage_fields(desk: &Desk<'_>, outage: &Outage) -> [(&'static str, Json<'static>); 3] {
     [
         ("from_ms", Json::Uint(wall_ms(desk, outage.from_ms))),
         ("to_ms", Json::Uint(wall_ms(desk, outage.to_ms))),
@@ -91,8 +87,7 @@ pub(super) fn last_outage_fields(
     ]
 }
 
-/// One that lasts.
-pub(super) fn outage_fields<'a>(
+fn outage_fields<'a>(
     desk: &Desk<'_>,
     outage: &Outage,
     last_error: &'a str,

@@ -4,6 +4,7 @@
 use mote_core::Full;
 use mote_core::wire::pieces::{Json, Pieces};
 
+use super::fields::fields;
 use super::routes::Desk;
 use crate::board::Board;
 use crate::clock;
@@ -23,11 +24,9 @@ pub fn write(desk: &Desk<'_>, out: &mut Pieces<'_>) -> Result<(), Full> {
     for place in 0..MOST {
         let fields = warnings.get(place).map(|(words, end)| {
             let days_left = end.and_then(|end| end.days_left(wall_ms));
-            [
-                ("text", Json::Str(words)),
-                ("days_left", Json::uint(days_left)),
-                ("ends_ms", Json::uint(end.map(|end| end.ends_ms))),
-            ]
+            let ends_ms = end.map(|end| end.ends_ms);
+            let numbers = [("days_left", days_left), ("ends_ms", ends_ms)];
+            fields(&[("text", words)], &numbers)
         });
         let item = fields.as_ref().map(|fields| Json::Object(fields));
         out.place(item.as_ref())?;

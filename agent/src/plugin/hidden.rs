@@ -24,21 +24,21 @@ const SHORT_BYTES: usize = 4;
 pub(super) struct Hidden(Vec<(String, String)>);
 
 impl Hidden {
-    /// Hides an option: `field` is its name and value as in JSON, the value beginning at byte `at`,
-    /// and `texts` are what it was made of.
-    pub(super) fn add(&mut self, field: &str, at: usize, texts: &[&str]) {
+    /// Hides an option: `field` is its name and value as in JSON, the value beginning at byte `at`.
+    pub(super) fn add(&mut self, field: &str, at: usize) {
         let (name, value) = field.split_at(at);
         let fingerprint = Secret::new(value.to_owned()).fingerprint();
         let fingerprint = str::from_utf8(&fingerprint).unwrap_or_default();
-        let mask = ["(set, ", fingerprint, ")"].concat();
-        let beside_name = [name, "\"", &mask, "\""].concat();
+        let beside_name = [name, "\"(set, ", fingerprint, ")\""].concat();
         self.0.push((field.to_owned(), beside_name));
-        // As it is in JSON, and as it is by itself.
-        let quoted = value.trim_matches('"');
-        for text in texts.iter().chain([&quoted]) {
-            if text.len() >= SHORT_BYTES {
-                self.0.push(((*text).to_owned(), mask.clone()));
-            }
+        let inside = value.strip_prefix('"').unwrap_or(value);
+        self.add_text(inside.strip_suffix('"').unwrap_or(inside));
+    }
+
+    /// Hides a value wherever it stands.
+    pub(super) fn add_text(&mut self, text: &str) {
+        if text.len() >= SHORT_BYTES {
+            self.0.push((text.to_owned(), "(secret)".to_owned()));
         }
     }
 
@@ -67,8 +67,10 @@ mod tests {
     #[test]
     fn a_value_is_hidden_beside_its_name_and_wherever_it_comes_back() {
         let mut hidden = Hidden::default();
-        hidden.add(r#""api_key":"can\"ary-1""#, 10, &["can\"ary-1"]);
-        hidden.add(r#""pin_token":12"#, 12, &["12"]);
+        hidden.add(r#""api_key":"can\"ary-1""#, 10);
+        hidden.add_text("can\"ary-1");
+        hidden.add(r#""pin_token":12"#, 12);
+        hidden.add_text("12");
         let line = r#"{"config":{"api_key":"can\"ary-1","pin_token":12,"port":12}} can"ary-1"#;
         let shown = hidden.mask(line);
         assert!(!shown.contains("ary-1"), "{shown}");

@@ -426,10 +426,12 @@ impl Active {
                 return Err(PluginError::Refused(words));
             }
             self.scope.check_allowed(&[id])?;
+            self.shelf.note_start(id, now_ms);
             let task = Task::start(run, action, &folder, timeout_ms, &mut self.scope, now_ms);
-            let started = task.as_ref().map(|_| ());
-            self.shelf.note_start(id, started, now_ms);
-            self.tasks.push(task?);
+            let task = task.inspect_err(|error| {
+                self.shelf.note_end(id, Some(&error.to_string()), 0);
+            })?;
+            self.tasks.push(task);
         }
         self.runs += 1;
         Ok(run)
@@ -457,7 +459,12 @@ impl Active {
                 let task = self.tasks.swap_remove(at);
                 let (plugin, cpu_ms) = (task.plugin.clone(), task.live.process.usage.cpu_ms);
                 let finished = task.finish(&mut self.scope, now_ms);
-                self.shelf.note_end(&plugin, &finished, cpu_ms);
+                // A stop of the agent is no failure of the plugin's.
+                let fault = match finished.status {
+                    Status::Completed | Status::Interrupted => None,
+                    _ => Some(finished.error.as_deref().unwrap_or("failed")),
+                };
+                self.shelf.note_end(&plugin, fault, cpu_ms);
                 self.harvest.finished.push_back(finished);
             } else {
                 at += 1;

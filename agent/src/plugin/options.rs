@@ -141,9 +141,11 @@ impl PluginOption {
         // Of an object the names of its members tell, and of nothing less than the whole.
         let is_object = self.kind == OptionKind::Object;
         if self.is_secret || is_telling(&self.name) || is_object && is_telling(&given.text) {
-            let items = given.items.iter().flatten().map(String::as_str);
-            let texts: Vec<&str> = items.chain([given.text.as_str()]).collect();
-            hidden.add(field, at, &texts);
+            hidden.add(field, at);
+            hidden.add_text(&given.text);
+            for item in given.items.iter().flatten() {
+                hidden.add_text(item);
+            }
         }
     }
 

@@ -4,9 +4,8 @@
 
 use mote_core::text;
 
-use super::action::{Finished, Status};
+use super::MAX_PLUGINS;
 use super::standing::Tally;
-use super::{MAX_PLUGINS, PluginError};
 
 /// How much of a reason is kept.
 const WORDS_BYTES: usize = 500;
@@ -59,27 +58,21 @@ impl Shelf {
         self.0.retain(|plugin| plugin.id != id);
     }
 
-    /// A file of a plugin was started, or could not be.
-    pub(super) fn note_start(&mut self, id: &str, started: Result<(), &PluginError>, now_ms: u64) {
-        let Some(place) = self.place(id) else { return };
-        place.tally.runs += 1;
-        place.tally.last_run_ms = Some(now_ms);
-        if let Err(error) = started {
-            place.tally.failures += 1;
-            text::cut(&error.to_string(), WORDS_BYTES).clone_into(&mut place.fault);
+    /// A file of a plugin is run.
+    pub(super) fn note_start(&mut self, id: &str, now_ms: u64) {
+        if let Some(place) = self.place(id) {
+            place.tally.runs += 1;
+            place.tally.last_run_ms = Some(now_ms);
         }
     }
 
-    /// It ended, and had used this much CPU time.
-    pub(super) fn note_end(&mut self, id: &str, finished: &Finished, cpu_ms: u64) {
-        let Some(place) = self.place(id) else { return };
-        place.tally.cpu_ms += cpu_ms;
-        place.fault.clear();
-        // A stop of the agent is no failure of the plugin.
-        if !matches!(finished.status, Status::Completed | Status::Interrupted) {
-            place.tally.failures += 1;
-            let words = finished.error.as_deref().unwrap_or("failed");
-            place.fault.push_str(text::cut(words, WORDS_BYTES));
+    /// It ended, in this way, and had used this much CPU time.
+    pub(super) fn note_end(&mut self, id: &str, fault: Option<&str>, cpu_ms: u64) {
+        if let Some(place) = self.place(id) {
+            place.tally.cpu_ms += cpu_ms;
+            place.tally.failures += u64::from(fault.is_some());
+            let words = text::cut(fault.unwrap_or_default(), WORDS_BYTES);
+            words.clone_into(&mut place.fault);
         }
     }
 
@@ -106,38 +99,25 @@ impl Shelf {
 mod tests {
     use super::*;
 
-    fn ended(status: Status, error: Option<&str>) -> Finished {
-        Finished {
-            run: super::super::RunId(1),
-            status,
-            exit_code: None,
-            output: String::new(),
-            error: error.map(str::to_owned),
-            logs: Vec::new(),
-            started_ms: 0,
-            ended_ms: 0,
-            duration_ms: 0,
-        }
-    }
-
     #[test]
     fn runs_and_failures_are_counted_and_the_last_failure_is_kept_until_one_goes_well() {
         let mut shelf = Shelf::default();
         shelf.put("once", Why::Once, "");
-        shelf.note_start("once", Ok(()), 5);
+        shelf.note_start("once", 5);
         let long = "x".repeat(2_000);
-        shelf.note_end("once", &ended(Status::Failed, Some(&long)), 30);
-        shelf.note_start("once", Err(&PluginError::Start("no process".into())), 7);
+        shelf.note_end("once", Some(&long), 30);
+        shelf.note_start("once", 7);
+        shelf.note_end("once", Some("no process"), 0);
         let found = shelf.get(0).unwrap();
         assert_eq!((found.tally.runs, found.tally.failures), (2, 2));
         assert_eq!(found.tally.last_run_ms, Some(7));
         assert_eq!(found.fault, "no process");
-        shelf.note_start("once", Ok(()), 9);
-        shelf.note_end("once", &ended(Status::Completed, None), 12);
+        shelf.note_start("once", 9);
+        shelf.note_end("once", None, 12);
         let found = shelf.get(0).unwrap();
         assert_eq!((found.tally.failures, found.tally.cpu_ms), (2, 42));
         assert_eq!(found.fault, "");
-        shelf.note_end("once", &ended(Status::TimedOut, Some(&long)), 0);
+        shelf.note_end("once", Some(&long), 0);
         let found = shelf.get(0).unwrap();
         assert_eq!(found.fault.len(), WORDS_BYTES);
         shelf.remove("once");
@@ -148,7 +128,7 @@ mod tests {
     fn there_are_never_more_than_there_are_places() {
         let mut shelf = Shelf::default();
         for number in 0..MAX_PLUGINS + 10 {
-            shelf.note_start(&format!("p{number}"), Ok(()), 1);
+            shelf.note_start(&format!("p{number}"), 1);
         }
         assert!(shelf.get(MAX_PLUGINS - 1).is_some() && shelf.get(MAX_PLUGINS).is_none());
     }

@@ -1,24 +1,21 @@
 //! What the face is told of the orchestrator: how it stands, what was done, what waits.
 
-use crate::board::{Board, Figure, Outage};
+use crate::board::{Board, Figure};
 use crate::state::Now;
 
-use super::Orchestrator;
+use super::{Orchestrator, Standing};
 
 impl Orchestrator {
     /// Puts it onto the board. Numbers are written each time, words when they changed.
     pub(super) fn tell(&self, board: &mut Board) {
         let shown = board.orchestrator.get_or_insert_default();
-        shown.tell_words(&self.plan.base.host_and_port, self.trouble());
+        shown.tell_words(self.plan.base.authority(), self.trouble());
         shown.standing = self.standing();
-        shown.failures = self.failures();
         // A reload makes a new server of it, which had no answer yet.
         shown.last_contact_ms = self.server.last_answer_ms().or(shown.last_contact_ms);
         shown.last_heartbeat_ms = self.last_heartbeat_ms;
         shown.last_poll_ms = self.last_poll_ms;
         shown.retry_at_ms = self.server.retry_at_ms();
-        shown.outage = self.outages().current().map(Outage::from);
-        shown.last_outage = self.outages().last().map(Outage::from);
         let held = self.desk.journal.counts();
         shown.figures = self.figures;
         for (figure, count) in [
@@ -28,6 +25,11 @@ impl Orchestrator {
             (Figure::EventsDropped, held.events_dropped),
             (Figure::ResultsHeld, held.results),
             (Figure::ResultsDropped, held.results_dropped),
+            (Figure::Failures, self.failures().into()),
+            (
+                Figure::Connected,
+                (self.standing() == Standing::Answering).into(),
+            ),
         ] {
             shown.figures.add(figure, count);
         }

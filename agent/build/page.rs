@@ -4,7 +4,8 @@ use std::env::var;
 use std::{fs, io};
 
 /// Writes the page without what only its readers in the sources need: indentation, lines that are
-/// comments, and in style sheet and script the blanks around most punctuation.
+/// comments, and in style sheet and script the blanks around most punctuation and the ends of most
+/// lines.
 pub(crate) fn make() -> io::Result<()> {
     const SOURCE: &str = "src/face/page/index.html";
     println!("cargo:rerun-if-changed={SOURCE}");
@@ -24,7 +25,10 @@ pub(crate) fn make() -> io::Result<()> {
         } else {
             page.push_str(line);
         }
-        page.push('\n');
+        // A line of code that ends so goes on in the next one.
+        if !(is_code && line.ends_with([';', '{', ','])) {
+            page.push('\n');
+        }
     }
     fs::write(
         format!("{}/page.html", var("OUT_DIR").unwrap_or_default()),

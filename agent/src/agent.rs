@@ -13,6 +13,7 @@ use crate::board::{self, About};
 use crate::clock;
 use crate::config::{self, Loaded, Settings, Sources, process_environment};
 use crate::device::Device;
+use crate::expiry::Certificate;
 use crate::log;
 use crate::notify::Notifier;
 use crate::reactor::{Interest, Reactor, Wake};
@@ -156,6 +157,7 @@ struct Service {
     server: MetricsServer,
     uplink: Uplink,
     host_and_port: String,
+    certificate: Certificate,
 }
 
 impl Service {
@@ -165,8 +167,22 @@ impl Service {
             server: MetricsServer::new(settings, target, hostname, prefix, seed()),
             uplink: target.uplink(settings, link),
             host_and_port: target.host_and_port(),
+            certificate: certificate(settings),
         }
     }
+
+    /// Says when the certificate that is shown to the server is about to end.
+    fn look_at_certificate(&mut self, link: &Link, now_ms: u64) {
+        if let Some(words) = self.certificate.look(now_ms, clock::trusted_ms()) {
+            log::warn("Metrics server", &[("warning", Value::Str(words))]);
+        }
+        link.reactor().board.certificate = self.certificate.expiry();
+    }
+}
+
+fn certificate(settings: &Settings) -> Certificate {
+    let path = settings.tls_cert_file.clone();
+    Certificate::new("the certificate tls.cert_file", path)
 }
 
 /// Those that the agent talks with, one at a time.
@@ -203,6 +219,9 @@ impl Services {
         };
         let call = self.orchestrator.as_mut();
         let call = call.map_or(idle, |server| server.next(link, now_ms));
+        if let Some(service) = &mut self.metrics {
+            service.look_at_certificate(link, now_ms);
+        }
         let urgent = call.duty.filter(|duty| *duty < Duty::Poll);
         let Some(server) = self.metrics_server() else {
             // Samples are taken, and go nowhere.
@@ -419,6 +438,7 @@ fn reload(
             service.server.reconfigure(&settings, &target, seed());
             service.uplink = target.uplink(&settings, link);
             service.host_and_port = target.host_and_port();
+            service.certificate = certificate(&settings);
         }
         (Some(target), None) => {
             services.metrics = Some(Service::new(&settings, &target, name, link));

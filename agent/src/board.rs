@@ -1,11 +1,17 @@
-//! What the loop knows and the local listener shows: how delivery goes, what the last reload said.
+//! What the loop knows and the local listener shows: how delivery goes, what the orchestrator's
+//! client does, what ends soon, what the last reload said.
 //!
 //! Plain values. The loop writes them after each attempt and each reload, the face reads them.
 //! Moments are `CLOCK_BOOTTIME` milliseconds; whoever shows them makes wall time of them then, so
 //! that a clock that is set later moves them all. No secret gets here.
 
+mod orchestrator;
+
 use mote_core::delivery::Standing;
 use mote_core::outage::{Layer, Outages};
+
+use crate::expiry::Expiry;
+pub use orchestrator::{FIGURES, Figure, Figures, Orchestrator};
 
 /// Longest words that are kept.
 const WORDS_BYTES: usize = 160;
@@ -74,6 +80,10 @@ pub struct Board {
     pub about: About,
     /// The way to the server; none if nothing is delivered anywhere.
     pub uplink: Option<Uplink>,
+    /// The end of the certificate that is shown to the metrics server.
+    pub certificate: Option<Expiry>,
+    /// The other server; none if the agent works for none.
+    pub orchestrator: Option<Orchestrator>,
     /// What was wrong with the configuration at the last reload; empty if nothing.
     pub reload_trouble: String,
     /// Ticks of the loop that took long, by what took them.
@@ -149,6 +159,14 @@ impl Uplink {
 }
 
 impl Board {
+    /// What this agent proves itself by, with its end.
+    pub fn expiries(&self) -> [Option<Expiry>; 3] {
+        let other = self.orchestrator.as_ref();
+        let [token, certificate] =
+            other.map_or([None; 2], |other| [other.token, other.certificate]);
+        [self.certificate, token, certificate]
+    }
+
     /// Keeps what was wrong with a configuration, or that nothing was.
     pub fn tell_reload(&mut self, errors: &[String]) {
         keep(

@@ -13,6 +13,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod device;
+pub mod expiry;
 pub mod face;
 pub mod install;
 pub mod log;

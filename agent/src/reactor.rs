@@ -232,7 +232,9 @@ impl Reactor {
     fn serve(&mut self, ready: face::Ready) {
         let from_ms = clock::boot_ms();
         let until_ms = self.device.next_ms();
-        self.face.serve(ready, &self.device, &self.board, until_ms);
+        let plugins = &self.plugins;
+        self.face
+            .serve(ready, &self.device, &self.board, plugins, until_ms);
         if Stalls::is_stall(from_ms, clock::boot_ms()) {
             self.board.stalls.face += 1;
         }

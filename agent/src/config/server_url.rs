@@ -26,6 +26,13 @@ pub struct Base {
     pub is_plain: bool,
 }
 
+impl Base {
+    /// Of the URL what may be shown: its host, and its port if it names one.
+    pub fn authority(&self) -> &str {
+        self.url.split('/').nth(2).unwrap_or_default()
+    }
+}
+
 /// The orchestrator's URL, from what `api.base_url` says.
 pub fn orchestrator_base(base_url: &str, allow_http: bool) -> Result<Base, String> {
     let remedy = "security.tls.enabled: false";

@@ -3,15 +3,18 @@
 //! Health is about this process alone: the loop goes round and samples are taken on time. A
 //! server that is away is no reason to restart an agent that holds what it cannot deliver, so the
 //! server has no part in it. Ready is about the work: the configuration that was given is the one
-//! in force, and what is taken gets to the server or is held with room to spare.
+//! in force, and what is taken gets to the server or is held with room to spare: samples, and the
+//! results of instructions. A plugin that fails and a certificate that ends are for people to see;
+//! the rest goes on.
 //!
-//! Both show the state of every part.
+//! Both show the state of every part, and what is to be warned of.
 
 use mote_core::Full;
 use mote_core::delivery::Standing;
 use mote_core::wire::pieces::{Json, Pieces};
 
 use super::routes::Desk;
+use super::{orchestrator, plugins, warnings};
 use crate::board::Uplink;
 use crate::clock;
 
@@ -33,11 +36,13 @@ pub fn is_good(desk: &Desk<'_>, question: Question) -> bool {
     match question {
         Question::Health => samples,
         Question::Ready => {
+            let other = desk.board.orchestrator.as_ref();
             let delivers = desk.board.uplink.as_ref().is_none_or(|uplink| {
                 uplink.standing == Standing::Delivering
                     || (is_waiting(uplink.standing) && room(desk) > 0)
             });
-            samples && desk.board.reload_trouble.is_empty() && delivers
+            let works = delivers && other.is_none_or(orchestrator::is_good);
+            samples && desk.board.reload_trouble.is_empty() && works
         }
     }
 }
@@ -93,6 +98,9 @@ pub fn write(desk: &Desk<'_>, question: Question, out: &mut Pieces<'_>) -> Resul
         "certificates",
         Json::Object(&[("state", word(tls.is_empty())), ("trouble", some(tls))]),
     )])?;
+    orchestrator::write(desk, out)?;
+    plugins::write_part(desk.plugins, out)?;
+    warnings::write(desk, out)?;
     out.close()
 }
 

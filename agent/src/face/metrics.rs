@@ -1,6 +1,7 @@
 //! The page for Prometheus: the agent's own metrics, then the device's, which are [`Node`]'s.
 //!
-//! The agent's say what became of samples, how delivery goes, and what its process costs.
+//! The agent's say what became of samples, how delivery goes, what its process costs, and what is
+//! done for the orchestrator.
 //! Names begin with the configured namespace, but for those of the process.
 //! Units are Prometheus's own: seconds and bytes.
 
@@ -12,6 +13,7 @@ use super::health::{Question, is_good, standing};
 use super::node::Node;
 use super::process::Times;
 use super::routes::Desk;
+use super::{orchestrator, plugins};
 use crate::clock;
 use crate::device::Device;
 use crate::log;
@@ -19,7 +21,7 @@ use crate::state::flash;
 
 /// How many parts the page has: what the agent says of itself, then the device.
 pub const PARTS: usize = OWN_PARTS + Node::PARTS;
-const OWN_PARTS: usize = 1;
+const OWN_PARTS: usize = 2;
 
 const STANDINGS: [Standing; 6] = [
     Standing::Unknown,
@@ -34,6 +36,11 @@ const STANDINGS: [Standing; 6] = [
 pub fn write(desk: &mut Desk<'_>, part: usize, out: &mut Lines<'_>) -> Result<(), Full> {
     debug_assert!(part < PARTS);
     match (part.checked_sub(OWN_PARTS), &mut desk.node) {
+        (None, _) if part > 0 => {
+            let space = space(desk);
+            orchestrator::write_metrics(desk, &space, out)?;
+            plugins::write_metrics(desk.plugins, &space, out)
+        }
         (None, _) => {
             write_agent(desk, out)?;
             let times = Times {
@@ -61,8 +68,13 @@ pub(super) fn one(
     out.sample(name, &[], number)
 }
 
+/// What the agent's own metrics begin with.
+fn space(desk: &Desk<'_>) -> String {
+    [desk.rules.namespace.as_str(), "_"].concat()
+}
+
 fn write_agent(desk: &Desk<'_>, out: &mut Lines<'_>) -> Result<(), Full> {
-    let space = [desk.rules.namespace.as_str(), "_"].concat();
+    let space = space(desk);
     let own = |name| [space.as_str(), name];
     let (device, board) = (desk.device, desk.board);
 

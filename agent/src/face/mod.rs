@@ -11,15 +11,19 @@
 pub mod answer;
 pub mod connection;
 pub mod door;
+mod fields;
 pub mod health;
 pub mod host;
 pub mod metrics;
 pub mod node;
+pub mod orchestrator;
 pub mod owner;
+pub mod plugins;
 pub mod process;
 pub mod request;
 pub mod routes;
 pub mod status;
+pub mod warnings;
 
 use std::path::PathBuf;
 
@@ -30,6 +34,7 @@ use crate::board::Board;
 use crate::clock;
 use crate::config::Settings;
 use crate::device::Device;
+use crate::plugin::Plugins;
 use connection::{Connection, Fate};
 use door::{Arrival, Door};
 use node::Node;
@@ -157,7 +162,14 @@ impl Face {
     }
 
     /// Serves those who are ready, until `until_ms`: who is left is still ready the next time.
-    pub fn serve(&mut self, ready: Ready, device: &Device, board: &Board, until_ms: u64) {
+    pub fn serve(
+        &mut self,
+        ready: Ready,
+        device: &Device,
+        board: &Board,
+        plugins: &Plugins,
+        until_ms: u64,
+    ) {
         let Self {
             rules: Some(rules),
             doors,
@@ -179,6 +191,7 @@ impl Face {
             rules,
             device,
             board,
+            plugins,
             scrapes,
             process,
             node: node.as_deref_mut(),

@@ -24,6 +24,7 @@ use super::status;
 use crate::board::Board;
 use crate::config::Settings;
 use crate::device::Device;
+use crate::plugin::Plugins;
 use crate::vitals::newest_point;
 
 /// The page of the device, whole: it asks for nothing but the two JSON texts. `build.rs` makes it
@@ -149,6 +150,8 @@ pub struct Desk<'a> {
     pub device: &'a Device,
     /// What the loop told.
     pub board: &'a Board,
+    /// What runs beside the agent.
+    pub plugins: &'a Plugins,
     /// Scrapes of late.
     pub scrapes: &'a mut Scrapes,
     /// What the metrics say of the process.

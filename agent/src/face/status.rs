@@ -11,6 +11,7 @@ use mote_core::wire::pieces::{Json, Pieces};
 
 use super::health::{age_ms, room, some, standing};
 use super::routes::Desk;
+use super::{orchestrator, plugins, warnings};
 use crate::board::Outage;
 use crate::clock;
 use crate::vitals::Vitals;
@@ -57,8 +58,7 @@ pub fn write(desk: &Desk<'_>, out: &mut Pieces<'_>) -> Result<(), Full> {
     let uplink = desk.board.uplink.as_ref();
     let outage = uplink.and_then(|uplink| uplink.outage);
     let last_error = uplink.map_or("", |uplink| uplink.trouble.as_str());
-    let write = |outage: Outage| outage_fields(desk, &outage, last_error);
-    let outage = outage.map(write);
+    let outage = outage.map(|outage| outage_fields(desk, &outage, last_error));
     out.fields(&[(
         "outage",
         outage
@@ -66,20 +66,25 @@ pub fn write(desk: &Desk<'_>, out: &mut Pieces<'_>) -> Result<(), Full> {
             .map_or(Json::Null, |fields| Json::Object(fields)),
     )])?;
     let last = uplink.and_then(|uplink| uplink.last_outage);
-    let last = last.map(|outage| {
-        [
-            ("from_ms", Json::Uint(wall_ms(desk, outage.from_ms))),
-            ("to_ms", Json::Uint(wall_ms(desk, outage.to_ms))),
-            ("failures", Json::Uint(outage.failures.into())),
-        ]
-    });
+    let last = last.map(|outage| last_outage_fields(desk, &outage));
     out.fields(&[(
         "last_outage",
         last.as_ref()
             .map_or(Json::Null, |fields| Json::Object(fields)),
     )])?;
-    out.fields(&[("plugins", Json::EmptyArray), ("alerts", Json::EmptyArray)])?;
+    orchestrator::write(desk, out)?;
+    plugins::write(desk, out)?;
+    warnings::write(desk, out)?;
+    out.fields(&[("alerts", Json::EmptyArray)])?;
     out.close()
+}
+
+fn last_outage_fields(desk: &Desk<'_>, outage: &Outage) -> [(&'static str, Json<'static>); 3] {
+    [
+        ("from_ms", Json::Uint(wall_ms(desk, outage.from_ms))),
+        ("to_ms", Json::Uint(wall_ms(desk, outage.to_ms))),
+        ("failures", Json::Uint(outage.failures.into())),
+    ]
 }
 
 fn outage_fields<'a>(
@@ -202,7 +207,7 @@ pub fn write_history(
 }
 
 /// The wall time of a moment since the kernel started, as the clock says now.
-fn wall_ms(desk: &Desk<'_>, boot_ms: u64) -> u64 {
+pub(super) fn wall_ms(desk: &Desk<'_>, boot_ms: u64) -> u64 {
     desk.wall_ms
         .saturating_sub(desk.now_ms.saturating_sub(boot_ms))
 }

@@ -44,6 +44,20 @@ pub(super) fn number(json: &str, path: &[&str]) -> Option<u64> {
     field(json, path)?.parse().ok()
 }
 
+/// The texts of the elements of the array at `path`.
+pub(super) fn elements<'j>(json: &'j str, path: &[&str]) -> Vec<&'j str> {
+    let mut found = Vec::new();
+    let list = field(json, path).and_then(|list| list.strip_prefix('['));
+    let mut rest = list.unwrap_or_default().trim_start();
+    while let Some(length) = value_len(rest, DEPTH).filter(|_| !rest.starts_with(']')) {
+        let (element, after) = rest.split_at(length);
+        found.push(element);
+        let after = after.trim_start();
+        rest = after.strip_prefix(',').unwrap_or("").trim_start();
+    }
+    found
+}
+
 /// Whether a terminal or a reader would do something else than see it.
 fn obeys(letter: char) -> bool {
     letter.is_control()
@@ -124,6 +138,16 @@ mod tests {
         assert_eq!(field(TEXT, &["h"]), Some("true"));
         assert_eq!(field(TEXT, &["e"]), None);
         assert_eq!(field(TEXT, &["a", "b"]), None);
+        assert_eq!(elements(TEXT, &["b", "d"]), ["1", r#"{"e":2}"#]);
+        for (text, count) in [
+            (r#"{"a":[]}"#, 0),
+            (r#"{"a":[ ]}"#, 0),
+            (r#"{"a":[1 , 2, [3]]}"#, 3),
+            (r#"{"a":7}"#, 0),
+            (r#"{"b":[1]}"#, 0),
+        ] {
+            assert_eq!(elements(text, &["a"]).len(), count, "{text}");
+        }
     }
 
     #[test]
@@ -141,6 +165,7 @@ mod tests {
                 let found = field(part, &["b", "d"]);
                 assert!(found.is_none() || found == Some(r#"[1,{"e":2}]"#), "{cut}");
                 field(part, &["h"]);
+                assert!(elements(part, &["b", "d"]).len() <= 2);
             }
         }
         let deep = format!("{{\"a\":{}", "[".repeat(100_000));

@@ -4,24 +4,27 @@ use std::fmt::Write;
 
 use mote_core::time::format_rfc3339;
 
-use super::json::{field, number, string};
+use super::json::{elements, field, number, string};
 
 /// States that need no word.
-const QUIET: [&str; 6] = [
+const QUIET: [&str; 7] = [
     "ok",
     "delivering",
+    "connected",
     "unknown",
     "not configured",
     "synchronized",
     "not synchronized",
 ];
-const PARTS: [&str; 6] = [
+const PARTS: [&str; 8] = [
     "sampler",
     "configuration",
     "uplink",
     "outbox",
     "clock",
     "certificates",
+    "orchestrator",
+    "plugins",
 ];
 
 /// A line for an answer of health or ready; `None` if it is neither.
@@ -36,6 +39,9 @@ pub(super) fn health(json: &str) -> Option<String> {
         let trouble = trouble.map_or_else(String::new, |trouble| format!(" ({trouble})"));
         // Writing to a String does not fail.
         let _ = write!(words, ", {part} {state}{trouble}");
+    }
+    for warning in elements(json, &["warnings"]) {
+        let _ = write!(words, ", {}", string(warning, &["text"])?);
     }
     Some(words)
 }
@@ -54,7 +60,7 @@ pub(super) fn status(json: &str) -> String {
     let runs_ms = now_ms.saturating_sub(count(&["started_ms"]));
     let mut line = |name: &str, words: &str| {
         // Writing to a String does not fail.
-        let _ = write!(page, "\n{name:<12}{words}");
+        let _ = write!(page, "\n{name:<13}{words}");
     };
     line(
         "agent",
@@ -108,6 +114,38 @@ pub(super) fn status(json: &str) -> String {
         let lasted = length(to_ms.saturating_sub(from_ms));
         line("last outage", &format!("{lasted}, over {ago} ago"));
     }
+    if let Some(server) = string(json, &["orchestrator", "server"]) {
+        line("orchestrator", &orchestrator(json, &server, now_ms));
+        let count = |name| count(&["orchestrator", name]);
+        line(
+            "instructions",
+            &format!(
+                "{} taken, {} running, {} reported; {} results waiting, {} dropped",
+                count("instructions_taken"),
+                count("instructions_running"),
+                count("instructions_reported"),
+                count("results_held"),
+                count("results_dropped"),
+            ),
+        );
+        line(
+            "events",
+            &format!(
+                "{} journaled, {} sent, {} waiting, {} dropped",
+                count("events_journaled"),
+                count("events_sent"),
+                count("events_held"),
+                count("events_dropped"),
+            ),
+        );
+    }
+    for each in elements(json, &["plugins"]) {
+        line("plugin", &plugin(each));
+    }
+    for warning in elements(json, &["warnings"]) {
+        let text = string(warning, &["text"]);
+        line("warning", &text.unwrap_or_else(unknown));
+    }
     page.push('\n');
     page
 }
@@ -131,16 +169,49 @@ fn server(json: &str, now_ms: u64) -> String {
         return "none: samples are delivered nowhere".into();
     };
     let state = string(json, &["uplink", "state"]).unwrap_or_else(unknown);
-    let mut words = format!("{server} {}", state.replace('_', " "));
-    if let Some(at_ms) = number(json, &["uplink", "last_success_ms"]) {
-        let ago = length(now_ms.saturating_sub(at_ms));
-        let _ = write!(words, ", delivered {ago} ago");
+    let words = format!("{server} {}", state.replace('_', " "));
+    let last_ms = number(json, &["uplink", "last_success_ms"]);
+    let last_ms = last_ms.map(|at_ms| (", delivered", now_ms.saturating_sub(at_ms)));
+    trouble(json, "uplink", words, last_ms)
+}
+
+fn orchestrator(json: &str, server: &str, now_ms: u64) -> String {
+    let state = string(json, &["orchestrator", "state"]).unwrap_or_else(unknown);
+    let words = format!("{server} {state}");
+    let last_ms = number(json, &["orchestrator", "last_contact_ms"]);
+    let last_ms = last_ms.map(|at_ms| (", heard", now_ms.saturating_sub(at_ms)));
+    trouble(json, "orchestrator", words, last_ms)
+}
+
+/// Adds when it last went well, what is the trouble, and when the next try is.
+fn trouble(json: &str, part: &str, mut words: String, last_ms: Option<(&str, u64)>) -> String {
+    if let Some((what, ago_ms)) = last_ms {
+        let _ = write!(words, "{what} {} ago", length(ago_ms));
     }
-    if let Some(trouble) = string(json, &["uplink", "trouble"]) {
+    if let Some(trouble) = string(json, &[part, "trouble"]) {
         let _ = write!(words, ": {trouble}");
     }
-    if let Some(in_ms) = number(json, &["uplink", "retry_in_ms"]) {
+    if let Some(in_ms) = number(json, &[part, "retry_in_ms"]) {
         let _ = write!(words, ", next try in {}", length(in_ms));
+    }
+    words
+}
+
+fn plugin(json: &str) -> String {
+    let mut words = String::new();
+    for (at, name) in ["id", "kind", "mode", "state", "health"].iter().enumerate() {
+        if let Some(word) = string(json, &[name]) {
+            let _ = write!(words, "{}{word}", if at == 0 { "" } else { " " });
+        }
+    }
+    for name in ["runs", "failures", "restarts"] {
+        let _ = write!(words, ", {} {name}", number(json, &[name]).unwrap_or(0));
+    }
+    let cpu_s = field(json, &["cpu_s"]).unwrap_or("?");
+    let memory = number(json, &["memory_kb"]).map_or_else(unknown, |kb| bytes(kb * 1_000));
+    let _ = write!(words, ", {cpu_s} s of CPU, {memory}");
+    if let Some(error) = string(json, &["error"]) {
+        let _ = write!(words, ": {error}");
     }
     words
 }
@@ -214,26 +285,42 @@ mod tests {
         "trouble":"the server answered 401"},"outbox":{"held":5,"room":8635,"oldest_ms":1,
         "collected":30,"sent":22,"dropped":{"full":1,"refused":2,"late":0}},
         "outage":{"since_ms":1795419325432,"failures":3,"last_error":"x"},
-        "last_outage":null,"plugins":[],"alerts":[]}"#;
+        "last_outage":null,"orchestrator":{"state":"held","trouble":"it answered 503",
+        "server":"or.example.com","last_contact_ms":1795419340432,"retry_in_ms":2000,
+        "instructions_taken":4,"instructions_running":1,"instructions_reported":2,
+        "events_journaled":9,"events_sent":7,"events_held":2,"events_dropped":0,
+        "results_held":1,"results_dropped":0},"plugins":[{"id":"disk","kind":"trigger",
+        "mode":"standing","state":"running","health":"healthy","runs":12,"failures":1,
+        "restarts":0,"last_run_ms":null,"cpu_s":0.31,"memory_kb":3400,"error":"tired\u001b[2J"},
+        {"id":"bad","kind":null,"mode":"one-shot","state":"blocked","health":null,"runs":0,
+        "failures":0,"restarts":0,"cpu_s":0,"memory_kb":0,"error":null}],"warnings":[{"text":
+        "the orchestrator's token ends in 9 days: renew it","days_left":9}],"alerts":[]}"#;
 
     #[test]
     fn the_status_is_said_in_words() {
         assert_eq!(
             status(STATUS),
             "mote 0.1.0 on gw-7.[2J\n\
-             agent       running for 5 min 0 s, start 7, pid 41\n\
-             device      up for 1 d 2 h\n\
-             cpu         12.3 %\n\
-             memory      60.6 %\n\
-             disk        ? of /\n\
-             network     1.2 MB/s in, 99 B/s out\n\
-             load        0.12\n\
-             temperature -4.5 °C\n\
-             sample      4 s ago, one every 10 s\n\
-             server      hub.example.com:443 key refused, delivered 10 s ago: the server answered \
+             agent        running for 5 min 0 s, start 7, pid 41\n\
+             device       up for 1 d 2 h\n\
+             cpu          12.3 %\n\
+             memory       60.6 %\n\
+             disk         ? of /\n\
+             network      1.2 MB/s in, 99 B/s out\n\
+             load         0.12\n\
+             temperature  -4.5 °C\n\
+             sample       4 s ago, one every 10 s\n\
+             server       hub.example.com:443 key refused, delivered 10 s ago: the server answered \
              401, next try in 1 min 1 s\n\
-             outbox      5 held, room for 8635; 30 taken, 22 sent, 3 dropped\n\
-             outage      for 20 s, failures: 3\n"
+             outbox       5 held, room for 8635; 30 taken, 22 sent, 3 dropped\n\
+             outage       for 20 s, failures: 3\n\
+             orchestrator or.example.com held, heard 5 s ago: it answered 503, next try in 2 s\n\
+             instructions 4 taken, 1 running, 2 reported; 1 results waiting, 0 dropped\n\
+             events       9 journaled, 7 sent, 2 waiting, 0 dropped\n\
+             plugin       disk trigger standing running healthy, 12 runs, 1 failures, 0 restarts, \
+             0.31 s of CPU, 3.4 MB: tired.[2J\n\
+             plugin       bad one-shot blocked, 0 runs, 0 failures, 0 restarts, 0 s of CPU, 0 B\n\
+             warning      the orchestrator's token ends in 9 days: renew it\n"
         );
         assert_eq!(
             line(STATUS),
@@ -247,16 +334,23 @@ mod tests {
             format!(
                 r#"{{"status":"failing","sampler":{{"state":"ok"}},"configuration":{{"state":"ok"}},
                 "uplink":{uplink},"outbox":{{"state":"ok"}},"clock":{{"state":"not set"}},
-                "certificates":{{"state":"ok"}}}}"#
+                "certificates":{{"state":"ok"}},"orchestrator":{{"state":"connected"}},
+                "plugins":{{"state":"failing","trouble":"ended with code 3"}},
+                "warnings":[{{"text":"x ends in 3 days"}}]}}"#
             )
         };
         let refused = parts(r#"{"state":"key_refused","trouble":"the server answered 401"}"#);
         assert_eq!(
             health(&refused).unwrap(),
-            "failing, uplink key_refused (the server answered 401), clock not set"
+            "failing, uplink key_refused (the server answered 401), clock not set, \
+             plugins failing (ended with code 3), x ends in 3 days"
         );
         let good = parts(r#"{"state":"delivering","trouble":null}"#);
-        assert_eq!(health(&good).unwrap(), "failing, clock not set");
+        let others = ", plugins failing (ended with code 3), x ends in 3 days";
+        assert_eq!(
+            health(&good).unwrap(),
+            format!("failing, clock not set{others}")
+        );
         assert_eq!(health("<html>"), None);
     }
 }

@@ -284,21 +284,29 @@ fn news(active: &mut Active, fault: &mut Option<String>, is_done: &mut bool) -> 
             .iter_mut()
             .flat_map(|lines| lines.drain(..))
         {
-            let _ = writeln!(text, "{mark} {}", plain(&String::from_utf8_lossy(&line)));
+            let line = plugin.hidden.mask(&String::from_utf8_lossy(&line));
+            let _ = writeln!(text, "{mark} {}", plain(&line));
         }
         let words = plugin.live.as_mut().map(|live| live.words.take_recent());
         for line in words.unwrap_or_default() {
-            let _ = writeln!(text, "! {}", plain(&line));
+            let _ = writeln!(text, "! {}", plain(&plugin.hidden.mask(&line)));
         }
         if let Some(words) = plugin.fault() {
             *fault = Some(words.to_owned());
         }
     }
+    let hidden = active.standing.first().map(|plugin| &plugin.hidden);
+    let shown = |words: &str| hidden.map_or_else(|| words.to_owned(), |it| it.mask(words));
     while let Some(event) = active.harvest.next_event() {
-        let _ = writeln!(text, "event {}", plain(&String::from_utf8_lossy(&event)));
+        let event = shown(&String::from_utf8_lossy(&event));
+        let _ = writeln!(text, "event {}", plain(&event));
     }
-    while let Some(finished) = active.harvest.finished.pop_front() {
+    while let Some(mut finished) = active.harvest.finished.pop_front() {
         *is_done = true;
+        let words = finished.logs.iter_mut().chain(&mut finished.error);
+        for words in words.chain([&mut finished.output]) {
+            *words = shown(words);
+        }
         let failed = describe_result(&mut text, &finished);
         *fault = fault.take().or(failed);
     }

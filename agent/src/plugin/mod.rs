@@ -15,6 +15,7 @@ pub mod by_hand;
 mod error;
 pub mod event;
 mod harvest;
+mod hidden;
 mod left_over;
 mod live;
 pub mod manifest;
@@ -23,9 +24,11 @@ mod pipe;
 mod process;
 mod quote;
 mod reaper;
+mod report;
 pub mod sandbox;
 pub mod scope;
 pub mod setup;
+mod shelf;
 mod standing;
 mod task;
 mod tree;
@@ -44,6 +47,7 @@ use nix::poll::PollFlags;
 pub use action::{Action, Finished, RunId, Status};
 pub use error::PluginError;
 pub use event::Sender;
+pub use report::PluginReport;
 pub use scope::{MAX_PLUGINS, PluginOptions};
 pub use standing::{State, Tally};
 
@@ -54,6 +58,7 @@ use manifest::{Kind, Manifest};
 use pipe::MAX_UNSENT_BYTES;
 use sandbox::Walls;
 use scope::Scope;
+use shelf::{Shelf, Why};
 use standing::{Job, Standing};
 use task::Task;
 use tree::{Stat, Tree, Usage};
@@ -79,6 +84,7 @@ struct Active {
     harvest: Harvest,
     standing: Vec<Standing>,
     tasks: Vec<Task>,
+    shelf: Shelf,
     watch: Watch,
     runs: u64,
     look_ms: u64,
@@ -87,27 +93,6 @@ struct Active {
     is_stopping: bool,
     /// Nobody tells what plugins use, and that was said.
     is_blind: bool,
-}
-
-/// How one plugin does.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PluginReport<'a> {
-    /// The name of its folder.
-    pub id: &'a str,
-    /// What it does.
-    pub kind: Kind,
-    /// What it is doing.
-    pub state: State,
-    /// What it says of itself, if it said anything.
-    pub health: Option<&'a str>,
-    /// Its last failure, if nothing went well since.
-    pub error: Option<&'a str>,
-    /// Its counts.
-    pub tally: Tally,
-    /// Resident memory of its processes, when last looked at.
-    pub rss_bytes: u64,
-    /// CPU time of its processes.
-    pub cpu_ms: u64,
 }
 
 impl Plugins {
@@ -252,28 +237,6 @@ impl Plugins {
             );
         }
     }
-
-    /// How each plugin does.
-    pub fn report(&self) -> impl Iterator<Item = PluginReport<'_>> {
-        let standing = self.0.iter().flat_map(|active| &active.standing);
-        standing.map(|plugin| {
-            let usage = plugin
-                .live
-                .as_ref()
-                .map(|live| live.process.usage)
-                .unwrap_or_default();
-            PluginReport {
-                id: &plugin.id,
-                kind: plugin.manifest.kind,
-                state: plugin.state(),
-                health: plugin.health.as_deref(),
-                error: plugin.fault(),
-                tally: plugin.tally,
-                rss_bytes: usage.rss_bytes,
-                cpu_ms: usage.cpu_ms,
-            }
-        })
-    }
 }
 
 /// The folders that may hold a plugin, in the order of their names.
@@ -297,6 +260,12 @@ pub fn folders(dir: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// The name of a plugin's folder.
+fn id_of(folder: &Path) -> String {
+    let name = folder.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}
+
 fn complain(folder: &Path, error: &PluginError) {
     let (folder, error) = (folder.to_string_lossy(), error.to_string());
     let fields = [
@@ -314,6 +283,7 @@ impl Active {
             harvest,
             standing: Vec::new(),
             tasks: Vec::new(),
+            shelf: Shelf::default(),
             watch: Watch::default(),
             runs: 0,
             look_ms: 0,
@@ -325,10 +295,21 @@ impl Active {
 
     /// Runs the plugin in `folder`, or says why not.
     fn take_up(&mut self, folder: &Path) {
+        let id = id_of(folder);
         match self.load(folder) {
-            Ok(Some(plugin)) => self.standing.push(plugin),
+            Ok(Some(plugin)) => {
+                self.shelf.remove(&id);
+                self.standing.push(plugin);
+            }
             Ok(None) => {}
-            Err(error) => complain(folder, &error),
+            Err(error) => {
+                let why = match error {
+                    PluginError::Refused(_) => Why::Blocked,
+                    _ => Why::Failed,
+                };
+                self.shelf.put(&id, why, &error.to_string());
+                complain(folder, &error);
+            }
         }
     }
 
@@ -357,9 +338,17 @@ impl Active {
         }
     }
 
-    /// The plugin in `folder`, if it is a standing one that this agent is to run.
-    fn load(&self, folder: &Path) -> Result<Option<Standing>, PluginError> {
+    /// The plugin in `folder`, if it is a standing one that this agent is to run. One that is run
+    /// once is noted.
+    fn load(&mut self, folder: &Path) -> Result<Option<Standing>, PluginError> {
+        let id = id_of(folder);
         let Some(manifest) = Manifest::load(folder)? else {
+            if self.scope.options.runs_actions && folder.is_dir() {
+                self.scope.check_allowed(&[&id])?;
+                self.shelf.put(&id, Why::Once, "");
+            } else {
+                self.shelf.remove(&id);
+            }
             return Ok(None);
         };
         let is_wanted = match manifest.kind {
@@ -367,13 +356,9 @@ impl Active {
             Kind::Action => self.scope.options.runs_actions,
         };
         if !is_wanted {
+            self.shelf.remove(&id);
             return Ok(None);
         }
-        let id = folder
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
         self.scope.check_allowed(&[&id, &manifest.id])?;
         Standing::new(id, folder.to_owned(), manifest, &self.scope).map(Some)
     }
@@ -441,7 +426,11 @@ impl Active {
                 return Err(PluginError::Refused(words));
             }
             self.scope.check_allowed(&[id])?;
-            let task = Task::start(run, action, &folder, timeout_ms, &mut self.scope, now_ms)?;
+            self.shelf.note_start(id, now_ms);
+            let task = Task::start(run, action, &folder, timeout_ms, &mut self.scope, now_ms);
+            let task = task.inspect_err(|error| {
+                self.shelf.note_end(id, Some(&error.to_string()), 0);
+            })?;
             self.tasks.push(task);
         }
         self.runs += 1;
@@ -468,7 +457,14 @@ impl Active {
             due_ms = due_ms.min(task.turn(now_ms));
             if task.live.process.is_gone(now_ms) {
                 let task = self.tasks.swap_remove(at);
+                let (plugin, cpu_ms) = (task.plugin.clone(), task.live.process.usage.cpu_ms);
                 let finished = task.finish(&mut self.scope, now_ms);
+                // A stop of the agent is no failure of the plugin's.
+                let fault = match finished.status {
+                    Status::Completed | Status::Interrupted => None,
+                    _ => Some(finished.error.as_deref().unwrap_or("failed")),
+                };
+                self.shelf.note_end(&plugin, fault, cpu_ms);
                 self.harvest.finished.push_back(finished);
             } else {
                 at += 1;

@@ -14,6 +14,7 @@ use mote_core::json;
 use nix::libc::O_NONBLOCK;
 
 use super::error::PluginError;
+use super::hidden::{Hidden, is_telling};
 use super::quote::quote;
 use crate::config::yaml::{self, FILE_BYTES};
 
@@ -53,6 +54,8 @@ pub struct PluginOption {
     pub minimum: Option<String>,
     /// The largest number.
     pub maximum: Option<String>,
+    /// Its value is not to be shown.
+    pub is_secret: bool,
     /// Where it is declared.
     pub line: usize,
 }
@@ -90,6 +93,8 @@ pub fn take(options: &mut Vec<PluginOption>, key: &str, entry: &yaml::Entry) -> 
         "type" => option.kind = OptionKind::named(text)?,
         "items.type" | "items" => option.items = OptionKind::named(text)?,
         "minimum" | "maximum" if !is_number(text) => return Err(format!("{text:?} is no number")),
+        "secret" | "sensitive" => option.is_secret |= text == "true",
+        "format" => option.is_secret |= text == "password",
         "minimum" => option.minimum = Some(text.clone()),
         "maximum" => option.maximum = Some(text.clone()),
         // Nothing there is no default; for text it is the empty one.
@@ -128,6 +133,19 @@ impl PluginOption {
                 .json(given, &mut Vec::new())
                 .map_err(|words| format!("default: {words}")),
             _ => Ok(()),
+        }
+    }
+
+    /// Takes its value out of what is shown, if it is one that is nobody's to read.
+    fn hide(&self, given: &Given, field: &str, at: usize, hidden: &mut Hidden) {
+        // Of an object the names of its members tell, and of nothing less than the whole.
+        let is_object = self.kind == OptionKind::Object;
+        if self.is_secret || is_telling(&self.name) || is_object && is_telling(&given.text) {
+            hidden.add(field, at);
+            hidden.add_text(&given.text);
+            for item in given.items.iter().flatten() {
+                hidden.add_text(item);
+            }
         }
     }
 
@@ -236,8 +254,12 @@ fn is_same_in_json(text: &str, each: &mut dyn FnMut(json::Number<'_>)) -> bool {
 }
 
 /// The configuration that a plugin is given: its options, as the operator set them in the file at
-/// `path` or as they are by default.
-pub fn configuration(options: &[PluginOption], path: &Path) -> Result<String, PluginError> {
+/// `path` or as they are by default. With it what of it is not to be shown.
+pub(super) fn configuration(
+    options: &[PluginOption],
+    path: &Path,
+) -> Result<(String, Hidden), PluginError> {
+    let mut hidden = Hidden::default();
     let text = read_text(path)?.unwrap_or_default();
     let wrong =
         |line: usize, words: &str| PluginError::File(format!("{}:{line}: {words}", path.display()));
@@ -264,16 +286,20 @@ pub fn configuration(options: &[PluginOption], path: &Path) -> Result<String, Pl
         if out.len() > 1 {
             out.push(b',');
         }
+        let from = out.len();
         quote(&mut out, &option.name);
         out.push(b':');
+        let at = out.len() - from;
         option.json(given, &mut out).map_err(|words| {
             let line = entry.map_or(option.line, |entry| entry.line);
             wrong(line, &format!("{}: {words}", option.name))
         })?;
+        let field = str::from_utf8(&out[from..]).unwrap_or_default();
+        option.hide(given, field, at, &mut hidden);
     }
     out.push(b'}');
     // Only text went into it.
-    Ok(String::from_utf8(out).unwrap_or_default())
+    Ok((String::from_utf8(out).unwrap_or_default(), hidden))
 }
 
 /// The text of a file of at most [`FILE_BYTES`]; `None` if there is none.
@@ -340,7 +366,7 @@ mod tests {
         ];
         let result = configuration(&options, &path).map_err(|error| error.to_string());
         std::fs::remove_file(path).unwrap();
-        result
+        result.map(|(json, _)| json)
     }
 
     #[test]
@@ -359,6 +385,46 @@ mod tests {
             given("list: []\n").unwrap(),
             r#"{"name":"x","share":80,"list":[]}"#
         );
+    }
+
+    #[test]
+    fn what_is_secret_by_declaration_or_by_name_is_hidden() {
+        let declared = |name: &str, field: &str, text: &str| {
+            let mut options = Vec::new();
+            let entry = yaml::Entry {
+                text: text.to_owned(),
+                ..yaml::read("x: 1\n").unwrap().remove(0)
+            };
+            take(&mut options, &format!("{name}.{field}"), &entry).unwrap();
+            options.remove(0)
+        };
+        let with = |option: PluginOption, kind: OptionKind, default: &str| PluginOption {
+            kind,
+            default: Some(Given {
+                text: default.to_owned(),
+                items: None,
+            }),
+            ..option
+        };
+        let text = OptionKind::Text;
+        let options = [
+            with(declared("pin", "secret", "true"), text, "canary-a"),
+            with(declared("phrase", "sensitive", "true"), text, "canary-b"),
+            with(declared("login", "format", "password"), text, "canary-c"),
+            option("smtp_password", text, Some("canary-d")),
+            option("number_key", OptionKind::Integer, Some("77")),
+            option("mail", OptionKind::Object, Some("{\"Token\":\"canary-e\"}")),
+            with(declared("open", "secret", "false"), text, "seen"),
+        ];
+        let (json, hidden) = configuration(&options, Path::new("/nonexistent")).unwrap();
+        let shown = hidden.mask(&json);
+        assert!(json.contains("canary-e"));
+        assert!(
+            !shown.contains("canary") && !shown.contains(":77"),
+            "{shown}"
+        );
+        assert!(shown.contains("\"open\":\"seen\""), "{shown}");
+        assert_eq!(shown.matches("(set, ").count(), 6, "{shown}");
     }
 
     #[test]

@@ -183,7 +183,10 @@ impl Process {
             return false;
         }
         self.signal(Signal::SIGKILL);
-        self.end = Some(reaper::reap(&mut self.child));
+        let (end, cpu_ms) = reaper::reap(&mut self.child);
+        self.end = Some(end);
+        // What was over before it was looked at counts too.
+        self.usage.cpu_ms = self.usage.cpu_ms.max(cpu_ms);
         true
     }
 

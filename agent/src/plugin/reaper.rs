@@ -12,6 +12,8 @@ use std::process::{Child, ExitStatus};
 
 use nix::errno::Errno;
 use nix::sys::prctl::set_child_subreaper;
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::{TimeVal, TimeValLike};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
 
@@ -39,12 +41,26 @@ pub(super) fn has_ended(pid: i32) -> bool {
     }
 }
 
-/// Reaps a child that [`has_ended`].
-pub(super) fn reap(child: &mut Child) -> End {
-    match child.try_wait() {
+/// Reaps a child that [`has_ended`]; how it ended, and the CPU time that it and those had used that
+/// it had waited for, milliseconds.
+pub(super) fn reap(child: &mut Child) -> (End, u64) {
+    let before_us = reaped_cpu_us();
+    let end = match child.try_wait() {
         Ok(Some(status)) => End::of(status),
         Ok(None) | Err(_) => End::Unheard,
-    }
+    };
+    // Nobody else was waited for in between.
+    (end, reaped_cpu_us().saturating_sub(before_us) / 1_000)
+}
+
+/// What all that were waited for had used (getrusage(2)).
+fn reaped_cpu_us() -> u64 {
+    let Ok(usage) = getrusage(UsageWho::RUSAGE_CHILDREN) else {
+        return 0;
+    };
+    let times = [usage.user_time(), usage.system_time()];
+    let micros = |time: TimeVal| time.num_microseconds().unsigned_abs();
+    times.into_iter().map(micros).sum()
 }
 
 /// Reaps one child that nobody started; false when there is no more to reap, or the next one is a

@@ -25,6 +25,7 @@ use nix::poll::PollFlags;
 use super::action::{Finished, RunId, Status, judge};
 use super::error::PluginError;
 use super::harvest::Harvest;
+use super::hidden::Hidden;
 use super::live::{Live, Verdict};
 use super::manifest::{Kind, Manifest};
 use super::options;
@@ -112,6 +113,24 @@ pub enum State {
     Running,
     /// On its way out.
     Stopping,
+    /// It went wrong, and may be tried again later.
+    Failed,
+    /// The configuration does not let it run.
+    Blocked,
+}
+
+impl State {
+    /// For people.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Down => "idle",
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Stopping => "stopping",
+            Self::Failed => "failed",
+            Self::Blocked => "blocked",
+        }
+    }
 }
 
 /// Counted since the agent's start.
@@ -125,6 +144,12 @@ pub struct Tally {
     pub crashes: u64,
     /// Events that it reported.
     pub events: u64,
+    /// Processes that were started for it after its first.
+    pub restarts: u64,
+    /// CPU time of its processes that ended, milliseconds.
+    pub cpu_ms: u64,
+    /// When it was asked to detect or to execute last.
+    pub last_run_ms: Option<u64>,
 }
 
 /// One such plugin.
@@ -144,6 +169,8 @@ pub(super) struct Standing {
     pub(super) is_wanted: bool,
     /// What was asked (`>`) and answered (`<`), if somebody wants to read it.
     pub(super) transcript: Option<Vec<(char, Vec<u8>)>>,
+    /// What of its configuration is not to be shown.
+    pub(super) hidden: Hidden,
     folder: PathBuf,
     command: Vec<OsString>,
     configuration: String,
@@ -185,7 +212,7 @@ impl Standing {
             .join(format!("{}.yaml", manifest.id));
         let by_folder = scope.options.config_dir.join(format!("{id}.yaml"));
         let path = if by_id.exists() { by_id } else { by_folder };
-        let configuration = options::configuration(&manifest.options, &path)?;
+        let (configuration, hidden) = options::configuration(&manifest.options, &path)?;
         if configuration.len() > MAX_UNSENT_BYTES / 2 {
             let words = format!("{}: more than a plugin can be given", path.display());
             return Err(PluginError::File(words));
@@ -200,6 +227,7 @@ impl Standing {
             health: None,
             is_wanted: manifest_kind == Kind::Trigger,
             transcript: None,
+            hidden,
             folder,
             command,
             configuration,
@@ -222,6 +250,7 @@ impl Standing {
     /// What it is doing.
     pub(super) fn state(&self) -> State {
         match (&self.live, self.reached) {
+            (None, _) if !self.fault.is_empty() => State::Failed,
             (None, _) => State::Down,
             (Some(live), _) if self.stop_ms.is_some() || live.process.is_ending() => {
                 State::Stopping
@@ -384,6 +413,7 @@ impl Standing {
                 let log = self.log.take().unwrap_or_else(|| SideLog::new(path));
                 self.live = Some(Live::new(process, Words::new(log, now_ms), work));
                 (self.reached, self.call) = (None, None);
+                self.tally.restarts += u64::from(self.started_ms > 0);
                 (self.started_ms, self.cpu_from_ms) = (now_ms, 0);
             }
             Err(error) => {
@@ -453,6 +483,7 @@ impl Standing {
         };
         if matches!(ask, Ask::Detect | Ask::Execute) {
             self.tally.runs += 1;
+            self.tally.last_run_ms = Some(now_ms);
         }
         self.call = Some(Call {
             ask,
@@ -720,6 +751,7 @@ impl Standing {
             return;
         };
         scope.leftovers.discard(&live.work);
+        self.tally.cpu_ms += live.process.usage.cpu_ms;
         self.call = None;
         let is_quiet = live.verdict == Some(Verdict::Stopped);
         let mut words = match &live.verdict {
@@ -779,10 +811,10 @@ impl Standing {
         let delay_ms = self.backoff.fail(&mut harvest.rng);
         self.start_ms = now_ms.saturating_add(delay_ms);
         self.tally.failures += 1;
-        words.clone_into(&mut self.fault);
+        self.fault = self.hidden.mask(words);
         let fields = [
             ("plugin", log_line::Value::Str(&self.id)),
-            ("error", log_line::Value::Str(words)),
+            ("error", log_line::Value::Str(&self.fault)),
             ("again_ms", log_line::Value::Uint(delay_ms)),
         ];
         log::warn("Plugin failed", &fields);
@@ -804,13 +836,14 @@ impl Standing {
 
     /// Logs a failure, once while it stays the same.
     fn say(&mut self, words: &str) {
+        let words = self.hidden.mask(words);
         if self.fault == words {
             return;
         }
-        words.clone_into(&mut self.fault);
+        self.fault = words;
         let fields = [
             ("plugin", log_line::Value::Str(&self.id)),
-            ("error", log_line::Value::Str(words)),
+            ("error", log_line::Value::Str(&self.fault)),
         ];
         log::warn("Plugin failed", &fields);
     }

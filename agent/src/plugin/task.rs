@@ -34,6 +34,8 @@ const READ_BYTES_PER_S: u64 = 1 << 20;
 pub(super) struct Task {
     /// Which.
     pub run: RunId,
+    /// Whose file it is.
+    pub plugin: Box<str>,
     /// Its process.
     pub live: Live,
     output: Ends,
@@ -115,6 +117,7 @@ impl Task {
         let log = SideLog::new(scope.log_path(action.plugin_id));
         Ok(Self {
             run,
+            plugin: action.plugin_id.into(),
             live: Live::new(process, Words::new(log, now_ms), work),
             output: Ends::default(),
             second_ms: now_ms.saturating_add(1_000),

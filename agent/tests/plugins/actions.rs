@@ -1,6 +1,6 @@
 //! Actions that are a process of their own.
 
-use mote::plugin::{Action, Finished, PluginError, Status};
+use mote::plugin::{Action, Finished, PluginError, PluginReport, State, Status};
 
 use crate::bench::{Bench, is_alive, number_in};
 
@@ -334,5 +334,46 @@ fn what_an_earlier_agent_left_is_killed_and_nobody_else() {
     bench.plugins.kill_left_over(1, 0);
     bench.plugins.kill_left_over(pid, begin);
     bench.until(|_| (!is_alive(pid)).then_some(()));
+    bench.end();
+}
+
+#[test]
+fn runs_failures_and_the_time_of_what_is_over_in_a_moment_are_reported() {
+    let mut bench = Bench::new();
+    // Over long before anybody looks at what it uses.
+    let script = "n=0\nwhile [ $n -lt 60000 ]; do n=$((n + 1)); done\nexit $1\n";
+    bench.put("once", None, "run.sh", script);
+    bench.put("other", None, "run.sh", "");
+    bench.put("blocked", None, "run.sh", "");
+    bench.options.blocked = vec!["blocked".into()];
+    bench.begin();
+    fn of<'a>(bench: &'a Bench, id: &str) -> PluginReport<'a> {
+        bench
+            .plugins
+            .report()
+            .find(|report| report.id == id)
+            .unwrap()
+    }
+    assert_eq!(of(&bench, "other").state, State::Down);
+    assert_eq!(of(&bench, "blocked").state, State::Blocked);
+    for (code, failures) in [("0", 0), ("3", 1)] {
+        let arguments = [code.to_owned()];
+        let action = Action {
+            id: "i",
+            plugin_id: "once",
+            entrypoint: Some("run.sh"),
+            arguments: &arguments,
+            ..Action::default()
+        };
+        run(&mut bench, &action);
+        let report = of(&bench, "once");
+        assert_eq!(report.tally.failures, failures);
+        assert_eq!(report.error.is_some(), failures > 0, "{:?}", report.error);
+    }
+    let report = of(&bench, "once");
+    assert_eq!((report.tally.runs, report.rss_bytes), (2, 0));
+    assert!(!report.stays && report.state == State::Down);
+    assert!(report.cpu_ms > 0 && report.tally.last_run_ms.is_some());
+    assert_eq!(of(&bench, "other").tally.runs, 0);
     bench.end();
 }

@@ -10,14 +10,15 @@ fn fails(name: &str, file: &str, text: &str, words: &str) {
     let mut bench = Bench::new();
     bench.put(name, Some("trigger"), file, text);
     bench.begin();
-    bench.reported(|report| report.tally.crashes == 1 && report.state == State::Down);
+    bench.reported(|report| report.tally.crashes == 1 && report.state == State::Failed);
     let said = bench.error();
     assert!(said.contains(words), "{name}: {said}");
     assert!(children().is_empty(), "{name}: {:?}", children());
     assert_eq!(bench.plugins.take_event(), None, "{name}");
     // Tried again after its delay.
     bench.skip_ms(2_000);
-    bench.reported(|report| report.tally.crashes == 2);
+    bench.reported(|report| report.tally.crashes == 2 && report.tally.restarts == 1);
+    bench.reported(|report| report.tally.last_run_ms.is_some() == (report.tally.runs > 0));
     bench.end();
 }
 

@@ -1,6 +1,6 @@
 //! The exchange with a plugin that stays.
 
-use mote::plugin::State;
+use mote::plugin::{PluginReport, State};
 
 use crate::bench::{Bench, children, python};
 use crate::heap::held_bytes;
@@ -157,12 +157,23 @@ fn what_cannot_be_loaded_leaves_the_others_alone() {
     let detect = "        data = {'type': 't'}";
     bench.put("good", Some("trigger"), "main.py", &python("", detect));
     bench.begin();
-    let ids: Vec<_> = bench
+    let found: Vec<_> = bench
         .plugins
         .report()
-        .map(|report| report.id.to_owned())
+        .map(|report| (report.id.to_owned(), report.state, report.error.is_some()))
         .collect();
-    assert_eq!(ids, ["good"]);
+    let failed = ["bad-file", "no-entry", "options", "output"];
+    for (id, state, has_reason) in &found {
+        let expected = match id.as_str() {
+            "good" => (State::Down, false),
+            "blocked" => (State::Blocked, true),
+            _ => (State::Failed, true),
+        };
+        assert_eq!((*state, *has_reason), expected, "{id}");
+    }
+    let of = |wanted: State| found.iter().filter(move |(_, state, _)| *state == wanted);
+    assert_eq!(of(State::Failed).count(), failed.len());
+    assert_eq!(found.len(), failed.len() + 2);
     bench.event();
     bench.end();
 }
@@ -189,7 +200,8 @@ fn a_plugin_that_changes_on_disk_is_started_anew() {
         .report()
         .map(|report| report.id.to_owned())
         .collect();
-    assert_eq!(ids, ["b", "a"]);
+    assert_eq!(ids, ["b", "a", "c"]);
+    assert_eq!(bench.plugins.report().last().unwrap().state, State::Failed);
     // Its configuration, and one taken away.
     bench.declare("a", "  configuration:\n    x: {type: integer}\n");
     std::fs::write(bench.file("config/a.yaml"), "x: 1\n").unwrap();
@@ -201,7 +213,9 @@ fn a_plugin_that_changes_on_disk_is_started_anew() {
         let mut reports = plugins.report();
         let is_new = |id: &str, runs: u64| id == "a" && runs < 5;
         let first = reports.next()?;
-        (is_new(first.id, first.tally.runs) && reports.next().is_none()).then_some(())
+        let is_c = |report: PluginReport<'_>| report.id == "c" && report.state == State::Failed;
+        let others = [reports.next().is_some_and(is_c), reports.next().is_none()];
+        (is_new(first.id, first.tally.runs) && others == [true; 2]).then_some(())
     });
     bench.until(|plugins| typed(plugins, "second"));
     bench.reported(|report| report.tally.crashes == 0);

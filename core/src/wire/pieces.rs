@@ -126,6 +126,15 @@ impl<'b> Pieces<'b> {
         Ok(())
     }
 
+    /// A place for an item that may be there or not: one unit either way, so that a list that grows
+    /// or shrinks between two pieces leaves the text whole. Items stand in the first places.
+    pub fn place(&mut self, value: Option<&Json<'_>>) -> Result<(), Full> {
+        match value {
+            Some(value) => self.item(value),
+            None => self.write(|_| Ok(())),
+        }
+    }
+
     /// Closes the array.
     pub fn end_array(&mut self) -> Result<(), Full> {
         self.write(|out| out.put(b"]"))?;
@@ -271,6 +280,44 @@ mod tests {
                 }
             }
             assert_eq!(text, TEXT, "in pieces of {size}");
+        }
+    }
+
+    #[test]
+    fn a_list_that_changes_between_two_pieces_leaves_the_text_whole() {
+        let write = |out: &mut Pieces<'_>, items: usize| {
+            out.open()?;
+            out.array("list")?;
+            for at in 0..6 {
+                let item = Json::Uint(100 + at as u64);
+                out.place((at < items).then_some(&item))?;
+            }
+            out.end_array()?;
+            out.fields(&[("last", Json::Null)])?;
+            out.close()
+        };
+        // How many there are at the first piece, and at all that follow.
+        for (first, then) in [(6, 0), (6, 3), (4, 6), (2, 6), (0, 6), (6, 6)] {
+            for size in 16..60 {
+                let (mut text, mut unit, mut items) = (String::new(), 0, first);
+                loop {
+                    let mut buffer = std::vec![0xa5; size];
+                    let mut pieces = Pieces::new(&mut buffer, unit);
+                    let written = write(&mut pieces, items);
+                    (unit, items) = (pieces.unit(), then);
+                    let used = pieces.len();
+                    text.push_str(core::str::from_utf8(&buffer[..used]).unwrap());
+                    if written.is_ok() {
+                        break;
+                    }
+                }
+                let object = crate::json::read(text.as_bytes(), 1_000);
+                assert!(
+                    object.is_ok(),
+                    "{first} then {then}, {size} at a time: {text}"
+                );
+                assert!(text.ends_with("\"last\":null}\n"), "{text}");
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use super::*;
 
 /// What a command says on standard output and standard error, and its exit code.
-fn run(builder: &AgentBuilder) -> (String, String, i32) {
+pub(crate) fn run(builder: &AgentBuilder) -> (String, String, i32) {
     let mut command = builder.start().unwrap();
     let code = command.wait_exit(LONG).unwrap().code().unwrap();
     let lines: Vec<String> = command.log().into_iter().map(|line| line.text).collect();
@@ -11,7 +11,7 @@ fn run(builder: &AgentBuilder) -> (String, String, i32) {
 }
 
 /// A command that asks at this address.
-fn command(name: &str, address: SocketAddr) -> AgentBuilder {
+pub(crate) fn command(name: &str, address: SocketAddr) -> AgentBuilder {
     let builder = AgentBuilder::new().unwrap().command(name);
     builder.flag("health-port", address.port().to_string())
 }

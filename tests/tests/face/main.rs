@@ -9,6 +9,7 @@ mod alone;
 mod commands;
 mod flood;
 mod limits;
+mod others;
 mod ports;
 mod readiness;
 mod routes;

@@ -35,7 +35,7 @@ fn status() -> Value {
             "dropped": {"full": 0, "refused": 1, "late": 0}},
         "clock": {"synchronized": true}, "outage": null,
         "last_outage": {"from_ms": now - 12 * HOUR_MS, "to_ms": now - 10 * HOUR_MS, "failures": 31},
-        "plugins": [], "alerts": [],
+        "orchestrator": {"state": "not configured"}, "plugins": [], "warnings": [], "alerts": [],
     })
 }
 
@@ -182,10 +182,37 @@ fn the_value_of_a_time_is_shown_to_mouse_finger_and_keys() {
     assert_tidy(&browser);
 }
 
+fn plugin(id: &str, state: &str, error: Option<&str>) -> Value {
+    json!({
+        "id": id, "kind": "trigger", "mode": "standing", "state": state, "health": "healthy",
+        "error": error, "runs": 8641, "failures": 1, "restarts": 0, "events": 3,
+        "last_run_ms": now_ms(), "memory_kb": 9840, "cpu_s": 12.34,
+    })
+}
+
+/// What the status says with an orchestrator, plugins and warnings.
+fn tell_all(status: &mut Value, words: &str) {
+    status["interval_ms"] = 1000.into();
+    status["hostname"] = words.into();
+    status["alerts"] = json!([{"name": "disk", "state": "firing", "text": words}]);
+    status["warnings"] = json!([{"text": "the orchestrator's token ends in 9 days: renew it",
+        "days_left": 9, "ends_ms": now_ms()}]);
+    status["plugins"] = json!([
+        plugin("disk-space", "running", None),
+        plugin("cpu-load", "failed", Some(words)),
+    ]);
+    status["orchestrator"] = json!({
+        "state": "held", "trouble": words, "server": "orchestrator.example.com",
+        "last_contact_ms": now_ms() - 65_000, "last_heartbeat_ms": null, "last_poll_ms": null,
+        "retry_in_ms": 2000, "instructions_taken": 4, "instructions_reported": 2,
+        "results_held": 1,
+    });
+}
+
 #[test]
-fn plugins_and_alerts_are_shown_when_there_are_any_and_foreign_words_stay_words() {
+fn what_there_is_besides_is_shown_when_there_is_any_and_foreign_words_stay_words() {
     let stand = stand(status(), history());
-    let test = "plugins_and_alerts_are_shown_when_there_are_any_and_foreign_words_stay_words";
+    let test = "what_there_is_besides_is_shown_when_there_is_any_and_foreign_words_stay_words";
     let Some(browser) = looking_at_two_days(test, &stand, desk(false)) else {
         return;
     };
@@ -193,24 +220,50 @@ fn plugins_and_alerts_are_shown_when_there_are_any_and_foreign_words_stay_words(
         let script = format!("return document.getElementById('{id}').hidden");
         browser.ask(&script).unwrap() == true
     };
-    assert!(hidden("alerts") && hidden("plugins"));
+    assert!(
+        ["alerts", "plugins", "orchestrator"]
+            .into_iter()
+            .all(hidden)
+    );
     let markup = "<img src=x onerror=alert(1)>";
-    stand.tell(|status| {
-        status["interval_ms"] = 1000.into();
-        status["hostname"] = markup.into();
-        status["alerts"] = json!([{"name": "disk", "state": "firing", "text": markup}]);
-        status["plugins"] = json!([{"name": "ups", "state": "running", "text": null}]);
-    });
+    stand.tell(|status| tell_all(status, markup));
     wait_for_text(&browser, "alerts", "disk · firing · <img");
-    wait_for_text(&browser, "plugins", "ups · running");
-    assert!(!hidden("alerts") && !hidden("plugins"));
+    wait_for_text(&browser, "alerts", "token ends in 9 days");
+    wait_for_text(&browser, "plugins", "disk-spacerunning8,641");
+    wait_for_text(&browser, "plugins", "failed: <img");
+    wait_for_text(&browser, "orchestrator", "held · heard 1");
+    wait_for_text(&browser, "orchestrator", "4 taken · 2 reported · 1 waiting");
+    assert!(
+        !["alerts", "plugins", "orchestrator"]
+            .into_iter()
+            .any(hidden)
+    );
     assert_eq!(text(&browser, "host"), markup);
     assert_eq!(browser.ask("return document.images.length").unwrap(), 0);
     assert_tidy(&browser);
     picture(&browser, "alerts-desk-light");
     stand.tell(|status| status["alerts"] = json!([]));
+    stand.tell(|status| status["warnings"] = json!([]));
+    stand.tell(|status| drop(status["plugins"].as_array_mut().unwrap().remove(0)));
     let gone = "return document.getElementById('alerts').hidden";
     browser.wait_for("the alert to go", gone, LONG).unwrap();
+    let one = "return document.querySelectorAll('#plugins tr').length === 1";
+    browser.wait_for("a plugin to go", one, LONG).unwrap();
+}
+
+#[test]
+fn what_there_is_besides_fits_on_every_screen() {
+    let stand = stand(status(), history());
+    stand.tell(|status| tell_all(status, "it answered 503: come back after the maintenance"));
+    for (name, screen) in SCREENS {
+        let test = "what_there_is_besides_fits_on_every_screen";
+        let Some(browser) = looking_at_two_days(test, &stand, screen) else {
+            return;
+        };
+        wait_for_text(&browser, "plugins", "cpu-load");
+        assert_tidy(&browser);
+        picture(&browser, &format!("besides-{name}"));
+    }
 }
 
 #[test]

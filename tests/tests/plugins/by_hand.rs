@@ -7,7 +7,7 @@ use std::time::Duration;
 use mote_tests::agent::Signal;
 use mote_tests::wait::poll_until;
 
-use crate::{LONG, outcome, plugin, plugins, put};
+use crate::{LONG, configure, outcome, plugin, plugins, put};
 
 fn is_alive(pid: &str) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
@@ -149,4 +149,33 @@ fn what_is_not_there_is_said_with_where_to_look() {
     let (_, code, errors) = outcome(&agent);
     assert_eq!(code, Some(64));
     assert!(errors.contains("give a JSON object"), "{errors}");
+}
+
+#[test]
+fn what_is_secret_in_its_configuration_is_not_printed_even_if_the_plugin_says_it() {
+    let agent = plugin(&["test", "mail"]);
+    let script = "while read -r line && [ -n \"$line\" ]; do\n  case $line in\n    \
+                  *initialize*) echo \"$line\" >&2; kept=$line; echo '{\"success\":true}' ;;\n    \
+                  *detect*) echo '{\"success\":true,\"data\":{\"type\":\"t\",\"data\":'\"$kept\"'}}' ;;\n    \
+                  *health*) echo '{\"success\":true,\"data\":{\"status\":\"healthy\"}}' ;;\n    \
+                  *) echo '{\"success\":true}' ;;\n  esac\ndone\n";
+    put(&agent, "mail", Some("trigger"), "main.sh", script);
+    let path = plugins(&agent).join("mail/plugin.yaml");
+    let options = "  configuration:\n    smtp_password: {type: string}\n    \
+                   pin: {type: string, secret: true}\n    server: {type: string}\n";
+    let manifest = fs::read_to_string(&path).unwrap();
+    fs::write(&path, manifest + options).unwrap();
+    let values = "smtp_password: canary-1\npin: canary-2\nserver: mail.example.com\n";
+    configure(&agent, "mail", values);
+    let (text, code, errors) = outcome(&agent);
+    assert_eq!(code, Some(0), "{text}\n{errors}");
+    assert!(
+        !text.contains("canary") && !errors.contains("canary"),
+        "{text}"
+    );
+    for part in ["\"smtp_password\":\"(set, ", "\"pin\":\"(set, "] {
+        // Sent, said and reported.
+        assert!(text.matches(part).count() >= 3, "{text}");
+    }
+    assert!(text.contains("\"server\":\"mail.example.com\""), "{text}");
 }

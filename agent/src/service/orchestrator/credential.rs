@@ -11,13 +11,11 @@ use mote_core::json;
 use mote_core::log_line::Value;
 
 use crate::config::{KeyOrigin, Secret, read_again};
+use crate::expiry::{Expiry, WARN_MS};
 use crate::log;
 
 /// Between two looks at a file whose token is about to end.
 const LOOK_MS: u64 = 10_000;
-const DAY_MS: u64 = 86_400_000;
-/// What lasts is warned of this long before its end.
-const WARN_MS: u64 = 30 * DAY_MS;
 /// A token that lasts no longer than this is renewed by something else, and often.
 const SHORT_MS: u64 = 2 * WARN_MS;
 /// Largest payload of a token.
@@ -115,35 +113,23 @@ impl Credential {
         false
     }
 
-    /// What a person should be told of its end.
-    pub(super) fn warning(&self, wall_ms: u64) -> Option<String> {
+    /// Its end, if it says so.
+    pub(super) fn expiry(&self) -> Option<Expiry> {
         let Times { issued_ms, ends_ms } = self.times;
-        let lasts_ms = ends_ms?.saturating_sub(issued_ms.unwrap_or(0));
+        let ends_ms = ends_ms?;
+        let lasts_ms = ends_ms.saturating_sub(issued_ms.unwrap_or(0));
         let before_ms = if lasts_ms > SHORT_MS {
             WARN_MS
         } else {
             // Whatever renews it does so in time, or this is to be seen.
             self.refresh_ms.min(lasts_ms / 10)
         };
-        ends("the orchestrator's token", ends_ms?, before_ms, wall_ms)
+        Some(Expiry {
+            what: "the orchestrator's token",
+            ends_ms,
+            before_ms,
+        })
     }
-}
-
-/// What a person should be told of something that holds until `ends_ms`, from 30 days before.
-pub(super) fn ends_soon(what: &str, ends_ms: u64, wall_ms: u64) -> Option<String> {
-    ends(what, ends_ms, WARN_MS, wall_ms)
-}
-
-fn ends(what: &str, ends_ms: u64, before_ms: u64, wall_ms: u64) -> Option<String> {
-    let left_ms = ends_ms.saturating_sub(wall_ms);
-    if left_ms > before_ms {
-        return None;
-    }
-    Some(match left_ms {
-        0 => format!("{what} has ended: renew it"),
-        _ if left_ms < DAY_MS => format!("{what} ends within a day: renew it"),
-        _ => format!("{what} ends in {} days: renew it", left_ms / DAY_MS),
-    })
 }
 
 fn file(origin: &KeyOrigin) -> Option<&PathBuf> {
@@ -230,18 +216,17 @@ mod tests {
         let mut credential =
             Credential::new(Some(Secret::new(TOKEN.into())), KeyOrigin::Fixed, 300_000);
         let ends_ms = 1_800_000_000_500;
-        assert_eq!(credential.warning(ends_ms - 31 * DAY_MS), None);
-        let words = credential.warning(ends_ms - 3 * DAY_MS).unwrap();
-        assert_eq!(words, "the orchestrator's token ends in 3 days: renew it");
-        assert!(credential.warning(ends_ms).unwrap().contains("has ended"));
-        credential.times.issued_ms = Some(ends_ms - 3_600_000);
-        assert_eq!(credential.warning(ends_ms - 600_000), None);
-        assert!(credential.warning(ends_ms - 200_000).is_some());
-        assert!(
-            ends_soon("x", DAY_MS * 2, DAY_MS * 2 - 5)
-                .unwrap()
-                .contains("within a day")
+        let words = |credential: &Credential, wall_ms| credential.expiry()?.words(wall_ms);
+        assert_eq!(words(&credential, ends_ms - WARN_MS - 1), None);
+        assert_eq!(
+            words(&credential, ends_ms - WARN_MS / 10).unwrap(),
+            "the orchestrator's token ends in 3 days: renew it"
         );
+        credential.times.issued_ms = Some(ends_ms - 3_600_000);
+        assert_eq!(words(&credential, ends_ms - 600_000), None);
+        assert!(words(&credential, ends_ms - 200_000).is_some());
+        credential.times = Times::default();
+        assert_eq!(credential.expiry(), None);
     }
 
     #[test]

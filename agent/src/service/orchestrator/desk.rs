@@ -62,6 +62,7 @@ pub(super) struct Desk {
     unfiled: Vec<(Box<str>, Vec<u8>)>,
     /// What the last instruction had for an id that has none.
     bad_id: Option<Box<str>>,
+    taken: u64,
 }
 
 /// An instruction that was taken up and is not reported yet.
@@ -113,6 +114,7 @@ impl Desk {
             results: Results::open(state.folder()),
             unfiled: Vec::new(),
             bad_id: None,
+            taken: 0,
         };
         desk.reconfigure(settings);
         desk.clear_up(state, plugins);
@@ -138,6 +140,24 @@ impl Desk {
     /// Whether actions can run: what the heartbeat is to warn of otherwise.
     pub(super) fn is_writable(&self) -> bool {
         self.ledger.is_writable()
+    }
+
+    /// Instructions taken up since the agent's start.
+    pub(super) fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// Those that are being carried out.
+    pub(super) fn running(&self) -> usize {
+        let running = |task: &&Task| matches!(task.stage, Stage::Running(_));
+        self.tasks.iter().filter(running).count()
+    }
+
+    /// Whether another result can be kept: without that no instruction is taken up.
+    pub(super) fn has_room_for_result(&self, now: Now) -> bool {
+        // Events make room, so it is results alone that can fill the journal.
+        let is_empty = self.journal.counts().results == 0;
+        self.unfiled.is_empty() && (is_empty || self.journal.has_room(RESULT_BYTES, now))
     }
 
     /// Instructions that were taken up and are not reported yet.
@@ -261,6 +281,7 @@ impl Desk {
                 LedgerError::BadId | LedgerError::NotWritten(_) => self.report_failure(id, &words),
             };
         }
+        self.taken += 1;
         log::info("Instruction taken up", &[("instruction", Value::Str(id))]);
         let mut task = Task {
             id: id.into(),
@@ -320,8 +341,7 @@ impl Desk {
         let mut next_ms = u64::MAX;
         let mut at = 0;
         while at < self.tasks.len() {
-            let running = |task: &&Task| matches!(task.stage, Stage::Running(_));
-            let has_place = self.tasks.iter().filter(running).count() < self.max_running;
+            let has_place = self.running() < self.max_running;
             match self.tasks[at].stage {
                 Stage::Ready(from_ms) if now_ms >= from_ms && has_place => {
                     let before = self.tasks.len();

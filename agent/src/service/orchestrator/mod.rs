@@ -15,10 +15,10 @@ pub mod plan;
 mod postponed;
 mod results;
 mod server;
+mod shown;
 
 use std::sync::Arc;
 
-use mote_core::certificate;
 use mote_core::json;
 use mote_core::log_line::Value;
 use mote_core::outage::Outages;
@@ -31,9 +31,11 @@ use ureq::http::Method;
 pub use plan::Plan;
 pub use server::Standing;
 
+use crate::board::{Figure, Figures};
 use crate::clock;
 use crate::config::Settings;
 use crate::config::settings::AgentType;
+use crate::expiry::{Certificate, Expiry};
 use crate::log;
 use crate::state::journal::Kind;
 use crate::state::{Now, State};
@@ -52,8 +54,13 @@ const TRIES_BAD: u32 = 3;
 const TRIES: u32 = 20;
 /// Between two looks at what is about to end.
 const LOOK_MS: u64 = 3_600_000;
+/// What the certificate is called that is shown to the orchestrator.
+const CERTIFICATE: &str = "the certificate api.auth.cert_file";
 /// For the farewell at a stop.
 const FAREWELL_MS: u64 = 1_000;
+
+/// What is said where no action can run.
+pub const UNWRITABLE: &str = "the ledger cannot be written: no action runs";
 
 /// What is to be done, most urgent first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -100,7 +107,12 @@ pub struct Orchestrator {
     events_ms: Option<u64>,
     batch_most: usize,
     look_ms: u64,
-    certificate_ends_ms: Option<u64>,
+    certificate: Certificate,
+    /// The end of the token, when that was last looked at.
+    token: Option<Expiry>,
+    last_heartbeat_ms: Option<u64>,
+    last_poll_ms: Option<u64>,
+    figures: Figures,
     warnings: Vec<String>,
 }
 
@@ -130,7 +142,11 @@ impl Orchestrator {
             events_ms: None,
             batch_most: usize::MAX,
             look_ms: now_ms,
-            certificate_ends_ms: None,
+            certificate: Certificate::new(CERTIFICATE, None),
+            token: None,
+            last_heartbeat_ms: None,
+            last_poll_ms: None,
+            figures: Figures::default(),
             warnings: Vec::new(),
         };
         this.begin(now_ms);
@@ -161,9 +177,8 @@ impl Orchestrator {
         let retry_max_ms = self.settings.orchestrator.retry_max_ms;
         self.postponed.set_first_ms(retry_max_ms);
         self.batch_most = usize::try_from(self.settings.orchestrator.batch_size).unwrap_or(1);
-        let file = self.settings.orchestrator.cert_file.as_ref();
-        let chain = file.and_then(|path| crate::uplink::tls::first_certificate(path));
-        self.certificate_ends_ms = chain.and_then(|der| certificate::not_after_ms(&der));
+        let path = self.settings.orchestrator.cert_file.clone();
+        self.certificate = Certificate::new(CERTIFICATE, path);
         self.look_ms = now_ms;
         if self.desk.journal.counts().events > 0 {
             self.events_ms.get_or_insert(now_ms);
@@ -234,9 +249,11 @@ impl Orchestrator {
             plugins.hold_events(held >= self.settings.plugins.event_buffer_size);
             self.desk.turn(plugins, now_ms)
         };
-        if now_ms >= self.look_ms {
+        // A newer token is no longer warned of.
+        if now_ms >= self.look_ms || self.server.expiry() != self.token {
             self.look(now_ms);
         }
+        self.tell(&mut link.reactor().board);
         let ready_ms = self.server.ready_ms(now_ms);
         let until_ms = desk_ms.min(self.look_ms);
         let mut next_ms = u64::MAX;
@@ -301,6 +318,7 @@ impl Orchestrator {
             log::error("Event dropped", &[("error", Value::Str(&words))]);
             return;
         }
+        self.figures.add(Figure::EventsJournaled, 1);
         let wait_ms = self.settings.orchestrator.flush_interval_ms;
         self.events_ms.get_or_insert(now_ms + wait_ms);
     }
@@ -360,9 +378,10 @@ impl Orchestrator {
                 let answer = ResultAnswer::read(self.server.answer());
                 if answer.as_ref().is_ok_and(|answer| !answer.acknowledged) {
                     let id = id.to_owned();
-                    return self.put_off(entry, TRIES, &id, 200);
+                    return self.put_off(entry, Figure::ResultsDropped, TRIES, &id, 200);
                 }
                 log::info("Result delivered", &[("instruction", Value::Str(id))]);
+                self.figures.add(Figure::InstructionsReported, 1);
                 self.desk.journal.acknowledge(entry);
                 self.postponed.forget(entry);
                 match answer.map(|answer| answer.next_instruction) {
@@ -371,14 +390,17 @@ impl Orchestrator {
                     Err(error) => self.not_understood(error),
                 }
             }
-            Said::Refused(409) => self.settle(entry),
+            Said::Refused(409) => {
+                self.figures.add(Figure::InstructionsReported, 1);
+                self.settle(entry);
+            }
             Said::Refused(status) => {
                 let most = match status {
                     400 | 413 | 415 | 422 => TRIES_BAD,
                     _ => TRIES,
                 };
                 let id = id.to_owned();
-                self.put_off(entry, most, &id, status);
+                self.put_off(entry, Figure::ResultsDropped, most, &id, status);
             }
             Said::KeyRefused | Said::Nothing | Said::Stopped => {}
         }
@@ -390,8 +412,8 @@ impl Orchestrator {
         self.postponed.forget(entry);
     }
 
-    /// Offers the entry again later, unless that was done often enough.
-    fn put_off(&mut self, entry: u64, most: u32, id: &str, status: u16) {
+    /// Offers the entry again later, or drops it if that was done often enough; `lost` counts that.
+    fn put_off(&mut self, entry: u64, lost: Figure, most: u32, id: &str, status: u16) {
         let good_answers = self.server.good_answers();
         let tries = self
             .postponed
@@ -411,6 +433,7 @@ impl Orchestrator {
                 ("dropped", Value::Bool(dropped)),
             ],
         );
+        self.figures.add(lost, dropped.into());
     }
 
     fn report_events(&mut self) {
@@ -434,7 +457,8 @@ impl Orchestrator {
                 }
                 let most = if is_bad { TRIES_BAD } else { u32::MAX };
                 for (entry, text) in &batch {
-                    self.put_off(*entry, most, &event_id(text), status);
+                    let id = event_id(text);
+                    self.put_off(*entry, Figure::EventsDropped, most, &id, status);
                 }
             }
             Said::KeyRefused | Said::Nothing | Said::Stopped => {}
@@ -484,12 +508,14 @@ impl Orchestrator {
         let mut taken = 0_u64;
         for ((entry, text), failed) in batch.iter().zip(failed) {
             if failed {
-                self.put_off(*entry, TRIES, &event_id(text), 200);
+                let id = event_id(text);
+                self.put_off(*entry, Figure::EventsDropped, TRIES, &id, 200);
             } else {
                 self.settle(*entry);
                 taken += 1;
             }
         }
+        self.figures.add(Figure::EventsSent, taken);
         log::info("Events delivered", &[("events", Value::Uint(taken))]);
         self.batch_most = usize::MAX;
         let left = self.desk.journal.counts().events;
@@ -552,6 +578,10 @@ impl Orchestrator {
             }
             said @ (Said::Good | Said::Refused(_)) => {
                 let now_ms = clock::boot_ms();
+                if said == Said::Good {
+                    self.figures.add(Figure::Heartbeats, 1);
+                    self.last_heartbeat_ms = Some(now_ms);
+                }
                 if said == Said::Refused(404) && self.register_ms.is_none() {
                     // It forgot us.
                     let retry_ms = self.settings.orchestrator.registration_retry_ms;
@@ -580,6 +610,10 @@ impl Orchestrator {
         let interval_ms = self.settings.orchestrator.poll_interval_ms;
         let said = self.server.call(Method::GET, "/instructions", &[]);
         let now_ms = clock::boot_ms();
+        if said == Said::Good {
+            self.figures.add(Figure::Polls, 1);
+            self.last_poll_ms = Some(now_ms);
+        }
         match said {
             Said::Good => match Poll::read(self.server.answer()) {
                 Ok(poll) => {
@@ -614,13 +648,13 @@ impl Orchestrator {
     /// Looks what a person should know of.
     fn look(&mut self, now_ms: u64) {
         let wall_ms = clock::trusted_ms();
-        let mut warnings = Vec::new();
-        warnings.extend(self.server.warning());
-        warnings.extend(self.certificate_ends_ms.and_then(|ends_ms| {
-            credential::ends_soon("the certificate api.auth.cert_file", ends_ms, wall_ms)
-        }));
-        if self.plan.agent_type.has_actions() && !self.desk.is_writable() {
-            warnings.push("the ledger cannot be written: no action runs".into());
+        self.certificate.look(now_ms, wall_ms);
+        self.token = self.server.expiry();
+        let ends = [self.token, self.certificate.expiry()];
+        let ends = ends.into_iter().flatten();
+        let mut warnings: Vec<String> = ends.filter_map(|end| end.words(wall_ms)).collect();
+        if self.cannot_act() {
+            warnings.push(UNWRITABLE.into());
         }
         for warning in &warnings {
             if !self.warnings.contains(warning) {
@@ -629,6 +663,11 @@ impl Orchestrator {
         }
         self.warnings = warnings;
         self.look_ms = now_ms + LOOK_MS;
+    }
+
+    /// Whether actions cannot run because their ledger cannot be written.
+    fn cannot_act(&self) -> bool {
+        self.plan.agent_type.has_actions() && !self.desk.is_writable()
     }
 
     /// Ends what runs, keeps what came of it, and says goodbye. The agent was asked to stop.

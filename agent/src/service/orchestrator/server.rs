@@ -21,6 +21,7 @@ use super::credential::Credential;
 use super::plan::{Plan, in_orchestrators_words};
 use crate::clock;
 use crate::config::settings::{OrchestratorSettings, RetryBackoff};
+use crate::expiry::Expiry;
 use crate::log;
 use crate::uplink::link::Link;
 use crate::uplink::{DeliveryError, Request, Uplink, UplinkSettings};
@@ -37,9 +38,10 @@ const REFUSED_MOST: usize = 6;
 const WORDS_BYTES: usize = 200;
 
 /// Where the orchestrator stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Standing {
     /// Not called yet.
+    #[default]
     Unknown,
     /// It answers.
     Answering,
@@ -89,6 +91,7 @@ pub(super) struct Server {
     max_attempts: u32,
     not_before_ms: u64,
     standing: Standing,
+    last_answer_ms: Option<u64>,
     outages: Outages,
     answer: Vec<u8>,
     /// Of the last answer this is the beginning only: it was too large.
@@ -145,6 +148,7 @@ impl Server {
             max_attempts: u32::try_from(settings.retry_max_attempts).unwrap_or(u32::MAX),
             not_before_ms: 0,
             standing: Standing::Unknown,
+            last_answer_ms: None,
             outages: Outages::new(),
             answer: Vec::new(),
             is_cut: false,
@@ -214,9 +218,20 @@ impl Server {
         self.uplink.be_patient_for(patience_ms);
     }
 
-    /// What a person should be told of the key's end.
-    pub(super) fn warning(&self) -> Option<String> {
-        self.credential.warning(clock::trusted_ms())
+    /// When the token ends, if there is one that says so.
+    pub(super) fn expiry(&self) -> Option<Expiry> {
+        self.credential.expiry()
+    }
+
+    /// When it answered last.
+    pub(super) fn last_answer_ms(&self) -> Option<u64> {
+        self.last_answer_ms
+    }
+
+    /// When the next call may be made, while a failure is waited out.
+    pub(super) fn retry_at_ms(&self) -> Option<u64> {
+        (self.standing != Standing::Answering && self.not_before_ms > 0)
+            .then_some(self.not_before_ms)
     }
 
     /// Calls `path` below the agent's own; an empty `body` with GET.
@@ -302,7 +317,9 @@ impl Server {
     }
 
     fn answered(&mut self) {
-        if let Some(outage) = self.outages.delivered(clock::boot_ms()) {
+        let now_ms = clock::boot_ms();
+        self.last_answer_ms = Some(now_ms);
+        if let Some(outage) = self.outages.delivered(now_ms) {
             log::info(
                 "Orchestrator is back",
                 &[

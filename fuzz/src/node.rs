@@ -172,7 +172,9 @@ pub(crate) fn exposition(bytes: &[u8]) {
                 };
                 assert_eq!(exposition::read(&mut again), Ok(same));
                 assert_eq!(again, form[..end], "its form is not stable");
-                planted_bug(series_end > name_end + 2 && number == "NaN");
+                // One with labels, and another value than those of the seeds.
+                let is_new = !["1", "-1.5e-3"].contains(&number);
+                planted_bug(series_end > name_end + 2 && is_new);
             }
             Ok(Line::Help { name, text }) => {
                 assert!(!form[name].is_empty());

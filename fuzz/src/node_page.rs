@@ -73,9 +73,9 @@ pub(crate) fn page(bytes: &[u8]) {
             Err(error) => panic!("{error}: {}", String::from_utf8_lossy(line)),
         }
     }
-    // What stands for bytes that are no UTF-8.
-    let mark = "\u{fffd}".as_bytes();
-    planted_bug(shown.windows(mark.len()).any(|part| part == mark));
+    // A series of the seeds has another value than there.
+    let is_new = |line: &[u8]| line.starts_with(b"a_sum ") && line != b"a_sum 4";
+    planted_bug(shown.split(|byte| *byte == b'\n').any(is_new));
 }
 
 thread_local! {

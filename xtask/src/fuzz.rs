@@ -8,13 +8,17 @@
 //! what they find is left in target/fuzz/found, with the line to repeat it. A finding becomes a
 //! unit test and is mended.
 //!
-//! --prove plants a bug in each target, and fails if one of them is not found within N seconds: so a
-//! target that never gets anywhere is found out. --quick is a minute for all of them together, the
-//! same numbers of a seed each time.
+//! --prove plants a bug in each target, and fails if one of them is not found within a number of
+//! inputs, the same inputs each time: so a target that never gets anywhere is found out. They run
+//! side by side, each for N seconds at most (300 if nothing is said). --quick is a minute for all of
+//! them together, the same numbers of a seed each time.
 
 use std::fs;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 use crate::args;
 use crate::failure::Failure;
@@ -32,7 +36,14 @@ const FLAGS: &str = "--cfg fuzzing -Cpasses=sancov-module \
 /// The longest input: what a parser reads at once is smaller, but for a configuration.
 const LONGEST_BYTES: &str = "-max_len=8192";
 
-const QUICK_SEED: &str = "-seed=1";
+/// Of a run that is to be the same each time.
+const SEED: &str = "-seed=1";
+
+/// A planted bug is a few changes away from a seed: most are found in some thousand inputs.
+const PROVE_INPUTS: &str = "-runs=1000000";
+/// Longer than every seed, and short enough to be quick.
+const PROVE_LONGEST_BYTES: &str = "-max_len=2048";
+const PROVE_SECONDS: u64 = 300;
 
 /// What a planted bug says.
 const PLANTED_WORDS: &str = "the planted bug";
@@ -67,6 +78,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
             .parse()
             .map_err(|_| Failure::Usage(format!("--seconds takes a whole number, not `{text}`")))?,
         None if quick => (60 / chosen.len() as u64).max(1),
+        None if prove => PROVE_SECONDS,
         None => 60,
     };
     let plan = Plan {
@@ -75,23 +87,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
         quick,
     };
     let program = build()?;
-    let mut bad = Vec::new();
-    for name in chosen {
-        let found = run_one(&program, name, plan)?;
-        match (found, prove) {
-            (None, false) => println!("{name}: nothing found in {seconds} s"),
-            (Some(_), true) => println!("{name}: found its planted bug"),
-            (Some(input), false) => {
-                println!("{name}: FOUND {}", input.display());
-                println!("  to repeat it: {}", repeat(&program, name, &input));
-                bad.push(name.as_str());
-            }
-            (None, true) => {
-                println!("{name}: did NOT find its planted bug in {seconds} s");
-                bad.push(name);
-            }
-        }
-    }
+    let bad = run_all(&program, chosen, plan)?;
     match (bad.is_empty(), prove) {
         (true, _) => Ok(()),
         (false, false) => Err(Failure::Failed(format!("found: {}", bad.join(", ")))),
@@ -100,6 +96,56 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
             bad.join(", ")
         ))),
     }
+}
+
+/// Runs the targets; gives those that did not do as they should. Where they are to be found out,
+/// one for each processor at a time.
+fn run_all<'a>(program: &Path, chosen: &'a [String], plan: Plan) -> Result<Vec<&'a str>, Failure> {
+    let at_once = if plan.prove {
+        thread::available_parallelism().map_or(1, NonZero::get)
+    } else {
+        1
+    };
+    let queue = Mutex::new(chosen.iter());
+    let work = || -> Result<Vec<&'a str>, Failure> {
+        let mut bad = Vec::new();
+        loop {
+            // The lock is not held while the target runs.
+            let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let Some(name) = next else {
+                return Ok(bad);
+            };
+            let found = run_one(program, name, plan)?;
+            if !tell(program, name, plan, found.as_deref()) {
+                bad.push(name);
+            }
+        }
+    };
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..at_once).map(|_| scope.spawn(work)).collect();
+        let mut bad = Vec::new();
+        for worker in workers {
+            let panicked = |_| Failure::Failed("a worker panicked".to_owned());
+            bad.extend(worker.join().map_err(panicked)??);
+        }
+        bad.sort_unstable();
+        Ok(bad)
+    })
+}
+
+/// Says what came of a target; whether it did as it should.
+fn tell(program: &Path, name: &str, plan: Plan, found: Option<&Path>) -> bool {
+    let seconds = plan.seconds;
+    match (found, plan.prove) {
+        (None, false) => println!("{name}: nothing found in {seconds} s"),
+        (Some(_), true) => println!("{name}: found its planted bug"),
+        (Some(input), false) => {
+            println!("{name}: FOUND {}", input.display());
+            println!("  to repeat it: {}", repeat(program, name, input));
+        }
+        (None, true) => println!("{name}: did NOT find its planted bug"),
+    }
+    found.is_some() == plan.prove
 }
 
 /// The targets are those that have seeds.
@@ -150,15 +196,18 @@ fn run_one(program: &Path, name: &str, plan: Plan) -> Result<Option<PathBuf>, Fa
         .arg(shell::project_root().join("fuzz/seeds").join(name))
         .arg(format!("-artifact_prefix={}/", found.display()))
         .arg(format!("-max_total_time={}", plan.seconds))
-        .args([LONGEST_BYTES, "-timeout=5", "-rss_limit_mb=1024"])
+        .args(["-timeout=5", "-rss_limit_mb=1024"])
         .args(["-detect_leaks=0", "-print_final_stats=1", "-verbosity=0"])
         .env("MOTE_FUZZ_TARGET", name)
         .stdout(Stdio::null());
     if plan.quick || plan.prove {
-        command.arg(QUICK_SEED);
+        command.arg(SEED);
     }
     if plan.prove {
+        command.args([PROVE_LONGEST_BYTES, PROVE_INPUTS]);
         command.env("MOTE_FUZZ_PLANTED", "1").stderr(Stdio::piped());
+    } else {
+        command.arg(LONGEST_BYTES);
     }
     shell::announce(&command);
     let ended = command

@@ -45,7 +45,7 @@ pub(crate) fn cargo(args: &[&str]) -> Command {
 
 /// One of the programs of `tests/` that do the work of a command, built for speed.
 pub(crate) fn test_program(name: &str) -> Command {
-    let mut command = cargo(&["run", "--release", "--package", "mote-tests"]);
+    let mut command = cargo(&["run", "--profile", "tools", "--package", "mote-tests"]);
     command.args(["--bin", name, "--"]);
     command
 }

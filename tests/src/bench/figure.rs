@@ -10,6 +10,8 @@ pub struct Figure {
     value: f64,
     decimals: usize,
     budget: Option<f64>,
+    /// It says nothing while anything else runs on the machine.
+    alone: bool,
 }
 
 impl Figure {
@@ -21,6 +23,7 @@ impl Figure {
             value,
             decimals,
             budget: None,
+            alone: false,
         }
     }
 
@@ -29,6 +32,22 @@ impl Figure {
     pub fn within(mut self, budget: f64) -> Self {
         self.budget = Some(budget);
         self
+    }
+
+    /// The same with a budget for a machine that does nothing else: of time, or of wake-ups.
+    #[must_use]
+    pub fn within_alone(self, budget: f64) -> Self {
+        Self {
+            alone: true,
+            ..self.within(budget)
+        }
+    }
+
+    /// Takes the budget away if it is for a machine that does nothing else.
+    pub(super) fn beside_others(&mut self) {
+        if self.alone {
+            self.budget = None;
+        }
     }
 
     /// Memory that the kernel counts in units of 1024 bytes, in kB of 1000 bytes.
@@ -100,6 +119,16 @@ mod tests {
         assert_eq!(figure(50.0).verdict(), "ok");
         assert_eq!(figure(50.1).verdict(), "over");
         assert_eq!(Figure::new("x", 1e9, "ms", 1).verdict(), "-");
+    }
+
+    #[test]
+    fn beside_others_only_what_they_do_not_disturb_has_a_budget() {
+        let mut late = Figure::new("late_ms", 60.0, "ms", 1).within_alone(50.0);
+        let mut rss = Figure::new("rss_kb", 3000.0, "kB", 0).within(2000.0);
+        assert!(late.is_over() && rss.is_over());
+        late.beside_others();
+        rss.beside_others();
+        assert_eq!((late.verdict(), rss.verdict()), ("-", "over"));
     }
 
     #[test]

@@ -45,6 +45,16 @@ impl Report {
         }
     }
 
+    /// Notes that the measurements disturbed each other, and holds against a budget only what that
+    /// does not change.
+    pub(super) fn beside_others(&mut self) {
+        for figure in &mut self.figures {
+            figure.beside_others();
+        }
+        let words = "--quick measures several things at once: times and wake-ups are rough, and have no budget";
+        self.note(words.to_owned());
+    }
+
     /// Everything was measured and nothing is over its budget.
     pub fn is_good(&self) -> bool {
         self.failures.is_empty() && !self.figures.iter().any(Figure::is_over)

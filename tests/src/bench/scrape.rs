@@ -56,7 +56,7 @@ pub(super) fn measure(plan: &Plan) -> Result<Findings, Failure> {
     let mut mine = Figure::new("scrape_cpu_us", mine_us, "us", 0);
     match theirs_us {
         Some(theirs_us) => {
-            mine = mine.within(SHARE * theirs_us);
+            mine = mine.within_alone(SHARE * theirs_us);
             let key = "peers.node_exporter.scrape_cpu_us";
             findings.figures.push(Figure::new(key, theirs_us, "us", 0));
             let note = "the budget of scrape_cpu_us is a tenth of peers.node_exporter.scrape_cpu_us; both \

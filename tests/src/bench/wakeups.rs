@@ -38,8 +38,8 @@ pub(super) fn measure(plan: &Plan) -> Result<Findings, Failure> {
     let intervals = watched.as_secs_f64() / INTERVAL.as_secs_f64();
     let mean = |before: u64, after: u64| count(after - before) / intervals;
     let figures = vec![
-        Figure::new("wakeups_idle", mean(before.0, after.0), "", 2).within(BUDGET_IDLE),
-        Figure::new("wakeups_sending", mean(before.1, after.1), "", 2).within(BUDGET_SENDING),
+        Figure::new("wakeups_idle", mean(before.0, after.0), "", 2).within_alone(BUDGET_IDLE),
+        Figure::new("wakeups_sending", mean(before.1, after.1), "", 2).within_alone(BUDGET_SENDING),
     ];
     Ok(figures.into())
 }

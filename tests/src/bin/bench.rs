@@ -8,7 +8,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use lexopt::{Arg, Parser, ValueExt};
@@ -25,7 +25,8 @@ Prints a table of figures with their budgets and writes target/bench.json. Run i
 else beside it. Each NAME is a measurement or one of its figures; without any, all are taken,
 which takes a quarter of an hour. Exits with 1 if a figure is over its budget.
 
-  --quick     a tenth of the ticks, for three minutes in all
+  --quick     a minute, for a tenth of the ticks and several at once: budgets of memory, sizes and
+              counts only, and target/bench-quick.json
   --readme    measures nothing and writes the table from target/bench.json into README.md
   -h, --help  print this
 
@@ -69,10 +70,10 @@ fn main() -> ExitCode {
         names.is_empty() || names.iter().any(|name| one.is_called(name))
     });
     say(&report.to_string());
-    match write(&report) {
-        Ok(path) => eprintln!("bench: wrote {}", path.display()),
+    match write(&report, &json_path(options.quick)) {
+        Ok(()) => {}
         Err(error) => {
-            eprintln!("bench: cannot write target/bench.json: {error}");
+            eprintln!("bench: cannot write what was measured: {error}");
             return ExitCode::FAILURE;
         }
     }
@@ -126,22 +127,23 @@ fn say(text: &str) {
     io::stdout().write_all(text.as_bytes()).ok();
 }
 
-/// Where the report for programs is.
-fn json_path() -> PathBuf {
-    bench::project_root().join("target/bench.json")
+/// Where the report for programs is. That of a quick look is not what the README is made of.
+fn json_path(quick: bool) -> PathBuf {
+    let name = if quick { "bench-quick" } else { "bench" };
+    bench::project_root().join(format!("target/{name}.json"))
 }
 
-/// Writes the report for programs; gives its path.
-fn write(report: &Report) -> io::Result<PathBuf> {
-    let path = json_path();
+/// Writes the report for programs.
+fn write(report: &Report, path: &Path) -> io::Result<()> {
     fs::create_dir_all(path.with_file_name(""))?;
-    fs::write(&path, format!("{:#}\n", report.to_json()))?;
-    Ok(path)
+    fs::write(path, format!("{:#}\n", report.to_json()))?;
+    eprintln!("bench: wrote {}", path.display());
+    Ok(())
 }
 
 /// Writes the table into the README, and says what to know before it is published.
 fn write_readme() -> Result<(), Failure> {
-    let from = fs::read_to_string(json_path())
+    let from = fs::read_to_string(json_path(false))
         .map_err(|error| format!("cannot read target/bench.json, measure first: {error}"))?;
     let report: Value = serde_json::from_str(&from)?;
     let path = bench::project_root().join("README.md");

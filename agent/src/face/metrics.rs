@@ -12,7 +12,7 @@ use super::health::{Question, is_good, standing};
 use super::node::Node;
 use super::process::Times;
 use super::routes::Desk;
-use crate::clock;
+use crate::clock::{self, Discipline};
 use crate::device::Device;
 use crate::log;
 use crate::state::flash;
@@ -35,7 +35,11 @@ pub fn write(desk: &mut Desk<'_>, part: usize, out: &mut Lines<'_>) -> Result<()
     debug_assert!(part < PARTS);
     match (part.checked_sub(OWN_PARTS), &mut desk.node) {
         (None, _) => {
-            write_agent(desk, out)?;
+            let discipline = clock::discipline();
+            write_agent(desk, discipline.as_ref(), out)?;
+            if let Some(node) = &mut desk.node {
+                node.know(discipline);
+            }
             let times = Times {
                 started_ms: desk.board.about.started_ms,
                 now_ms: desk.now_ms,
@@ -61,7 +65,11 @@ pub(super) fn one(
     out.sample(name, &[], number)
 }
 
-fn write_agent(desk: &Desk<'_>, out: &mut Lines<'_>) -> Result<(), Full> {
+fn write_agent(
+    desk: &Desk<'_>,
+    discipline: Option<&Discipline>,
+    out: &mut Lines<'_>,
+) -> Result<(), Full> {
     let space = [desk.rules.namespace.as_str(), "_"].concat();
     let own = |name| [space.as_str(), name];
     let (device, board) = (desk.device, desk.board);
@@ -112,14 +120,14 @@ fn write_agent(desk: &Desk<'_>, out: &mut Lines<'_>) -> Result<(), Full> {
         log::dropped(),
     )?;
     write_flash(&space, out)?;
-    if let Some(synchronized) = clock::is_synchronized() {
+    if let Some(discipline) = discipline {
         let help = "Whether the kernel is told the time by somebody who knows it.";
         one(
             out,
             own("clock_synchronized"),
             Kind::Gauge,
             help,
-            synchronized,
+            discipline.is_synchronized,
         )?;
     }
     write_uplink(desk, &space, out)

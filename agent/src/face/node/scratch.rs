@@ -25,6 +25,8 @@ pub(super) const FIELD_END: u8 = 0;
 pub(super) struct Scratch {
     buffer: Vec<u8>,
     used: usize,
+    /// Of the kept lines and records.
+    count: usize,
     /// Where lines have to end.
     lines_end: usize,
     is_cut: bool,
@@ -38,6 +40,7 @@ impl Scratch {
             // Zeros from the allocator are pages that are not there until used.
             buffer: vec![0; BYTES],
             used: 0,
+            count: 0,
             lines_end: BYTES,
             is_cut: false,
             is_open_ended: false,
@@ -47,6 +50,7 @@ impl Scratch {
     /// Forgets everything.
     pub(super) fn clear(&mut self) {
         self.used = 0;
+        self.count = 0;
         self.lines_end = BYTES;
         self.is_cut = false;
     }
@@ -99,6 +103,7 @@ impl Scratch {
             if bytes == 0 {
                 break;
             }
+            let is_last = source.has_short_lines && bytes < SURE_BYTES && from + bytes < BYTES;
             offset += bytes as u64;
             let end = from + bytes;
             let mut at = self.used;
@@ -115,6 +120,9 @@ impl Scratch {
             }
             pending = end - at;
             self.buffer.copy_within(at..end, self.used);
+            if is_last {
+                break;
+            }
         }
         if pending > 0 && !is_skipping {
             self.is_open_ended = true;
@@ -128,10 +136,13 @@ impl Scratch {
     /// Moves the line that begins at `at` to the kept ones.
     fn keep_line(&mut self, at: usize, bytes: usize) {
         if bytes > 0 {
-            self.buffer.copy_within(at..at + bytes, self.used);
+            if at > self.used {
+                self.buffer.copy_within(at..at + bytes, self.used);
+            }
             self.used += bytes;
             self.buffer[self.used] = b'\n';
             self.used += 1;
+            self.count += 1;
         }
     }
 
@@ -140,8 +151,13 @@ impl Scratch {
         &self.buffer[..self.used]
     }
 
+    /// How many lines or records are kept.
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
     /// The kept lines or records.
-    pub(super) fn records(&self) -> impl Iterator<Item = &[u8]> {
+    pub(super) fn records(&self) -> impl Iterator<Item = &[u8]> + Clone {
         let mut rest = self.text();
         std::iter::from_fn(move || {
             let (line, behind) = rest.split_at_checked(find(b'\n', rest)?)?;
@@ -153,6 +169,7 @@ impl Scratch {
     /// Forgets what was added since there were `bytes` of text, and that it had no room.
     pub(super) fn forget_since(&mut self, bytes: usize) {
         self.used = self.used.min(bytes);
+        self.count = self.records().count();
         self.is_cut = false;
     }
 
@@ -171,6 +188,7 @@ impl Scratch {
             // In the place of the last field's end.
             self.buffer[end - 1] = b'\n';
             self.used = end;
+            self.count += 1;
         }
     }
 }
@@ -231,11 +249,23 @@ pub(super) fn field(record: &[u8], at: usize) -> &[u8] {
     &rest[..find(FIELD_END, rest).unwrap_or(rest.len())]
 }
 
+/// The kernel puts whole lines of a table into a page of its own, of 4 KiB or more, as long as the
+/// next one fits (`fs/seq_file.c`). A read that ended a line before that, and before the end of the
+/// buffer, was the last; of other files every read that ended before the end of the buffer is.
+const SURE_BYTES: usize = 4096 - SHORT_LINE_BYTES;
+/// Longer than a line of disks or interfaces with every number at its largest.
+const SHORT_LINE_BYTES: usize = 512;
+
 /// A file that is read over and over, and held open in between.
 #[derive(Debug)]
 pub(super) struct Source {
     path: PathBuf,
     file: Option<File>,
+    /// Whether a file of the kernel has lines below [`SHORT_LINE_BYTES`] only, or is made at once
+    /// however long it is.
+    has_short_lines: bool,
+    /// Whether the kernel makes up what is open: such a file has no size.
+    is_kernels: bool,
 }
 
 impl Source {
@@ -244,13 +274,28 @@ impl Source {
         Self {
             path: root.join(name),
             file: None,
+            has_short_lines: false,
+            is_kernels: false,
+        }
+    }
+
+    /// The same of a table with lines of less than [`SHORT_LINE_BYTES`], whose end is seen without
+    /// another read.
+    pub(super) fn table(root: &Path, name: &str) -> Self {
+        Self {
+            has_short_lines: true,
+            ..Self::new(root, name)
         }
     }
 
     /// A file that is open.
     pub(super) fn opened(path: PathBuf, file: File) -> Self {
-        let file = Some(file);
-        Self { path, file }
+        Self {
+            path,
+            file: Some(file),
+            has_short_lines: false,
+            is_kernels: false,
+        }
     }
 
     /// Reads the file from the start, as much as `buffer` holds.
@@ -265,10 +310,9 @@ impl Source {
         let Some(file) = &self.file else {
             return true;
         };
-        // A file that the kernel makes up has no size. Any other may be written by anybody.
-        let is_kernels = file.metadata().is_ok_and(|about| about.len() == 0);
+        // Any other file may be written by anybody.
         let mut watched = [PollFd::new(file.as_fd(), PollFlags::POLLPRI)];
-        !is_kernels || poll(&mut watched, PollTimeout::ZERO) != Ok(0)
+        !self.is_kernels || poll(&mut watched, PollTimeout::ZERO) != Ok(0)
     }
 
     /// One read. A file that cannot be read any more, as when its module was unloaded and loaded
@@ -282,6 +326,7 @@ impl Source {
         }
         let file = File::open(&self.path)?;
         let bytes = file.read_at(buffer, offset)?;
+        self.is_kernels = file.metadata().is_ok_and(|about| about.len() == 0);
         self.file = Some(file);
         Ok(bytes)
     }
@@ -302,10 +347,7 @@ mod tests {
         file.write_all(text).unwrap();
         let file = File::open(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
-        Source {
-            path,
-            file: Some(file),
-        }
+        Source::opened(path, file)
     }
 
     #[test]

@@ -53,6 +53,13 @@ pub fn write(desk: &mut Desk<'_>, part: usize, out: &mut Lines<'_>) -> Result<()
     }
 }
 
+/// Notes that a part, or a piece of it, took so long.
+pub fn took(desk: &mut Desk<'_>, part: usize, us: u64) {
+    if let (Some(part), Some(node)) = (part.checked_sub(OWN_PARTS), &mut desk.node) {
+        node.took(part, us);
+    }
+}
+
 /// A family with one number.
 pub(super) fn one(
     out: &mut Lines<'_>,
@@ -70,8 +77,8 @@ fn write_agent(
     discipline: Option<&Discipline>,
     out: &mut Lines<'_>,
 ) -> Result<(), Full> {
-    let space = [desk.rules.namespace.as_str(), "_"].concat();
-    let own = |name| [space.as_str(), name];
+    let space = desk.rules.namespace.as_str();
+    let own = |name| [space, name];
     let (device, board) = (desk.device, desk.board);
 
     let name = own("build_info");
@@ -88,7 +95,7 @@ fn write_agent(
         "Whether ready says yes.",
         is_good(desk, Question::Ready),
     )?;
-    write_samples(device, &space, out)?;
+    write_samples(device, space, out)?;
     let help = "Samples that were not taken because the device was too busy or asleep.";
     one(
         out,
@@ -119,7 +126,7 @@ fn write_agent(
         "Log lines that could not be written.",
         log::dropped(),
     )?;
-    write_flash(&space, out)?;
+    write_flash(space, out)?;
     if let Some(discipline) = discipline {
         let help = "Whether the kernel is told the time by somebody who knows it.";
         one(
@@ -130,7 +137,7 @@ fn write_agent(
             discipline.is_synchronized,
         )?;
     }
-    write_uplink(desk, &space, out)
+    write_uplink(desk, space, out)
 }
 
 /// What became of samples.

@@ -53,6 +53,8 @@ pub(super) struct Filesystems {
 struct Known {
     /// A line each of those that are shown: device, mount point, type, 1 if read-only.
     mounts: Vec<u8>,
+    /// Room for the path of the one that is asked.
+    path: PathBuf,
     /// Whether all of the table could be read.
     is_whole: bool,
     /// Whether they say of themselves that they are read-only where the table does, so that it
@@ -157,11 +159,11 @@ impl Known {
 
     /// Asks each, and makes a record of what it said.
     fn ask(&mut self, scratch: &mut Scratch, rootfs: &Path) {
-        let mut path = PathBuf::new();
+        let path = &mut self.path;
         self.is_sure = true;
         let mounts = self.mounts.split(|byte| *byte == b'\n');
         for mount in mounts.filter(|mount| !mount.is_empty()) {
-            scratch.push(&mut |record| self.is_sure &= make(record, mount, rootfs, &mut path));
+            scratch.push(&mut |record| self.is_sure &= make(record, mount, rootfs, path));
         }
     }
 }

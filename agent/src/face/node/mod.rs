@@ -28,10 +28,10 @@ use self::choice::Choice;
 use self::filesystem::Filesystems;
 use self::network::Networks;
 use self::page::{Family, Mark, PREFIX, Page};
-use self::scratch::{Scratch, Source};
+use self::scratch::{NAME_AND_NUMBER_BYTES, SHORT_LINE_BYTES, Scratch, Source};
 use self::textfile::Textfiles;
 use self::thermal::Zones;
-use crate::clock::{self, Discipline};
+use crate::clock::Discipline;
 use crate::config::Settings;
 
 /// The collectors by their names, in the order of the page.
@@ -143,10 +143,10 @@ impl Node {
             mark: Mark::default(),
             is_successful: [false; COLLECTORS.len()],
             took_us: [0; COLLECTORS.len()],
-            stat: Source::table(proc_root, "stat"),
-            meminfo: Source::table(proc_root, "meminfo"),
-            vmstat: Source::table(proc_root, "vmstat"),
-            diskstats: Source::table(proc_root, "diskstats"),
+            stat: Source::table(proc_root, "stat", SHORT_LINE_BYTES),
+            meminfo: Source::table(proc_root, "meminfo", SHORT_LINE_BYTES),
+            vmstat: Source::table(proc_root, "vmstat", NAME_AND_NUMBER_BYTES),
+            diskstats: Source::table(proc_root, "diskstats", SHORT_LINE_BYTES),
             os: kernel::Os::new(settings.etc_dir(), &settings.rootfs),
             discipline: None,
             small: kernel::Sources::new(proc_root),
@@ -167,7 +167,6 @@ impl Node {
         let Some(name) = COLLECTORS.get(part) else {
             return self.write_scrape(out);
         };
-        let began_us = clock::monotonic_us();
         if out.from_line() == 0 || self.held != Some(part) {
             self.scratch.clear();
             self.figures = kernel::Figures::default();
@@ -183,8 +182,14 @@ impl Node {
         };
         let written = self.write_part(name, &mut page);
         self.mark = mark;
-        self.took_us[part] += clock::monotonic_us().saturating_sub(began_us);
         written
+    }
+
+    /// Notes that the last [`Node::write`], of part `part`, took so long.
+    pub fn took(&mut self, part: usize, us: u64) {
+        if let Some(took_us) = self.took_us.get_mut(part) {
+            *took_us += us;
+        }
     }
 
     fn load(&mut self, name: &str) -> bool {

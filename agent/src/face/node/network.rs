@@ -13,7 +13,7 @@ use nix::unistd::{AccessFlags, access};
 
 use super::choice::Choice;
 use super::page::{Family, Page, Row};
-use super::scratch::{Record, Scratch, Source, field};
+use super::scratch::{Record, SHORT_LINE_BYTES, Scratch, Source, field};
 use super::sysfs;
 use super::textfile::{hash, hash_on};
 use crate::clock;
@@ -125,7 +125,7 @@ impl Networks {
     /// Reads below these folders.
     pub(super) fn new(proc_root: &Path, sys_root: &Path, choice: Choice) -> Self {
         Self {
-            source: Source::table(proc_root, "net/dev"),
+            source: Source::table(proc_root, "net/dev", SHORT_LINE_BYTES),
             choice,
             cards: Cards {
                 path: sys_root.join("class/net"),

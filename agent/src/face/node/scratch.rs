@@ -103,7 +103,7 @@ impl Scratch {
             if bytes == 0 {
                 break;
             }
-            let is_last = source.has_short_lines && bytes < SURE_BYTES && from + bytes < BYTES;
+            let is_last = bytes < source.sure_bytes && from + bytes < BYTES;
             offset += bytes as u64;
             let end = from + bytes;
             let mut at = self.used;
@@ -249,21 +249,22 @@ pub(super) fn field(record: &[u8], at: usize) -> &[u8] {
     &rest[..find(FIELD_END, rest).unwrap_or(rest.len())]
 }
 
-/// The kernel puts whole lines of a table into a page of its own, of 4 KiB or more, as long as the
-/// next one fits (`fs/seq_file.c`). A read that ended a line before that, and before the end of the
-/// buffer, was the last; of other files every read that ended before the end of the buffer is.
-const SURE_BYTES: usize = 4096 - SHORT_LINE_BYTES;
+/// The kernel puts whole lines of a table into a page of its own, of this size or larger, as long as
+/// the next one fits (`fs/seq_file.c`). A read that ended a line's length before that was the last,
+/// if the caller's buffer had room for more; so it was of a file that is made at once or on a disk.
+const PAGE_BYTES: usize = 4096;
 /// Longer than a line of disks or interfaces with every number at its largest.
-const SHORT_LINE_BYTES: usize = 512;
+pub(super) const SHORT_LINE_BYTES: usize = 512;
+/// Longer than a line of one name and one number.
+pub(super) const NAME_AND_NUMBER_BYTES: usize = 80;
 
 /// A file that is read over and over, and held open in between.
 #[derive(Debug)]
 pub(super) struct Source {
     path: PathBuf,
     file: Option<File>,
-    /// Whether a file of the kernel has lines below [`SHORT_LINE_BYTES`] only, or is made at once
-    /// however long it is.
-    has_short_lines: bool,
+    /// A read of fewer bytes was the last; 0 where only an empty one is.
+    sure_bytes: usize,
     /// Whether the kernel makes up what is open: such a file has no size.
     is_kernels: bool,
 }
@@ -274,16 +275,16 @@ impl Source {
         Self {
             path: root.join(name),
             file: None,
-            has_short_lines: false,
+            sure_bytes: 0,
             is_kernels: false,
         }
     }
 
-    /// The same of a table with lines of less than [`SHORT_LINE_BYTES`], whose end is seen without
-    /// another read.
-    pub(super) fn table(root: &Path, name: &str) -> Self {
+    /// The same of a table with lines of less than `line_bytes`, or that the kernel makes at once:
+    /// its end is seen without another read.
+    pub(super) fn table(root: &Path, name: &str, line_bytes: usize) -> Self {
         Self {
-            has_short_lines: true,
+            sure_bytes: PAGE_BYTES - line_bytes,
             ..Self::new(root, name)
         }
     }
@@ -293,7 +294,7 @@ impl Source {
         Self {
             path,
             file: Some(file),
-            has_short_lines: false,
+            sure_bytes: 0,
             is_kernels: false,
         }
     }

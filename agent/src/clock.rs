@@ -38,6 +38,14 @@ pub fn boot_ms() -> u64 {
     read(ClockId::CLOCK_BOOTTIME)
 }
 
+/// Microseconds since the device started, sleep included.
+pub fn boot_us() -> u64 {
+    let time = clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from);
+    time.map_or(0, |time| {
+        u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+    })
+}
+
 /// Milliseconds since 1970 as the device believes.
 pub fn wall_ms() -> u64 {
     read(ClockId::CLOCK_REALTIME)

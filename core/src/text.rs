@@ -57,16 +57,27 @@ pub(crate) fn last_digit(number: u64) -> (u64, u8) {
     (tenth, b'0' + (number - tenth * 10) as u8)
 }
 
+/// The highest bit of each of eight bytes.
+pub(crate) const HIGH_BITS: u64 = u64::from_ne_bytes([0x80; 8]);
+
+/// `byte` in each of eight places.
+pub(crate) const fn spread(byte: u8) -> u64 {
+    u64::from_ne_bytes([byte; 8])
+}
+
+/// Zero if none of eight bytes is zero; else the lowest high bit that is set is that of the lowest
+/// of them. Those above it tell nothing.
+pub(crate) const fn zeros(word: u64) -> u64 {
+    word.wrapping_sub(spread(1)) & !word & HIGH_BITS
+}
+
 /// Where `byte` stands first in `text`. It looks at eight at a time, for long texts.
 pub fn find(byte: u8, text: &[u8]) -> Option<usize> {
-    const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
-    const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
     let (words, _) = text.as_chunks::<8>();
     let mut at = 0;
     for word in words {
-        // Zero where the byte stands; the lowest of such zeros, and only it, is sure to be told.
-        let other = u64::from_le_bytes(*word) ^ (ONES * u64::from(byte));
-        let zeros = other.wrapping_sub(ONES) & !other & HIGH;
+        // Zero where the byte stands.
+        let zeros = zeros(u64::from_le_bytes(*word) ^ spread(byte));
         if zeros != 0 {
             return Some(at + zeros.trailing_zeros() as usize / 8);
         }

@@ -24,10 +24,10 @@ pub(crate) fn diskstats(bytes: &[u8]) {
         };
         assert_eq!(Disk::parse_kept(line), Some(disk));
         assert!(!disk.name.is_empty() && !disk.name.contains(&b' '));
-        assert!((0..11).all(|at| disk.column(at).is_some()));
+        assert!(disk.numbers().count() >= 11);
         diskstats::is_minor(disk.name);
         // No kernel has 18 columns yet.
-        planted_bug(disk.column(17).is_some());
+        planted_bug(disk.numbers().nth(17).is_some());
     }
 }
 

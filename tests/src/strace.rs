@@ -2,7 +2,8 @@
 //! read a file, and how far they lie behind their grid.
 //!
 //! Times are milliseconds since the first read. A file is read in pieces; only the piece at offset
-//! 0 begins a sample.
+//! 0 begins a sample. The descriptor of the first read is the one that samples are read from: a page
+//! for Prometheus is made of the same file, and its reads are no ticks.
 
 use std::path::Path;
 use std::time::Duration;
@@ -28,9 +29,14 @@ pub fn is_finished(trace: &str) -> bool {
 }
 
 fn parse(trace: &str, path: &str) -> Vec<f64> {
-    let times_us: Vec<u64> = trace
+    let mut reads = trace
         .lines()
         .filter_map(|line| begin_of_read_us(line, path))
+        .peekable();
+    let samplers = reads.peek().map(|(descriptor, _)| *descriptor);
+    let times_us: Vec<u64> = reads
+        .filter(|(descriptor, _)| Some(*descriptor) == samplers)
+        .map(|(_, at_us)| at_us)
         .collect();
     let first = times_us.first().copied().unwrap_or_default();
     times_us
@@ -39,19 +45,17 @@ fn parse(trace: &str, path: &str) -> Vec<f64> {
         .collect()
 }
 
-/// The time of a line like `77 1760113962.118001 pread64(5</proc/stat>, ""..., 4096, 0) = 4096`.
-fn begin_of_read_us(line: &str, path: &str) -> Option<u64> {
+/// Descriptor and time of a line like `77 1760113962.118001 pread64(5</proc/stat>, ""..., 4096, 0) = 4096`.
+fn begin_of_read_us<'t>(line: &'t str, path: &str) -> Option<(&'t str, u64)> {
     let (before, call) = line.split_once(" pread64(")?;
-    if !call.contains(&format!("<{path}>")) {
-        return None;
-    }
+    let (descriptor, _) = call.split_once(&format!("<{path}>"))?;
     let arguments = call.rsplit_once(" = ")?.0.trim_end().strip_suffix(')')?;
     if arguments.rsplit(", ").next() != Some("0") {
         return None;
     }
     let (seconds, micros) = before.rsplit(' ').next()?.split_once('.')?;
     let (seconds, micros) = (seconds.parse::<u64>().ok()?, micros.parse::<u64>().ok()?);
-    Some(seconds * 1_000_000 + micros)
+    Some((descriptor, seconds * 1_000_000 + micros))
 }
 
 /// The worst delay of a tick behind the grid that fits best, in milliseconds.
@@ -88,6 +92,7 @@ mod tests {
 77    1760113962.118001 pread64(5</proc/stat>, \"\"..., 4096, 0) = 4096
 77    1760113962.118201 pread64(5</proc/stat>, \"\"..., 4096, 4096) = 120
 77    1760113962.118301 pread64(6</proc/meminfo>, \"\"..., 4096, 0) = 1400
+77    1760113962.198501 pread64(17</proc/stat>, \"\"..., 65536, 0)  = 1216
 77    1760113962.218501 pread64(5</proc/stat>, \"\"..., 4096, 0)    = 4096
 77    1760113963.118001 pread64(5</proc/stat>, 0x7ffe, 4096, 0) = -1 EIO (Input/output error)
 77    1760113963.300000 +++ exited with 0 +++

@@ -8,15 +8,16 @@
 //! A guest has 2 s for a whole request, 5 s between two bytes that it takes of an answer, 30 s for
 //! all of it, and 75 s between two requests. Times are milliseconds on the caller's clock.
 
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Shutdown, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use nix::libc;
 use nix::poll::PollFlags;
-use nix::sys::socket::{MsgFlags, send};
+use nix::sys::socket::{MsgFlags, recv, send};
 
 use super::answer::{Answer, Body, Framing, HEAD_BYTES, write_head};
+use super::door::Newcomer;
 use super::request::{Parsed, Refusal, parse};
 use super::routes::{Cursor, Desk, Page, Progress, Services};
 
@@ -78,7 +79,22 @@ struct Writing {
     page: Option<(Page, Cursor)>,
     chunked: bool,
     close: bool,
+    /// The guest said that this was its last request, and there is nothing behind it.
+    is_last: bool,
     until_ms: u64,
+}
+
+/// How a request wants to be answered.
+#[derive(Debug, Clone, Copy, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one of a request's own"
+)]
+struct Manner {
+    head_only: bool,
+    is_1_1: bool,
+    close: bool,
+    is_last: bool,
 }
 
 /// How it goes on with a guest.
@@ -91,14 +107,14 @@ pub enum Fate {
 }
 
 impl Connection {
-    /// A guest that came in at `now_ms`. `None` if it is gone already.
-    pub fn new(stream: TcpStream, services: Services, now_ms: u64) -> Option<Self> {
-        stream.set_nonblocking(true).ok()?;
-        // Pieces of an answer are not to wait for each other.
-        stream.set_nodelay(true).ok()?;
-        let local = stream.local_addr().ok()?.ip();
-        let peer = stream.peer_addr().ok()?.ip();
-        Some(Self {
+    /// A guest that came in at `now_ms`, through a door that has these services.
+    pub fn new(newcomer: Newcomer, services: Services, now_ms: u64) -> Self {
+        let Newcomer {
+            stream,
+            local,
+            peer,
+        } = newcomer;
+        Self {
             stream,
             services,
             local,
@@ -108,7 +124,7 @@ impl Connection {
             state: State::Reading,
             deadline_ms: now_ms + REQUEST_MS,
             pending: false,
-        })
+        }
     }
 
     /// What is waited for.
@@ -155,7 +171,7 @@ impl Connection {
     }
 
     fn read(&mut self, desk: &mut Desk<'_>) -> Fate {
-        match self.stream.read(&mut self.buffer[self.held..]) {
+        match receive(&self.stream, &mut self.buffer[self.held..]) {
             Ok(0) => Fate::Close,
             Ok(bytes) => {
                 if self.held == 0 {
@@ -177,31 +193,42 @@ impl Connection {
                 let answer = desk.answer(&request, self.services, self.local, self.is_near);
                 let (head_only, is_1_1) = (request.head_only, request.is_1_1);
                 let mut close = request.close;
+                // Older clients may send an empty line behind their only request.
+                let is_last = close && is_1_1 && length == self.held;
                 self.buffer.copy_within(length..self.held, 0);
                 self.held -= length;
                 if self.held > WAITING_BYTES {
                     self.held = 0;
                     close = true;
                 }
-                self.begin(answer, head_only, is_1_1, close, desk)
+                let how = Manner {
+                    head_only,
+                    is_1_1,
+                    close,
+                    is_last,
+                };
+                self.begin(answer, how, desk)
             }
         }
     }
 
     fn refuse(&mut self, refusal: Refusal, desk: &mut Desk<'_>) -> Fate {
         self.held = 0;
-        self.begin(Answer::refusal(refusal), false, false, true, desk)
+        let how = Manner {
+            close: true,
+            ..Manner::default()
+        };
+        self.begin(Answer::refusal(refusal), how, desk)
     }
 
     /// Begins an answer: its head, and as much of its body as fits.
-    fn begin(
-        &mut self,
-        answer: Answer,
-        head_only: bool,
-        is_1_1: bool,
-        mut close: bool,
-        desk: &mut Desk<'_>,
-    ) -> Fate {
+    fn begin(&mut self, answer: Answer, how: Manner, desk: &mut Desk<'_>) -> Fate {
+        let Manner {
+            head_only,
+            is_1_1,
+            mut close,
+            is_last,
+        } = how;
         let Answer {
             status,
             content,
@@ -211,7 +238,13 @@ impl Connection {
         let (mut to, mut rest, mut page) = (from, &[][..], None);
         let framing = match body {
             Body::Static(text) => {
-                rest = text;
+                // What is short goes in one piece with its head.
+                if let Some(room) = self.buffer[from..].get_mut(..text.len()) {
+                    room.copy_from_slice(text);
+                    to += text.len();
+                } else {
+                    rest = text;
+                }
                 Framing::Length(text.len())
             }
             Body::Page(what) => {
@@ -256,6 +289,7 @@ impl Connection {
             page,
             chunked,
             close,
+            is_last,
             until_ms: desk.now_ms + ANSWER_MS,
         });
         self.deadline_ms = desk.now_ms + PROGRESS_MS;
@@ -282,7 +316,7 @@ impl Connection {
         begin
     }
 
-    /// Writes on at the answer, piece after piece while the guest takes them.
+    /// Writes on at the answer, piece after piece while the guest takes them and no sample is due.
     fn write(&mut self, desk: &mut Desk<'_>) -> Fate {
         for _ in 0..PIECES_A_STEP {
             if let Err(error) = self.flush(desk) {
@@ -291,9 +325,12 @@ impl Connection {
             let State::Writing(writing) = &mut self.state else {
                 return Fate::Keep;
             };
-            let Some((page, cursor)) = writing.page.take() else {
+            let Some((page, cursor)) = writing.page else {
                 return self.end(desk);
             };
+            if desk.is_time_up() {
+                return Fate::Keep;
+            }
             if !self.put_piece(page, cursor, desk) {
                 return Fate::Close;
             }
@@ -342,11 +379,10 @@ impl Connection {
                 return Ok(());
             }
             // What is followed by more fills packets up, and wakes nobody for less.
-            let flags = if more {
-                MsgFlags::MSG_NOSIGNAL | MsgFlags::from_bits_retain(libc::MSG_MORE)
-            } else {
-                MsgFlags::MSG_NOSIGNAL
-            };
+            let mut flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
+            if more {
+                flags |= MsgFlags::from_bits_retain(libc::MSG_MORE);
+            }
             let written = send(self.stream.as_raw_fd(), bytes, flags)?;
             if is_rest {
                 writing.rest = &writing.rest[written..];
@@ -359,7 +395,13 @@ impl Connection {
 
     /// The answer is written.
     fn end(&mut self, desk: &mut Desk<'_>) -> Fate {
-        let close = matches!(&self.state, State::Writing(writing) if writing.close);
+        let (close, is_last) = match &self.state {
+            State::Writing(writing) => (writing.close, writing.is_last),
+            _ => (false, false),
+        };
+        if is_last {
+            return Fate::Close;
+        }
         if close {
             if self.stream.shutdown(Shutdown::Write).is_err() {
                 return Fate::Close;
@@ -381,7 +423,7 @@ impl Connection {
         let State::Draining { bytes } = &mut self.state else {
             return Fate::Keep;
         };
-        match self.stream.read(&mut self.buffer[..]) {
+        match receive(&self.stream, &mut self.buffer) {
             Ok(0) => Fate::Close,
             Ok(more) if *bytes + more > DRAIN_BYTES => Fate::Close,
             Ok(more) => {
@@ -391,6 +433,12 @@ impl Connection {
             Err(error) => on_error(&error),
         }
     }
+}
+
+/// Reads what is there now. No socket of a guest is non-blocking by itself: that would take another
+/// call of the kernel for each of a crowd.
+fn receive(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    Ok(recv(stream.as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT)?)
 }
 
 fn on_error(error: &io::Error) -> Fate {

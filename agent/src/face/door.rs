@@ -6,6 +6,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
 use mote_core::log_line::Value;
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::TcpNoDelay;
 
 use super::owner;
 use super::routes::{Rules, Services};
@@ -25,6 +27,8 @@ pub struct Door {
     wanted: SocketAddr,
     services: Services,
     listener: Option<TcpListener>,
+    /// Where it listens, if it does.
+    address: SocketAddr,
     /// When opening it is tried again, or guests are let in again.
     again_ms: u64,
     /// The trouble that was said last, so that it is not said every minute.
@@ -63,6 +67,7 @@ impl Door {
             wanted,
             services,
             listener: None,
+            address: wanted,
             again_ms: 0,
             said: None,
             silent_until_ms: 0,
@@ -107,11 +112,14 @@ impl Door {
     fn open(&mut self, now_ms: u64, rules: &Rules, proc_root: &Path) {
         let opened = TcpListener::bind(self.wanted).and_then(|listener| {
             listener.set_nonblocking(true)?;
+            // Pieces of an answer are not to wait for each other. Guests have it from here.
+            setsockopt(&listener, TcpNoDelay, &true)?;
             Ok((listener.local_addr()?, listener))
         });
         match opened {
             Ok((address, listener)) => {
                 self.listener = Some(listener);
+                self.address = address;
                 self.said = None;
                 let address = address.to_string();
                 log::info(
@@ -172,7 +180,18 @@ impl Door {
             return Arrival::Nobody;
         };
         match listener.accept() {
-            Ok((stream, _)) => Arrival::Guest(stream),
+            Ok((stream, peer)) => {
+                let address = if self.address.ip().is_unspecified() {
+                    stream.local_addr().unwrap_or(self.address)
+                } else {
+                    self.address
+                };
+                Arrival::Guest(Newcomer {
+                    stream,
+                    local: address.ip(),
+                    peer: peer.ip(),
+                })
+            }
             Err(error) => match error.kind() {
                 // Nobody there, or not any more.
                 ErrorKind::WouldBlock
@@ -197,11 +216,22 @@ impl Door {
     }
 }
 
+/// Somebody who came in.
+#[derive(Debug)]
+pub struct Newcomer {
+    /// The connection.
+    pub stream: TcpStream,
+    /// The address of the device that it was made to.
+    pub local: IpAddr,
+    /// Where it comes from.
+    pub peer: IpAddr,
+}
+
 /// Who was at the door.
 #[derive(Debug)]
 pub enum Arrival {
     /// A guest.
-    Guest(TcpStream),
+    Guest(Newcomer),
     /// Nobody.
     Nobody,
     /// Somebody for whom there is no descriptor. Nobody is let in for a while now, rather than be

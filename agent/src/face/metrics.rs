@@ -14,7 +14,7 @@ use super::node::Node;
 use super::process::Times;
 use super::routes::Desk;
 use super::{orchestrator, plugins};
-use crate::clock;
+use crate::clock::{self, Discipline};
 use crate::device::Device;
 use crate::log;
 use crate::state::flash;
@@ -42,7 +42,11 @@ pub fn write(desk: &mut Desk<'_>, part: usize, out: &mut Lines<'_>) -> Result<()
             plugins::write_metrics(desk.plugins, &space, out)
         }
         (None, _) => {
-            write_agent(desk, out)?;
+            let discipline = clock::discipline();
+            write_agent(desk, discipline.as_ref(), out)?;
+            if let Some(node) = &mut desk.node {
+                node.know(discipline);
+            }
             let times = Times {
                 started_ms: desk.board.about.started_ms,
                 now_ms: desk.now_ms,
@@ -53,6 +57,13 @@ pub fn write(desk: &mut Desk<'_>, part: usize, out: &mut Lines<'_>) -> Result<()
         (Some(part), Some(node)) => node.write(part, out),
         // The port is about to close.
         (Some(_), None) => Ok(()),
+    }
+}
+
+/// Notes that a part, or a piece of it, took so long.
+pub fn took(desk: &mut Desk<'_>, part: usize, us: u64) {
+    if let (Some(part), Some(node)) = (part.checked_sub(OWN_PARTS), &mut desk.node) {
+        node.took(part, us);
     }
 }
 
@@ -73,7 +84,11 @@ fn space(desk: &Desk<'_>) -> String {
     [desk.rules.namespace.as_str(), "_"].concat()
 }
 
-fn write_agent(desk: &Desk<'_>, out: &mut Lines<'_>) -> Result<(), Full> {
+fn write_agent(
+    desk: &Desk<'_>,
+    discipline: Option<&Discipline>,
+    out: &mut Lines<'_>,
+) -> Result<(), Full> {
     let space = space(desk);
     let own = |name| [space.as_str(), name];
     let (device, board) = (desk.device, desk.board);
@@ -124,14 +139,14 @@ fn write_agent(desk: &Desk<'_>, out: &mut Lines<'_>) -> Result<(), Full> {
         log::dropped(),
     )?;
     write_flash(&space, out)?;
-    if let Some(synchronized) = clock::is_synchronized() {
+    if let Some(discipline) = discipline {
         let help = "Whether the kernel is told the time by somebody who knows it.";
         one(
             out,
             own("clock_synchronized"),
             Kind::Gauge,
             help,
-            synchronized,
+            discipline.is_synchronized,
         )?;
     }
     write_uplink(desk, &space, out)

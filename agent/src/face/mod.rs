@@ -196,6 +196,7 @@ impl Face {
             process,
             node: node.as_deref_mut(),
             now_ms: clock::boot_ms(),
+            until_ms,
             wall_ms: clock::wall_ms(),
         };
         let count = guests.len();
@@ -259,17 +260,16 @@ fn let_in(
         if guests.len() >= most_guests && !make_room(guests) {
             return;
         }
-        let stream = match door.accept(desk.now_ms) {
-            Arrival::Guest(stream) => stream,
+        let newcomer = match door.accept(desk.now_ms) {
+            Arrival::Guest(newcomer) => newcomer,
             Arrival::Nobody => return,
             Arrival::Refused => {
                 make_room(guests);
                 return;
             }
         };
-        if let Some(mut guest) = Connection::new(stream, door.services(), desk.now_ms)
-            && guest.step(desk) == Fate::Keep
-        {
+        let mut guest = Connection::new(newcomer, door.services(), desk.now_ms);
+        if guest.step(desk) == Fate::Keep {
             guests.push(guest);
         }
         desk.now_ms = clock::boot_ms();

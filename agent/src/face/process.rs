@@ -17,10 +17,12 @@ const FILES: &str = "/proc/self/fd";
 /// Seven numbers.
 const MEMORY_BYTES: usize = 256;
 
-/// The process, and a file about it that is held open.
+/// The process, and what is held open of what tells of it.
 #[derive(Debug, Default)]
 pub struct Process {
     memory: Option<File>,
+    /// A folder.
+    files: Option<File>,
 }
 
 /// Times of the process and of what is written, in milliseconds.
@@ -78,7 +80,7 @@ impl Process {
             help,
             Number::Decimal(started_ms, 3),
         )?;
-        if let Some(count) = open_files() {
+        if let Some(count) = self.open_files() {
             one(
                 out,
                 ["process_", "open_fds"],
@@ -111,18 +113,21 @@ impl Process {
         let mut next = || u64::try_from(pages.next()??).ok()?.checked_mul(page);
         Some([next()?, next()?])
     }
-}
 
-/// How many descriptors are open.
-fn open_files() -> Option<u64> {
-    // Since 6.2 the folder's size is their number, and before it is always 0.
-    let told = fs::metadata(FILES).ok()?.len();
-    if told > 0 {
-        return Some(told);
+    /// How many descriptors are open.
+    fn open_files(&mut self) -> Option<u64> {
+        if self.files.is_none() {
+            self.files = File::open(FILES).ok();
+        }
+        // Since 6.2 the folder's size is their number, and before it is always 0.
+        let told = self.files.as_ref()?.metadata().ok()?.len();
+        if told > 0 {
+            return Some(told);
+        }
+        // The one that is being read is one of them.
+        let counted = fs::read_dir(FILES).ok()?.count() as u64;
+        counted.checked_sub(1)
     }
-    // The one that is being read is one of them.
-    let counted = fs::read_dir(FILES).ok()?.count() as u64;
-    counted.checked_sub(1)
 }
 
 #[cfg(test)]
@@ -132,12 +137,13 @@ mod tests {
     #[test]
     fn one_more_file_is_one_more() {
         // Other tests open and close files meanwhile.
-        let is_seen = || {
-            let before = open_files().unwrap();
+        let mut process = Process::default();
+        let mut is_seen = || {
+            let before = process.open_files().unwrap();
             let files = [(); 100].map(|()| File::open(MEMORY).unwrap());
-            let with = open_files().unwrap();
+            let with = process.open_files().unwrap();
             drop(files);
-            with > before + 50 && open_files().unwrap() < with - 50
+            with > before + 50 && process.open_files().unwrap() < with - 50
         };
         assert!((0..100).any(|_| is_seen()));
     }

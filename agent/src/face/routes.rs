@@ -22,6 +22,7 @@ use super::process::Process;
 use super::request::Request;
 use super::status;
 use crate::board::Board;
+use crate::clock;
 use crate::config::Settings;
 use crate::device::Device;
 use crate::plugin::Plugins;
@@ -54,7 +55,7 @@ pub struct Rules {
     pub page: bool,
     /// Path of the metrics.
     pub metrics_path: String,
-    /// What the agent's own metrics begin with.
+    /// What the agent's own metrics begin with, up to the underscore.
     pub namespace: String,
     /// Host names that are answered besides the device's own.
     pub allowed_hosts: Vec<String>,
@@ -70,7 +71,7 @@ impl Rules {
             ready_path: ready_path(&settings.health_path),
             page: settings.health_page,
             metrics_path: settings.metrics_path.clone(),
-            namespace: settings.metrics_namespace.clone(),
+            namespace: [&settings.metrics_namespace, "_"].concat(),
             allowed_hosts: settings.health_allowed_hosts.clone(),
             disk: settings.disk.to_string_lossy().into_owned(),
         }
@@ -160,11 +161,18 @@ pub struct Desk<'a> {
     pub node: Option<&'a mut Node>,
     /// Now, since the kernel started.
     pub now_ms: u64,
+    /// When something else is to be done.
+    pub until_ms: u64,
     /// Now, since 1970.
     pub wall_ms: u64,
 }
 
 impl Desk<'_> {
+    /// Whether what is done piece by piece is to go on in another turn.
+    pub fn is_time_up(&self) -> bool {
+        clock::boot_ms() >= self.until_ms
+    }
+
     /// The answer to a request that came in at `local`; `is_near` if from this device.
     pub fn answer(
         &mut self,
@@ -276,9 +284,16 @@ impl Desk<'_> {
 
     fn write_metrics(&mut self, cursor: &mut Cursor, out: &mut [u8]) -> (usize, Progress) {
         let mut used = 0;
+        let mut began_us = clock::boot_us();
         while cursor.part < metrics::PARTS {
+            if used > 0 && began_us / 1000 >= self.until_ms {
+                return (used, Progress::More);
+            }
             let mut lines = Lines::new(&mut out[used..], cursor.line);
             let written = metrics::write(self, cursor.part, &mut lines);
+            let ended_us = clock::boot_us();
+            metrics::took(self, cursor.part, ended_us.saturating_sub(began_us));
+            began_us = ended_us;
             let is_stuck = lines.is_empty() && used == 0;
             let lines_done = lines.line();
             used += lines.len();

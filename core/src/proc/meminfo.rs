@@ -25,6 +25,7 @@
 //! lines, this way is gone only when `Committed_AS` was seen, which every kernel writes after them.
 
 use super::{decimal, fields, lines};
+use crate::text::find;
 use core::fmt;
 
 /// The memory of the device, in units of 1024 bytes.
@@ -62,7 +63,8 @@ impl<'a> Field<'a> {
     /// Reads one line without its newline.
     pub fn parse(line: &'a [u8]) -> Result<Self, MeminfoError> {
         let (name, rest) = split_name(line).ok_or(MeminfoError::MissingLine)?;
-        let is_of_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"_()".contains(byte);
+        let is_of_name =
+            |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'(' | b')');
         if name.is_empty() || !name.iter().all(is_of_name) {
             return Err(MeminfoError::MissingLine);
         }
@@ -135,7 +137,7 @@ impl Parts {
 }
 
 fn split_name(line: &[u8]) -> Option<(&[u8], &[u8])> {
-    let colon = line.iter().position(|&b| b == b':')?;
+    let colon = find(b':', line)?;
     Some((&line[..colon], &line[colon + 1..]))
 }
 

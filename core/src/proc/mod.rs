@@ -43,16 +43,17 @@ fn fields(line: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// The first field, and what stands behind it.
 fn split_field(line: &[u8]) -> Option<(&[u8], &[u8])> {
-    let is_blank = |byte: &u8| *byte == b' ' || *byte == b'\t';
+    // Most bytes are told from both at once.
+    let is_blank = |byte: &u8| *byte <= b' ' && matches!(*byte, b' ' | b'\t');
     let start = line.iter().position(|byte| !is_blank(byte))?;
     let line = &line[start..];
     let end = line.iter().position(is_blank).unwrap_or(line.len());
     Some(line.split_at(end))
 }
 
-/// Field `at` of `line`, counted from 0, if it is a number.
-fn column(line: &[u8], at: usize) -> Option<u64> {
-    fields(line).nth(at).and_then(decimal)
+/// The numbers of a line, up to the first field that is none.
+fn numbers(line: &[u8]) -> impl Iterator<Item = u64> {
+    fields(line).map_while(decimal)
 }
 
 /// Digits and nothing else. A number that does not fit is refused as well.

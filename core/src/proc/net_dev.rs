@@ -82,11 +82,11 @@ impl<'a> Columns<'a> {
         split_line(line).ok().flatten()
     }
 
-    /// Column `at`, from 0 to 15: what was received as bytes, packets, errs, drop, fifo, frame,
+    /// The columns, 16 or more: what was received as bytes, packets, errs, drop, fifo, frame,
     /// compressed, multicast; what was sent as bytes, packets, errs, drop, fifo, colls, carrier,
     /// compressed.
-    pub fn column(&self, at: usize) -> Option<u64> {
-        super::column(self.columns, at)
+    pub fn numbers(&self) -> impl Iterator<Item = u64> {
+        super::numbers(self.columns)
     }
 }
 
@@ -255,7 +255,7 @@ eth0.100:12345678901    8262    0    0    0     0          0         0  99999999
         let line = b" eth0: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16";
         let columns = Columns::parse(line).unwrap().unwrap();
         assert_eq!(columns.name, b"eth0");
-        assert_eq!((columns.column(0), columns.column(15)), (Some(1), Some(16)));
+        assert!(columns.numbers().eq(1..=16));
         assert_eq!(Columns::parse_kept(line), Some(columns));
         assert_eq!(Columns::parse(b" face |bytes"), Ok(None));
         assert_eq!(

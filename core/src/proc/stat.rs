@@ -16,7 +16,7 @@
 //! processors and the start time stand further back, behind an `intr` line that can be long, and
 //! want the whole file. Nothing here remembers or subtracts: that is `cpu_meter.rs`.
 
-use super::{column, decimal, fields, first_line, lines, split_field};
+use super::{decimal, fields, first_line, lines, numbers, split_field};
 use core::fmt;
 
 /// The time of all processors together since the kernel started, in ticks.
@@ -123,10 +123,10 @@ pub struct Cpu<'a> {
 }
 
 impl Cpu<'_> {
-    /// Column `at`: user, nice, system, idle, iowait, irq, softirq, steal, guest, nice guests. Zero
-    /// where the kernel has fewer.
-    pub fn ticks(&self, at: usize) -> u64 {
-        column(self.columns, at).unwrap_or(0)
+    /// User, nice, system, idle, iowait, irq, softirq, steal, guest, nice guests. Zero where the
+    /// kernel has fewer.
+    pub fn ticks(&self) -> impl Iterator<Item = u64> {
+        numbers(self.columns).chain(core::iter::repeat(0))
     }
 }
 
@@ -267,7 +267,7 @@ mod tests {
             panic!("no processor");
         };
         assert_eq!(cpu.number, b"12");
-        assert_eq!((cpu.ticks(0), cpu.ticks(9), cpu.ticks(10)), (1, 10, 0));
+        assert!(cpu.ticks().take(11).eq([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 0]));
         let figure = |line: &'static str| parse_line(line.as_bytes());
         assert_eq!(
             figure("intr 514523 0 7"),

@@ -44,15 +44,16 @@ pub fn parse_line(line: &[u8]) -> Result<Counter<'_>, VmstatError> {
 
 /// Whether a counter tells of paging, swapping, page faults or processes killed for want of memory.
 pub fn is_watched(name: &[u8]) -> bool {
-    let begins = |start: &[u8]| name.starts_with(start);
-    // Most lines end here.
-    if !matches!(name.first(), Some(b'o' | b'p')) {
-        return false;
+    match name {
+        [b'p', b'g', b'p', b'g', ..] | [b'p', b's', b'w', b'p', ..] => true,
+        [b'p', b'g', rest @ ..] => {
+            // Most of them have none in their name.
+            let mut from_f = rest.iter().enumerate().filter(|(_, byte)| **byte == b'f');
+            from_f.any(|(at, _)| rest[at..].starts_with(b"fault"))
+        }
+        [b'o', ..] => name.starts_with(b"oom_kill"),
+        _ => false,
     }
-    begins(b"oom_kill")
-        || begins(b"pgpg")
-        || begins(b"pswp")
-        || (begins(b"pg") && name.windows(5).skip(2).any(|part| part == b"fault"))
 }
 
 impl fmt::Display for VmstatError {

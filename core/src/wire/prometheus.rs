@@ -12,7 +12,7 @@
 //! that case, and the caller passes over it.
 
 use crate::Full;
-use crate::text::{digits, last_digit};
+use crate::text::{HIGH_BITS, digits, last_digit, spread, zeros};
 
 /// What may be done with a family's numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,20 +137,17 @@ impl<'b> Lines<'b> {
         self.write(|out| {
             let [first, second] = name;
             let end = kind.line_end();
-            for text in [
-                "# HELP ",
-                first,
-                second,
-                " ",
-                help,
-                "\n# TYPE ",
-                first,
-                second,
-                end,
-            ] {
-                out.put(text.as_bytes())?;
-            }
-            Ok(())
+            out.put_all(&[
+                b"# HELP ",
+                first.as_bytes(),
+                second.as_bytes(),
+                b" ",
+                help.as_bytes(),
+                b"\n# TYPE ",
+                first.as_bytes(),
+                second.as_bytes(),
+                end.as_bytes(),
+            ])
         })
     }
 
@@ -163,15 +160,22 @@ impl<'b> Lines<'b> {
     ) -> Result<(), Full> {
         let number = number.into();
         self.write(|out| {
-            out.put(name[0].as_bytes())?;
-            out.put(name[1].as_bytes())?;
-            out.put(if labels.is_empty() { b" " } else { b"{" })?;
+            let [first, second] = name.map(str::as_bytes);
+            let end = if labels.is_empty() { b" " } else { b"{" };
+            out.put_all(&[first, second, end])?;
             for (at, (label, value)) in labels.iter().enumerate() {
-                out.put(label.as_bytes())?;
-                out.put(b"=\"")?;
-                out.put_escaped(value)?;
                 let is_last = at + 1 == labels.len();
-                out.put(if is_last { b"\"} " } else { b"\"," })?;
+                let (label, end) = (
+                    label.as_bytes(),
+                    if is_last { b"\"} " } else { &b"\","[..] },
+                );
+                if is_plain(value) {
+                    out.put_all(&[label, b"=\"", value, end])?;
+                } else {
+                    out.put_all(&[label, b"=\""])?;
+                    out.put_escaped(value)?;
+                    out.put(end)?;
+                }
             }
             out.put_number(number)
         })
@@ -179,10 +183,7 @@ impl<'b> Lines<'b> {
 
     /// A number of the family that is in the format already, without its newline.
     pub fn ready_sample(&mut self, line: &[u8]) -> Result<(), Full> {
-        self.write(|out| {
-            out.put(line)?;
-            out.put(b"\n")
-        })
+        self.write(|out| out.put_all(&[line, b"\n"]))
     }
 
     /// Writes a line whole, passes over it, or leaves the buffer as it was.
@@ -199,18 +200,23 @@ impl<'b> Lines<'b> {
     }
 
     fn put(&mut self, bytes: &[u8]) -> Result<(), Full> {
-        let end = self.used + bytes.len();
-        let room = self.buffer.get_mut(self.used..end).ok_or(Full)?;
-        copy(room, bytes);
-        self.used = end;
+        self.put_all(&[bytes])
+    }
+
+    /// Writes texts one behind the other: faster than one by one.
+    fn put_all(&mut self, texts: &[&[u8]]) -> Result<(), Full> {
+        let mut room = self.buffer.get_mut(self.used..).ok_or(Full)?;
+        let before = room.len();
+        for text in texts {
+            let (to, behind) = room.split_at_mut_checked(text.len()).ok_or(Full)?;
+            copy(to, text);
+            room = behind;
+        }
+        self.used += before - room.len();
         Ok(())
     }
 
     fn put_escaped(&mut self, value: &[u8]) -> Result<(), Full> {
-        let is_plain = |byte: &u8| byte.is_ascii() && !b"\\\"\n".contains(byte);
-        if value.iter().all(is_plain) {
-            return self.put(value);
-        }
         for chunk in value.utf8_chunks() {
             let mut rest = chunk.valid().as_bytes();
             while let Some(at) = rest.iter().position(|byte| b"\\\"\n".contains(byte)) {
@@ -250,6 +256,10 @@ impl<'b> Lines<'b> {
         while places > 0 && last_digit(number).1 == b'0' {
             (number, _) = last_digit(number);
             places -= 1;
+        }
+        if number < 10 && places == 0 && !is_negative {
+            // As most are.
+            return self.put(&[b'0' + number as u8, b'\n']);
         }
         // It is made from its end.
         let mut text = [b'\n'; NUMBER_BYTES];
@@ -333,6 +343,20 @@ impl<'b> Lines<'b> {
     }
 }
 
+/// Whether a value stands on a page as it is: ASCII without backslash, quote and newline.
+fn is_plain(value: &[u8]) -> bool {
+    let Some(last) = value.last_chunk::<8>() else {
+        let is_plain = |byte: &u8| byte.is_ascii() && !matches!(byte, b'\\' | b'"' | b'\n');
+        return value.iter().all(is_plain);
+    };
+    let (words, _) = value.as_chunks::<8>();
+    words.iter().chain([last]).all(|word| {
+        let word = u64::from_le_bytes(*word);
+        let escaped = b"\\\"\n".map(|byte| zeros(word ^ spread(byte)));
+        (word & HIGH_BITS) | escaped[0] | escaped[1] | escaped[2] == 0
+    })
+}
+
 /// Copies a text to where it goes, which is as long. A line is made of many short ones, and what
 /// copies any length takes longer to find out about one than to copy it.
 fn copy(to: &mut [u8], from: &[u8]) {
@@ -341,7 +365,8 @@ fn copy(to: &mut [u8], from: &[u8]) {
         2..4 => ends::<2>(to, from),
         4..8 => ends::<4>(to, from),
         8..16 => ends::<8>(to, from),
-        16..=32 => ends::<16>(to, from),
+        16..32 => ends::<16>(to, from),
+        32..=64 => ends::<32>(to, from),
         _ => false,
     };
     if !is_copied {

@@ -39,19 +39,15 @@ const NAMES: [&[u8]; FIGURES.len()] = [
     b"procs_running",
     b"procs_blocked",
 ];
-/// The modes of each family of [`TIMES`], with their columns.
-const MODES: [&[(&str, usize)]; TIMES.len()] = [
-    &[("user", 8), ("nice", 9)],
-    &[
-        ("user", 0),
-        ("nice", 1),
-        ("system", 2),
-        ("idle", 3),
-        ("iowait", 4),
-        ("irq", 5),
-        ("softirq", 6),
-        ("steal", 7),
-    ],
+/// The first column of each family of [`TIMES`], and what it and those behind it are called.
+const MODES: [(usize, &[&str]); TIMES.len()] = [
+    (8, &["user", "nice"]),
+    (
+        0,
+        &[
+            "user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal",
+        ],
+    ),
 ];
 
 /// The figures, in the order of [`FIGURES`].
@@ -97,11 +93,11 @@ fn write_cpu(
     page: &mut Page<'_, '_>,
     family: &Family,
     cpu: &Cpu<'_>,
-    modes: &[(&str, usize)],
+    (first, modes): (usize, &[&str]),
 ) -> Result<(), Full> {
-    for (mode, column) in modes {
+    for (mode, ticks) in modes.iter().zip(cpu.ticks().skip(first)) {
         // A tick is a hundredth of a second.
-        let seconds = Number::Decimal(cpu.ticks(*column), 2);
+        let seconds = Number::Decimal(ticks, 2);
         let labels = [("cpu", cpu.number), ("mode", mode.as_bytes())];
         page.sample(family, &labels, seconds)?;
     }

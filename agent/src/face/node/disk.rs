@@ -4,7 +4,7 @@ use mote_core::Full;
 use mote_core::proc::diskstats::{self, Disk, SECTOR_BYTES};
 use mote_core::wire::prometheus::Number;
 
-use super::page::{Family, Page};
+use super::page::{Family, Page, Row};
 use super::scratch::{Scratch, Source};
 
 /// In the order of the kernel's columns.
@@ -71,21 +71,21 @@ pub(super) fn load(scratch: &mut Scratch, source: &mut Source) -> bool {
 pub(super) fn write(page: &mut Page<'_, '_>, scratch: &Scratch) -> Result<(), Full> {
     page.table(
         FAMILIES,
-        || scratch.records(),
-        &|column, record| {
-            let count = Disk::parse_kept(record)?.column(column)?;
-            Some(if BYTES.contains(&column) {
-                Number::Uint(count.saturating_mul(SECTOR_BYTES))
-            } else if TIMES.contains(&column) {
-                seconds(count)
-            } else {
-                Number::Uint(count)
-            })
+        scratch,
+        &|record| {
+            let disk = Disk::parse_kept(record)?;
+            let numbers = disk.numbers().enumerate().map(|(column, count)| {
+                Some(if BYTES.contains(&column) {
+                    Number::Uint(count.saturating_mul(SECTOR_BYTES))
+                } else if TIMES.contains(&column) {
+                    seconds(count)
+                } else {
+                    Number::Uint(count)
+                })
+            });
+            Some(Row::new(record, disk.name, numbers))
         },
-        &|page, family, record, number| {
-            let name = Disk::parse_kept(record).map_or(&b""[..], |disk| disk.name);
-            page.sample(family, &[("device", name)], number)
-        },
+        &|page, family, row, number| page.sample(family, &[("device", row.name)], number),
     )
 }
 

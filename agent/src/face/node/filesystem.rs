@@ -18,7 +18,7 @@ use mote_core::wire::prometheus::Number;
 use nix::sys::statvfs::{FsFlags, statvfs};
 
 use super::choice::Choice;
-use super::page::{Family, Page};
+use super::page::{Family, Page, Row};
 use super::scratch::{FIELD_END, Record, Scratch, Source, field};
 
 /// In the order of a record's fields behind device, mount point and type.
@@ -53,6 +53,8 @@ pub(super) struct Filesystems {
 struct Known {
     /// A line each of those that are shown: device, mount point, type, 1 if read-only.
     mounts: Vec<u8>,
+    /// Room for the path of the one that is asked.
+    path: PathBuf,
     /// Whether all of the table could be read.
     is_whole: bool,
     /// Whether they say of themselves that they are read-only where the table does, so that it
@@ -157,11 +159,11 @@ impl Known {
 
     /// Asks each, and makes a record of what it said.
     fn ask(&mut self, scratch: &mut Scratch, rootfs: &Path) {
-        let mut path = PathBuf::new();
+        let path = &mut self.path;
         self.is_sure = true;
         let mounts = self.mounts.split(|byte| *byte == b'\n');
         for mount in mounts.filter(|mount| !mount.is_empty()) {
-            scratch.push(&mut |record| self.is_sure &= make(record, mount, rootfs, &mut path));
+            scratch.push(&mut |record| self.is_sure &= make(record, mount, rootfs, path));
         }
     }
 }
@@ -218,16 +220,17 @@ fn make(record: &mut Record<'_>, mount: &[u8], rootfs: &Path, path: &mut PathBuf
 pub(super) fn write(page: &mut Page<'_, '_>, scratch: &Scratch) -> Result<(), Full> {
     page.table(
         FAMILIES,
-        || scratch.records(),
-        &|at, record| {
-            let number = sys::number(field(record, LABELS + at))?;
-            Some(Number::Int(number))
+        scratch,
+        &|record| {
+            let fields = record.split(|byte| *byte == FIELD_END).skip(LABELS);
+            let numbers = fields.map(|field| sys::number(field).map(Number::Int));
+            Some(Row::new(record, field(record, 0), numbers))
         },
-        &|page, family, record, number| {
+        &|page, family, row, number| {
             let labels = [
-                ("device", field(record, 0)),
-                ("fstype", field(record, 2)),
-                ("mountpoint", field(record, 1)),
+                ("device", row.name),
+                ("fstype", field(row.record, 2)),
+                ("mountpoint", field(row.record, 1)),
             ];
             page.sample(family, &labels, number)
         },

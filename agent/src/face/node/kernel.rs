@@ -1,21 +1,21 @@
 //! What the kernel says of itself in single figures: load, open files, tracked connections,
 //! pressure, the clock; and what device and operating system are called.
 
-use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use mote_core::Full;
 use mote_core::os_release;
 use mote_core::proc::loadavg::LoadAvg;
 use mote_core::proc::pressure::Pressure;
 use mote_core::proc::sys;
-use mote_core::wire::prometheus::Number;
+use mote_core::wire::prometheus::{Lines, Number};
 use nix::libc;
 use nix::sys::utsname::uname;
 
-use super::page::{Family, Page};
+use super::page::{Family, PREFIX, Page};
 use super::scratch::{Scratch, Source};
-use crate::clock;
+use super::sysfs;
+use crate::clock::{self, Discipline};
 
 /// Of `/proc/loadavg`.
 pub(super) const LOAD: &[Family] = &[
@@ -104,6 +104,8 @@ pub(super) type Figures = [Option<Number>; TIMEX.len()];
 const BYTES: usize = 512;
 /// The longest value of os-release that is shown.
 const VALUE_BYTES: usize = 128;
+/// All of them, each letter escaped, and what stands around them.
+const OS_LINE_BYTES: usize = (2 * VALUE_BYTES + 24) * KEYS.len();
 /// The labels of `os_info`, and the keys they are made of.
 const KEYS: [(&str, &str); 12] = [
     ("build_id", "BUILD_ID"),
@@ -224,12 +226,12 @@ pub(super) fn time(figures: &mut Figures) -> bool {
     clippy::unnecessary_cast,
     reason = "readers compute with doubles; the kernel's words differ in size between machines"
 )]
-pub(super) fn timex(figures: &mut Figures) -> bool {
+pub(super) fn timex(figures: &mut Figures, known: Option<Discipline>) -> bool {
     /// Units of 2^-16 parts per million, see `adjtimex(2)`.
     const FREQUENCY: f64 = 65_536.0 * 1_000_000.0;
     const MICROSECONDS: f64 = 1_000_000.0;
     const NANOSECONDS: f64 = 1_000_000_000.0;
-    let Some(discipline) = clock::discipline() else {
+    let Some(discipline) = known.or_else(clock::discipline) else {
         return false;
     };
     let timex = &discipline.timex;
@@ -278,38 +280,82 @@ pub(super) fn write_uname(page: &mut Page<'_, '_>) -> Result<(), Full> {
     })
 }
 
-/// Reads os-release.
-pub(super) fn load_os(scratch: &mut Scratch, sources: &mut [Source; 2]) -> bool {
-    let mut read = Err(io::ErrorKind::NotFound.into());
-    for source in sources {
-        read = read.or_else(|_: io::Error| scratch.add(source, &mut |line| line.len()));
-    }
-    read.is_ok()
+/// os-release, and the lines of the page that are made of it. What an operating system is called
+/// changes with an upgrade: it is looked at once a minute.
+#[derive(Debug)]
+pub(super) struct Os {
+    /// Where it is, and where it is on other systems.
+    paths: [PathBuf; 2],
+    /// A line for each family, or nothing.
+    lines: [Vec<u8>; OS.len()],
+    until_ms: u64,
 }
 
-/// Writes what it says.
-pub(super) fn write_os(page: &mut Page<'_, '_>, scratch: &Scratch) -> Result<(), Full> {
-    if scratch.text().is_empty() {
-        return Ok(());
+impl Os {
+    /// Below `/etc`, or where the system keeps it.
+    pub(super) fn new(etc: PathBuf, rootfs: &Path) -> Self {
+        Self {
+            paths: [etc, rootfs.join("usr/lib")],
+            lines: [const { Vec::new() }; OS.len()],
+            until_ms: 0,
+        }
     }
-    let mut buffers = [[0; VALUE_BYTES]; KEYS.len()];
+
+    /// Reads it, if that is due.
+    pub(super) fn load(&mut self, scratch: &mut Scratch) -> bool {
+        let now_ms = clock::boot_ms();
+        if now_ms < self.until_ms {
+            return true;
+        }
+        let is_read = self.paths.iter().any(|path| {
+            let mut source = Source::new(path, "os-release");
+            scratch.add(&mut source, &mut |line| line.len()).is_ok()
+        });
+        self.lines = lines_of_os(scratch.text());
+        if is_read {
+            self.until_ms = now_ms + sysfs::HELD_MS;
+        }
+        is_read
+    }
+
+    /// Writes what it says.
+    pub(super) fn write(&self, page: &mut Page<'_, '_>) -> Result<(), Full> {
+        page.families(OS.len(), &mut |page, at| {
+            if self.lines[at].is_empty() {
+                return Ok(());
+            }
+            page.head(&OS[at])?;
+            page.out.ready_sample(&self.lines[at])
+        })
+    }
+}
+
+/// The lines of [`OS`]; empty ones for what is not told.
+fn lines_of_os(text: &[u8]) -> [Vec<u8>; OS.len()] {
+    let mut values = [[0; VALUE_BYTES]; KEYS.len()];
     let mut labels: [(&str, &[u8]); KEYS.len()] = [("", b""); KEYS.len()];
-    for ((label, (name, key)), buffer) in labels.iter_mut().zip(KEYS).zip(&mut buffers) {
-        let value = os_release::value(scratch.text(), key.as_bytes(), buffer);
+    for ((label, (name, key)), value) in labels.iter_mut().zip(KEYS).zip(&mut values) {
+        let value = os_release::value(text, key.as_bytes(), value);
         *label = (name, value.unwrap_or_default());
     }
     let version = os_release::major_minor(labels[11].1);
-    page.families(OS.len(), &mut |page, at| {
-        if at == 0 {
-            page.head(&OS[at])?;
-            return page.sample(&OS[at], &labels, Number::Uint(1));
-        }
-        let Some(version) = decimal(version).filter(|_| !version.is_empty()) else {
-            return Ok(());
+    let version = decimal(version).filter(|_| !version.is_empty());
+    let line = |at: usize, labels: &[(&str, &[u8])], number: Option<Number>| {
+        let mut buffer = [0; OS_LINE_BYTES];
+        let mut out = Lines::new(&mut buffer, 0);
+        let Some(Ok(())) = number.map(|number| out.sample([PREFIX, OS[at].0], labels, number))
+        else {
+            return Vec::new();
         };
-        page.head(&OS[at])?;
-        page.sample(&OS[at], &[labels[1], labels[2], labels[5]], version)
-    })
+        // Without its newline.
+        let bytes = out.len() - 1;
+        buffer[..bytes].to_vec()
+    };
+    let is_known = (!text.is_empty()).then_some(Number::Uint(1));
+    [
+        line(0, &labels, is_known),
+        line(1, &[labels[1], labels[2], labels[5]], version),
+    ]
 }
 
 /// `12` or `22.04` as a number; none for zero.

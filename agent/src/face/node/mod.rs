@@ -28,10 +28,10 @@ use self::choice::Choice;
 use self::filesystem::Filesystems;
 use self::network::Networks;
 use self::page::{Family, Mark, PREFIX, Page};
-use self::scratch::{Scratch, Source};
+use self::scratch::{NAME_AND_NUMBER_BYTES, SHORT_LINE_BYTES, Scratch, Source};
 use self::textfile::Textfiles;
 use self::thermal::Zones;
-use crate::clock;
+use crate::clock::Discipline;
 use crate::config::Settings;
 
 /// The collectors by their names, in the order of the page.
@@ -109,7 +109,9 @@ pub struct Node {
     meminfo: Source,
     vmstat: Source,
     diskstats: Source,
-    os_release: [Source; 2],
+    os: kernel::Os,
+    /// What was found for the agent's own part of the page, for `timex`.
+    discipline: Option<Discipline>,
     small: kernel::Sources,
     networks: Networks,
     filesystems: Filesystems,
@@ -141,14 +143,12 @@ impl Node {
             mark: Mark::default(),
             is_successful: [false; COLLECTORS.len()],
             took_us: [0; COLLECTORS.len()],
-            stat: Source::new(proc_root, "stat"),
-            meminfo: Source::new(proc_root, "meminfo"),
-            vmstat: Source::new(proc_root, "vmstat"),
-            diskstats: Source::new(proc_root, "diskstats"),
-            os_release: [
-                Source::new(&settings.etc_dir(), "os-release"),
-                Source::new(&settings.rootfs, "usr/lib/os-release"),
-            ],
+            stat: Source::table(proc_root, "stat", SHORT_LINE_BYTES),
+            meminfo: Source::table(proc_root, "meminfo", SHORT_LINE_BYTES),
+            vmstat: Source::table(proc_root, "vmstat", NAME_AND_NUMBER_BYTES),
+            diskstats: Source::table(proc_root, "diskstats", SHORT_LINE_BYTES),
+            os: kernel::Os::new(settings.etc_dir(), &settings.rootfs),
+            discipline: None,
             small: kernel::Sources::new(proc_root),
             networks: Networks::new(proc_root, sys_root, interfaces),
             filesystems: Filesystems::new(proc_root, &settings.rootfs, mounts),
@@ -157,12 +157,16 @@ impl Node {
         }
     }
 
+    /// Takes what was found of the clock for the page that begins, so that it is not asked twice.
+    pub fn know(&mut self, discipline: Option<Discipline>) {
+        self.discipline = discipline;
+    }
+
     /// Writes part `part` from its first line; `out` passes over what earlier pieces held.
     pub fn write(&mut self, part: usize, out: &mut Lines<'_>) -> Result<(), Full> {
         let Some(name) = COLLECTORS.get(part) else {
             return self.write_scrape(out);
         };
-        let began_us = clock::monotonic_us();
         if out.from_line() == 0 || self.held != Some(part) {
             self.scratch.clear();
             self.figures = kernel::Figures::default();
@@ -178,8 +182,14 @@ impl Node {
         };
         let written = self.write_part(name, &mut page);
         self.mark = mark;
-        self.took_us[part] += clock::monotonic_us().saturating_sub(began_us);
         written
+    }
+
+    /// Notes that the last [`Node::write`], of part `part`, took so long.
+    pub fn took(&mut self, part: usize, us: u64) {
+        if let Some(took_us) = self.took_us.get_mut(part) {
+            *took_us += us;
+        }
     }
 
     fn load(&mut self, name: &str) -> bool {
@@ -198,7 +208,7 @@ impl Node {
             "meminfo" => memory::load(scratch, &mut self.meminfo),
             "netclass" => self.networks.load_state(scratch),
             "netdev" => self.networks.load(scratch),
-            "os" => kernel::load_os(scratch, &mut self.os_release),
+            "os" => self.os.load(scratch),
             "pressure" => self.small.pressure(figures),
             "stat" => {
                 let known = self.stat_figures.take();
@@ -213,7 +223,7 @@ impl Node {
             }
             "thermal_zone" => self.zones.load(scratch),
             "time" => kernel::time(figures),
-            "timex" => kernel::timex(figures),
+            "timex" => kernel::timex(figures, self.discipline.take()),
             "vmstat" => memory::load_vmstat(scratch, &mut self.vmstat),
             _ => true,
         }
@@ -231,7 +241,7 @@ impl Node {
             "meminfo" => memory::write(page, scratch),
             "netclass" => network::write_state(page, scratch),
             "netdev" => network::write(page, scratch),
-            "os" => kernel::write_os(page, scratch),
+            "os" => self.os.write(page),
             "pressure" => page.figures(kernel::PRESSURE, figures),
             "stat" => page.figures(cpu::FIGURES, figures),
             "textfile" => self.textfiles.write(page, scratch),
@@ -264,17 +274,16 @@ impl Node {
 /// Whether a family of this name is or may be on the page anyway.
 fn is_ours(name: &[u8], namespace: &str) -> bool {
     let starts = |prefix: &str| name.starts_with(prefix.as_bytes());
-    if [namespace, PROCESS].into_iter().any(starts) {
+    let prefixes = [namespace, PROCESS, memory::MEMORY, memory::VMSTAT];
+    if prefixes.into_iter().any(starts) {
         return true;
     }
     let Some(name) = name.strip_prefix(PREFIX.as_bytes()) else {
         return false;
     };
-    let starts = |prefix: &str| name.starts_with(prefix.as_bytes());
-    [memory::MEMORY, memory::VMSTAT].into_iter().any(starts)
-        || TABLES
-            .iter()
-            .any(|table| table.iter().any(|family| family.0.as_bytes() == name))
+    TABLES
+        .iter()
+        .any(|table| table.iter().any(|family| family.0.as_bytes() == name))
 }
 
 #[cfg(test)]

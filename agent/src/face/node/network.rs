@@ -12,8 +12,8 @@ use mote_core::wire::prometheus::Number;
 use nix::unistd::{AccessFlags, access};
 
 use super::choice::Choice;
-use super::page::{Family, Page};
-use super::scratch::{Record, Scratch, Source, field};
+use super::page::{Family, Page, Row};
+use super::scratch::{Record, SHORT_LINE_BYTES, Scratch, Source, field};
 use super::sysfs;
 use super::textfile::{hash, hash_on};
 use crate::clock;
@@ -125,7 +125,7 @@ impl Networks {
     /// Reads below these folders.
     pub(super) fn new(proc_root: &Path, sys_root: &Path, choice: Choice) -> Self {
         Self {
-            source: Source::new(proc_root, "net/dev"),
+            source: Source::table(proc_root, "net/dev", SHORT_LINE_BYTES),
             choice,
             cards: Cards {
                 path: sys_root.join("class/net"),
@@ -262,15 +262,13 @@ impl Cards {
 pub(super) fn write(page: &mut Page<'_, '_>, scratch: &Scratch) -> Result<(), Full> {
     page.table(
         COUNTERS,
-        || scratch.records(),
-        &|column, record| {
+        scratch,
+        &|record| {
             let columns = Columns::parse_kept(record)?;
-            columns.column(column).map(Number::Uint)
+            let numbers = columns.numbers().map(|count| Some(Number::Uint(count)));
+            Some(Row::new(record, columns.name, numbers))
         },
-        &|page, family, record, number| {
-            let name = Columns::parse_kept(record).map_or(&b""[..], |columns| columns.name);
-            page.sample(family, &[("device", name)], number)
-        },
+        &|page, family, row, number| page.sample(family, &[("device", row.name)], number),
     )
 }
 
@@ -278,18 +276,24 @@ pub(super) fn write(page: &mut Page<'_, '_>, scratch: &Scratch) -> Result<(), Fu
 pub(super) fn write_state(page: &mut Page<'_, '_>, scratch: &Scratch) -> Result<(), Full> {
     page.table(
         STATE,
-        || scratch.records(),
-        &|at, record| match STATE[at].0 {
-            "network_up" => Some(Number::from(field(record, OPERSTATE) == b"up")),
-            "network_info" => Some(Number::Uint(1)),
-            "network_speed_bytes" => {
-                let megabits = sys::number(field(record, NUMBERS[at]))?;
-                Some(Number::Int(megabits.checked_mul(1_000_000)? / 8))
-            }
-            _ => sys::number(field(record, NUMBERS[at])).map(Number::Int),
+        scratch,
+        &|record| {
+            let numbers = STATE
+                .iter()
+                .zip(NUMBERS)
+                .map(|(family, at)| match family.0 {
+                    "network_up" => Some(Number::from(field(record, OPERSTATE) == b"up")),
+                    "network_info" => Some(Number::Uint(1)),
+                    "network_speed_bytes" => {
+                        let megabits = sys::number(field(record, at))?;
+                        Some(Number::Int(megabits.checked_mul(1_000_000)? / 8))
+                    }
+                    _ => sys::number(field(record, at)).map(Number::Int),
+                });
+            Some(Row::new(record, field(record, 0), numbers))
         },
-        &|page, family, record, number| {
-            let device = ("device", field(record, 0));
+        &|page, family, row, number| {
+            let (record, device) = (row.record, ("device", row.name));
             if family.0 != "network_info" {
                 return page.sample(family, &[device], number);
             }

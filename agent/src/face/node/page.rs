@@ -3,6 +3,8 @@
 use mote_core::Full;
 use mote_core::wire::prometheus::{Kind, Lines, Number};
 
+use super::scratch::Scratch;
+
 /// All names begin with it.
 pub(super) const PREFIX: &str = "node_";
 
@@ -22,9 +24,47 @@ impl Family {
     }
 }
 
-/// Writes the number of one record.
-type WriteSample<'f, 'r> =
-    &'f dyn Fn(&mut Page<'_, '_>, &Family, &'r [u8], Number) -> Result<(), Full>;
+/// Families of the longest table.
+const COLUMNS: usize = 17;
+/// Records that are understood once and not again for each family: a device of the usual size has
+/// no more disks or interfaces.
+const ROWS: usize = 8;
+
+/// A record that is understood.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Row<'r> {
+    /// As it was read.
+    pub(super) record: &'r [u8],
+    /// What its numbers are of.
+    pub(super) name: &'r [u8],
+    /// One for each family of the table, or none.
+    numbers: [Option<Number>; COLUMNS],
+}
+
+impl<'r> Row<'r> {
+    /// Its numbers are in the order of the table's families; those that are missing at the end
+    /// are none.
+    pub(super) fn new(
+        record: &'r [u8],
+        name: &'r [u8],
+        numbers: impl Iterator<Item = Option<Number>>,
+    ) -> Self {
+        let mut row = Self {
+            record,
+            name,
+            numbers: [None; COLUMNS],
+        };
+        for (place, number) in row.numbers.iter_mut().zip(numbers) {
+            *place = number;
+        }
+        row
+    }
+}
+
+/// Understands a record; none if it tells of nothing.
+type ReadRow<'f> = &'f dyn for<'r> Fn(&'r [u8]) -> Option<Row<'r>>;
+/// Writes a number of a record.
+type WriteSample<'f> = &'f dyn Fn(&mut Page<'_, '_>, &Family, &Row<'_>, Number) -> Result<(), Full>;
 
 /// Where in its part the writer was, so that the next piece need not begin at the beginning.
 #[derive(Debug, Clone, Copy, Default)]
@@ -96,28 +136,34 @@ impl Page<'_, '_> {
         })
     }
 
-    /// A table of families that have one number, or none, for each record: `value` gives it, of
-    /// the family's place in the table and the record, and `write` writes it. A family without
-    /// numbers has no head either.
-    pub(super) fn table<'r, R: Iterator<Item = &'r [u8]>>(
+    /// A table of families that have one number, or none, for each record: `read` understands
+    /// one, and `write` writes one of its numbers. A family without numbers has no head either.
+    pub(super) fn table(
         &mut self,
         table: &[Family],
-        records: impl Fn() -> R,
-        value: &dyn Fn(usize, &'r [u8]) -> Option<Number>,
-        write: WriteSample<'_, 'r>,
+        scratch: &Scratch,
+        read: ReadRow<'_>,
+        write: WriteSample<'_>,
     ) -> Result<(), Full> {
+        debug_assert!(table.len() <= COLUMNS);
+        let mut records = scratch.records();
+        let first: heapless::Vec<_, ROWS> = records.by_ref().take(ROWS).map(read).collect();
         self.families(table.len(), &mut |page, at| {
             let mut has_head = false;
-            for record in records() {
-                if let Some(number) = value(at, record) {
-                    if !has_head {
-                        page.head(&table[at])?;
-                    }
-                    has_head = true;
-                    write(page, &table[at], record, number)?;
+            let mut add = |row: Option<&Row<'_>>| {
+                let Some((row, number)) = row.and_then(|row| Some((row, row.numbers[at]?))) else {
+                    return Ok(());
+                };
+                if !has_head {
+                    page.head(&table[at])?;
                 }
-            }
-            Ok(())
+                has_head = true;
+                write(page, &table[at], row, number)
+            };
+            first.iter().try_for_each(|row| add(row.as_ref()))?;
+            records
+                .clone()
+                .try_for_each(|record| add(read(record).as_ref()))
         })
     }
 }

@@ -25,6 +25,8 @@ pub(super) const FIELD_END: u8 = 0;
 pub(super) struct Scratch {
     buffer: Vec<u8>,
     used: usize,
+    /// Of the kept lines and records.
+    count: usize,
     /// Where lines have to end.
     lines_end: usize,
     is_cut: bool,
@@ -38,6 +40,7 @@ impl Scratch {
             // Zeros from the allocator are pages that are not there until used.
             buffer: vec![0; BYTES],
             used: 0,
+            count: 0,
             lines_end: BYTES,
             is_cut: false,
             is_open_ended: false,
@@ -47,6 +50,7 @@ impl Scratch {
     /// Forgets everything.
     pub(super) fn clear(&mut self) {
         self.used = 0;
+        self.count = 0;
         self.lines_end = BYTES;
         self.is_cut = false;
     }
@@ -99,6 +103,7 @@ impl Scratch {
             if bytes == 0 {
                 break;
             }
+            let is_last = bytes < source.sure_bytes && from + bytes < BYTES;
             offset += bytes as u64;
             let end = from + bytes;
             let mut at = self.used;
@@ -115,6 +120,9 @@ impl Scratch {
             }
             pending = end - at;
             self.buffer.copy_within(at..end, self.used);
+            if is_last {
+                break;
+            }
         }
         if pending > 0 && !is_skipping {
             self.is_open_ended = true;
@@ -128,10 +136,13 @@ impl Scratch {
     /// Moves the line that begins at `at` to the kept ones.
     fn keep_line(&mut self, at: usize, bytes: usize) {
         if bytes > 0 {
-            self.buffer.copy_within(at..at + bytes, self.used);
+            if at > self.used {
+                self.buffer.copy_within(at..at + bytes, self.used);
+            }
             self.used += bytes;
             self.buffer[self.used] = b'\n';
             self.used += 1;
+            self.count += 1;
         }
     }
 
@@ -140,8 +151,13 @@ impl Scratch {
         &self.buffer[..self.used]
     }
 
+    /// How many lines or records are kept.
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
     /// The kept lines or records.
-    pub(super) fn records(&self) -> impl Iterator<Item = &[u8]> {
+    pub(super) fn records(&self) -> impl Iterator<Item = &[u8]> + Clone {
         let mut rest = self.text();
         std::iter::from_fn(move || {
             let (line, behind) = rest.split_at_checked(find(b'\n', rest)?)?;
@@ -153,6 +169,7 @@ impl Scratch {
     /// Forgets what was added since there were `bytes` of text, and that it had no room.
     pub(super) fn forget_since(&mut self, bytes: usize) {
         self.used = self.used.min(bytes);
+        self.count = self.records().count();
         self.is_cut = false;
     }
 
@@ -171,6 +188,7 @@ impl Scratch {
             // In the place of the last field's end.
             self.buffer[end - 1] = b'\n';
             self.used = end;
+            self.count += 1;
         }
     }
 }
@@ -231,11 +249,24 @@ pub(super) fn field(record: &[u8], at: usize) -> &[u8] {
     &rest[..find(FIELD_END, rest).unwrap_or(rest.len())]
 }
 
+/// The kernel puts whole lines of a table into a page of its own, of this size or larger, as long as
+/// the next one fits (`fs/seq_file.c`). A read that ended a line's length before that was the last,
+/// if the caller's buffer had room for more; so it was of a file that is made at once or on a disk.
+const PAGE_BYTES: usize = 4096;
+/// Longer than a line of disks or interfaces with every number at its largest.
+pub(super) const SHORT_LINE_BYTES: usize = 512;
+/// Longer than a line of one name and one number.
+pub(super) const NAME_AND_NUMBER_BYTES: usize = 80;
+
 /// A file that is read over and over, and held open in between.
 #[derive(Debug)]
 pub(super) struct Source {
     path: PathBuf,
     file: Option<File>,
+    /// A read of fewer bytes was the last; 0 where only an empty one is.
+    sure_bytes: usize,
+    /// Whether the kernel makes up what is open: such a file has no size.
+    is_kernels: bool,
 }
 
 impl Source {
@@ -244,13 +275,28 @@ impl Source {
         Self {
             path: root.join(name),
             file: None,
+            sure_bytes: 0,
+            is_kernels: false,
+        }
+    }
+
+    /// The same of a table with lines of less than `line_bytes`, or that the kernel makes at once:
+    /// its end is seen without another read.
+    pub(super) fn table(root: &Path, name: &str, line_bytes: usize) -> Self {
+        Self {
+            sure_bytes: PAGE_BYTES - line_bytes,
+            ..Self::new(root, name)
         }
     }
 
     /// A file that is open.
     pub(super) fn opened(path: PathBuf, file: File) -> Self {
-        let file = Some(file);
-        Self { path, file }
+        Self {
+            path,
+            file: Some(file),
+            sure_bytes: 0,
+            is_kernels: false,
+        }
     }
 
     /// Reads the file from the start, as much as `buffer` holds.
@@ -265,10 +311,9 @@ impl Source {
         let Some(file) = &self.file else {
             return true;
         };
-        // A file that the kernel makes up has no size. Any other may be written by anybody.
-        let is_kernels = file.metadata().is_ok_and(|about| about.len() == 0);
+        // Any other file may be written by anybody.
         let mut watched = [PollFd::new(file.as_fd(), PollFlags::POLLPRI)];
-        !is_kernels || poll(&mut watched, PollTimeout::ZERO) != Ok(0)
+        !self.is_kernels || poll(&mut watched, PollTimeout::ZERO) != Ok(0)
     }
 
     /// One read. A file that cannot be read any more, as when its module was unloaded and loaded
@@ -282,6 +327,7 @@ impl Source {
         }
         let file = File::open(&self.path)?;
         let bytes = file.read_at(buffer, offset)?;
+        self.is_kernels = file.metadata().is_ok_and(|about| about.len() == 0);
         self.file = Some(file);
         Ok(bytes)
     }
@@ -302,10 +348,7 @@ mod tests {
         file.write_all(text).unwrap();
         let file = File::open(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
-        Source {
-            path,
-            file: Some(file),
-        }
+        Source::opened(path, file)
     }
 
     #[test]

@@ -11,7 +11,7 @@ use mote_core::text::digits;
 use mote_core::wire::prometheus::Number;
 use nix::unistd::{AccessFlags, access};
 
-use super::page::{Family, Page};
+use super::page::{Family, Page, Row};
 use super::scratch::{Record, Scratch, field};
 use super::sysfs;
 use crate::clock;
@@ -127,10 +127,14 @@ fn folder_of(number: u64) -> heapless::Vec<u8, 32> {
 pub(super) fn write(page: &mut Page<'_, '_>, scratch: &Scratch) -> Result<(), Full> {
     page.table(
         FAMILIES,
-        || scratch.records(),
-        &|_, record| sys::number(field(record, 2)).map(degrees),
-        &|page, family, record, number| {
-            let labels = [("type", field(record, 1)), ("zone", field(record, 0))];
+        scratch,
+        &|record| {
+            let temperature = sys::number(field(record, 2)).map(degrees);
+            let numbers = [temperature].into_iter();
+            Some(Row::new(record, field(record, 0), numbers))
+        },
+        &|page, family, row, number| {
+            let labels = [("type", field(row.record, 1)), ("zone", row.name)];
             page.sample(family, &labels, number)
         },
     )

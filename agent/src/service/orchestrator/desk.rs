@@ -168,7 +168,10 @@ impl Desk {
                         ("attempt", Value::Uint(attempt.attempt.into())),
                     ],
                 );
-                failure(id, INTERRUPTED)
+                let body = failure(id, INTERRUPTED);
+                // Whoever asks for it again is to get these bytes.
+                self.results.keep(id, &body);
+                body
             });
             if !self.is_filed(id) {
                 self.file(id, body);

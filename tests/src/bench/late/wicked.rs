@@ -38,7 +38,7 @@ pub(super) fn put(builder: &AgentBuilder) -> io::Result<()> {
     for (id, script) in SCRIPTS {
         let manifest = format!(
             "plugin:\n  id: {id}\n  type: trigger\n  runtime:\n    entry_point: main.sh\n  \
-             limits:\n    execution_time: 2s\n"
+             limits:\n    execution_time: 1s\n"
         );
         builder.plugin_file(id, "plugin.yaml", &manifest)?;
         builder.plugin_file(id, "main.sh", script)?;

@@ -176,7 +176,8 @@ fn draw_id(rng: &mut Rng) -> String {
 /// JSON for what a program wrote that is no JSON: `{"raw_output": text}`, with at most `max_bytes`
 /// of text as it is escaped: its first and its last half.
 pub fn raw_output(text: &str, max_bytes: usize) -> String {
-    let mut out = Vec::from(*b"{\"raw_output\":\"");
+    let mut out = Vec::with_capacity(text.len().min(max_bytes) + 256);
+    out.extend_from_slice(b"{\"raw_output\":\"");
     let (head, tail) = halves(text, max_bytes);
     escape(&mut out, head);
     if let Some(tail) = tail {

@@ -20,6 +20,9 @@ pub(super) struct Harvest {
     pub rng: Rng,
     /// Triggers that are asked right now.
     pub detecting: usize,
+    /// A process was started in this turn: fork and exec take milliseconds, and a sample may be due
+    /// before the next one.
+    pub has_started: bool,
     /// How many may be.
     pub max_detecting: usize,
     /// Whoever takes events has no room for more.
@@ -37,6 +40,7 @@ impl Harvest {
             finished: VecDeque::new(),
             rng: Rng::new(seed),
             detecting: 0,
+            has_started: false,
             max_detecting,
             is_held: false,
             events: VecDeque::new(),

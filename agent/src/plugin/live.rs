@@ -14,7 +14,7 @@ use super::tree::Usage;
 use super::words::Words;
 
 /// Processes that one plugin may have at a time.
-const MAX_PROCESSES: u32 = 128;
+pub(super) const MAX_PROCESSES: u32 = 128;
 
 /// Why a process was ended by the agent.
 #[derive(Debug, Clone, PartialEq, Eq)]

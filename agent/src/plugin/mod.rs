@@ -447,6 +447,7 @@ impl Active {
         if self.scope.options.watch && !self.is_stopping {
             self.follow_changes(now_ms);
         }
+        self.harvest.has_started = false;
         self.harvest.detecting = self.standing.iter().filter(|p| p.is_detecting()).count();
         let mut due_ms = self.scope.leftovers.turn(now_ms);
         for plugin in &mut self.standing {
@@ -455,7 +456,10 @@ impl Active {
         let mut at = 0;
         while let Some(task) = self.tasks.get_mut(at) {
             due_ms = due_ms.min(task.turn(now_ms));
-            if task.live.process.is_gone(now_ms) {
+            // One at a time, unless nobody takes any more: an output is as large as all else that
+            // the agent holds.
+            let has_room = self.is_stopping || self.harvest.finished.is_empty();
+            if task.live.process.is_gone(now_ms) && has_room {
                 let task = self.tasks.swap_remove(at);
                 let (plugin, cpu_ms) = (task.plugin.clone(), task.live.process.usage.cpu_ms);
                 let finished = task.finish(&mut self.scope, now_ms);

@@ -153,16 +153,20 @@ impl Ends {
         self.total
     }
 
-    /// All of it, if it was not too much.
-    pub(super) fn whole(&self) -> Option<Vec<u8>> {
-        let kept = self.head.len() + self.tail.len();
-        (self.total == kept as u64).then(|| self.joined(b""))
+    /// Whether that is all there was.
+    pub(super) fn is_whole(&self) -> bool {
+        self.total == (self.head.len() + self.tail.len()) as u64
     }
 
-    /// Both ends with `between` where something is missing.
-    pub(super) fn joined(&self, between: &[u8]) -> Vec<u8> {
+    /// All of it; both ends with `between` where something is missing.
+    pub(super) fn into_joined(mut self, between: &[u8]) -> Vec<u8> {
+        let between = if self.is_whole() { b"" } else { between };
         let (end, begin) = self.tail.split_at(self.oldest);
-        [&self.head, between, begin, end].concat()
+        self.head.reserve_exact(between.len() + self.tail.len());
+        for part in [between, begin, end] {
+            self.head.extend_from_slice(part);
+        }
+        self.head
     }
 }
 
@@ -213,7 +217,7 @@ mod tests {
         let mut ends = Ends::default();
         ends.add(b"begin ");
         ends.add(b"end");
-        assert_eq!(ends.whole().unwrap(), b"begin end");
+        assert!(ends.is_whole());
         let mut all = b"begin end".to_vec();
         for number in 0..40_000_u32 {
             let word = number.to_string();
@@ -221,13 +225,16 @@ mod tests {
             ends.add(word.as_bytes());
         }
         assert_eq!(ends.total(), all.len() as u64);
-        assert_eq!(ends.whole(), None);
+        assert!(!ends.is_whole());
         let half = Ends::HALF_BYTES;
         let expected = [&all[..half], b"...", &all[all.len() - half..]].concat();
-        assert!(ends.joined(b"...") == expected);
+        assert!(ends.into_joined(b"...") == expected);
         let mut ends = Ends::default();
         ends.add(&all);
-        assert!(ends.joined(b"...") == expected);
+        assert!(ends.into_joined(b"...") == expected);
+        let mut ends = Ends::default();
+        ends.add(b"all");
+        assert_eq!(ends.into_joined(b"..."), b"all");
     }
 
     #[test]

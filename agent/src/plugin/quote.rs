@@ -2,32 +2,14 @@
 
 use mote_core::text::{write_escaped, write_json_str};
 
-/// The longest escape of one byte of text.
-const ESCAPE_BYTES: usize = 6;
-
 /// Adds `text` as a JSON string.
 pub(super) fn quote(out: &mut Vec<u8>, text: &str) {
-    grow(out, text, |mut room, text| {
-        // There is room for every byte escaped: no write is refused.
-        let _ = write_json_str(&mut room, text);
-        room.len()
-    });
+    let Ok(()) = write_json_str(out, text);
 }
 
 /// Adds what stands between the quotes.
 pub(super) fn escape(out: &mut Vec<u8>, text: &str) {
-    grow(out, text, |mut room, text| {
-        let _ = write_escaped(&mut room, text);
-        room.len()
-    });
-}
-
-/// `write` says how much of the room it left.
-fn grow(out: &mut Vec<u8>, text: &str, write: impl FnOnce(&mut [u8], &str) -> usize) {
-    let start = out.len();
-    out.resize(start + text.len() * ESCAPE_BYTES + 2, 0);
-    let left = write(&mut out[start..], text);
-    out.truncate(out.len() - left);
+    let Ok(()) = write_escaped(out, text);
 }
 
 #[cfg(test)]

@@ -345,7 +345,9 @@ impl Standing {
             due_ms = u64::MAX;
         }
         let is_wanted = self.is_wanted || self.jobs() > 0;
-        if self.live.is_none() && is_wanted && self.stop_ms.is_none() && now_ms >= self.start_ms {
+        let is_down = self.live.is_none() && self.stop_ms.is_none();
+        if is_down && is_wanted && now_ms >= self.start_ms && !harvest.has_started {
+            harvest.has_started = true;
             self.start(now_ms, scope, harvest);
         }
         self.ask_next(now_ms, scope, harvest);

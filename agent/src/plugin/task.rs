@@ -168,7 +168,7 @@ impl Task {
     /// What came of it, once its process is gone.
     pub(super) fn finish(mut self, scope: &mut Scope, now_ms: u64) -> Finished {
         let (status, error) = judge(self.live.verdict.as_ref(), self.live.process.end);
-        let output = self.output_json();
+        let output = output_json(std::mem::take(&mut self.output));
         scope.leftovers.discard(&self.live.work);
         Finished {
             run: self.run,
@@ -186,19 +186,25 @@ impl Task {
             duration_ms: now_ms.saturating_sub(self.started_ms),
         }
     }
+}
 
-    /// What it wrote: as it is if it is one JSON object that is not too long, else as text.
-    fn output_json(&self) -> String {
-        let whole = self.output.whole();
-        if let Some(bytes) = &whole
-            && let Ok(object) = json::read(bytes, OUTPUT_BYTES)
-        {
-            return object.raw().to_owned();
-        }
-        let bytes = whole.unwrap_or_else(|| self.output.joined(b"\n[...]\n"));
+/// What it wrote: as it is if it is one JSON object that is not too long, else as text.
+///
+/// An output is as large as all else that the agent holds: it is moved and not copied.
+fn output_json(output: Ends) -> String {
+    let is_whole = output.is_whole();
+    let bytes = output.into_joined(b"\n[...]\n");
+    let text = String::from_utf8(bytes).unwrap_or_else(|error| {
+        // Its replacement characters say that it was none.
+        String::from_utf8_lossy(error.as_bytes()).into_owned()
+    });
+    let object = json::read(text.as_bytes(), OUTPUT_BYTES).ok();
+    match object.filter(|_| is_whole).map(|object| object.raw().len()) {
+        Some(length) if length == text.len() => text,
+        Some(_) => text.trim_ascii().to_owned(),
         // NUL is text nowhere: databases and other readers of JSON refuse it.
-        let text = String::from_utf8_lossy(&bytes).replace('\0', "\u{fffd}");
-        raw_output(&text, OUTPUT_BYTES)
+        None if text.contains('\0') => raw_output(&text.replace('\0', "\u{fffd}"), OUTPUT_BYTES),
+        None => raw_output(&text, OUTPUT_BYTES),
     }
 }
 

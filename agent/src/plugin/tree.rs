@@ -15,6 +15,8 @@ use nix::unistd::{Pid, SysconfVar, sysconf};
 
 /// Processes that are looked at, all plugins together. A tree that has more is too large anyway.
 pub(super) const MAX_PROCESSES: usize = 1024;
+/// Processes of one tree that are looked at: more than any plugin may have.
+const ENOUGH_PROCESSES: u32 = 2 * super::live::MAX_PROCESSES;
 /// The unit of the times in `stat`, which the kernel has told programs for ever.
 const TICKS_PER_S: u64 = 100;
 /// The line has some 300 bytes; a program's name is at most 15 of them.
@@ -128,7 +130,7 @@ impl Tree {
     pub(super) fn add(&mut self, root: i32, usage: &mut Usage, each: &mut dyn FnMut(&Stat)) {
         let mut open = vec![root];
         while let Some(pid) = open.pop() {
-            if self.left == 0 {
+            if self.left == 0 || usage.processes > ENOUGH_PROCESSES {
                 return;
             }
             self.left -= 1;

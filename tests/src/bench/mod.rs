@@ -10,12 +10,15 @@
 mod allocs;
 mod awake;
 mod binary;
+mod black_hole;
 mod disk;
 mod figure;
+mod heartbeat;
 mod idle;
 mod kernel;
 mod late;
 mod machine;
+mod orchestrator;
 mod peak;
 mod peers;
 mod place;
@@ -122,7 +125,7 @@ impl Measurement {
 }
 
 /// All there are, in the order in which they run.
-pub const MEASUREMENTS: [Measurement; 11] = [
+pub const MEASUREMENTS: [Measurement; 13] = [
     Measurement {
         name: "binary",
         keys: &["binary_bytes", "small_binary_bytes"],
@@ -143,6 +146,13 @@ pub const MEASUREMENTS: [Measurement; 11] = [
         about: "memory after a lap of the full outbox; 15 minutes, beside the others; not quick",
         beside: true,
         run: peak::measure,
+    },
+    Measurement {
+        name: "orchestrator",
+        keys: &["rss_orchestrator_kb", "peak_orchestrator_kb"],
+        about: "memory with plugins connected; after a lap of the outbox and 4 actions at once",
+        beside: true,
+        run: orchestrator::measure,
     },
     Measurement {
         name: "start",
@@ -184,6 +194,13 @@ pub const MEASUREMENTS: [Measurement; 11] = [
         about: "how often it wakes in an interval of a second",
         beside: false,
         run: wakeups::measure,
+    },
+    Measurement {
+        name: "heartbeat",
+        keys: &["heartbeat_late_ms"],
+        about: "how late heartbeats are while the metrics server is a black hole",
+        beside: false,
+        run: heartbeat::measure,
     },
     Measurement {
         name: "peers",

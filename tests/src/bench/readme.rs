@@ -23,7 +23,7 @@ enum Unit {
 }
 
 /// The rows, with the path to the figure.
-const ROWS: [(&str, &str, Unit); 18] = [
+const ROWS: [(&str, &str, Unit); 21] = [
     (
         "binary_bytes.x86_64-unknown-linux-musl",
         "binary for x86_64",
@@ -59,6 +59,16 @@ const ROWS: [(&str, &str, Unit); 18] = [
         "most memory ever, after a lap of the full outbox and the server's return",
         Unit::Kilobytes,
     ),
+    (
+        "rss_orchestrator_kb",
+        "resident memory, metrics, sensor and action on, two standing plugins connected",
+        Unit::Kilobytes,
+    ),
+    (
+        "peak_orchestrator_kb",
+        "most memory ever so, outbox full and four actions at once with 64 KiB of output each",
+        Unit::Kilobytes,
+    ),
     ("tick_allocs", "allocations from read to outbox", Unit::None),
     (
         "tick_cpu_us",
@@ -72,7 +82,13 @@ const ROWS: [(&str, &str, Unit); 18] = [
     ),
     (
         "late_ms_max",
-        "latest sample while server, network or name server hangs, or its own port is attacked",
+        "latest sample while server, network or name server hangs, its own port is attacked, or \
+         plugins run wild",
+        Unit::Millis,
+    ),
+    (
+        "heartbeat_late_ms",
+        "latest heartbeat while the metrics server is a black hole",
         Unit::Millis,
     ),
     (

@@ -55,7 +55,9 @@ fn run(id: &str, word: &str) -> Value {
 fn members(value: &Value, place: &str, found: &mut BTreeSet<String>) {
     let Value::Object(object) = value else {
         if let Some(list) = value.as_array() {
-            list.iter().for_each(|one| members(one, place, found));
+            for one in list {
+                members(one, place, found);
+            }
         }
         return;
     };
@@ -69,13 +71,38 @@ fn members(value: &Value, place: &str, found: &mut BTreeSet<String>) {
 }
 
 #[track_caller]
-fn all_of(hub: &Hub, route: Route, expected: &[&str]) {
+fn all_of(hub: &Hub, route: Route, expected: &str) {
     let mut found = BTreeSet::new();
     for message in hub.messages(route) {
         members(&message.body, "", &mut found);
     }
-    let expected: BTreeSet<String> = expected.iter().map(ToString::to_string).collect();
+    let expected: BTreeSet<String> = expected.split_whitespace().map(str::to_owned).collect();
     assert_eq!(found, expected, "{route:?}");
+}
+
+/// One for each way to end.
+fn instructions() -> Vec<Value> {
+    let mut traced = run("object", "object");
+    traced["traceparent"] = json!("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+    let mut short = run("long", "long");
+    short["timeout_seconds"] = json!(1);
+    let mut input = run("input", "input");
+    (input["context"], input["variables"]) = (json!({"c": [1, null]}), json!({"v": "x"}));
+    let service = |id: &str, end: &str| {
+        let mut instruction = execute(id);
+        instruction["plugin_id"] = json!("service");
+        instruction["input_data"] = json!({ "end": end });
+        instruction
+    };
+    vec![
+        traced,
+        run("text", "text"),
+        input,
+        run("fail", "fail"),
+        short,
+        service("good", "completed"),
+        service("bad", "failed"),
+    ]
 }
 
 #[test]
@@ -94,29 +121,8 @@ fn each_form_passes_the_strict_hub_with_every_member_it_can_have() {
         builder.plugin_file(id, "plugin.yaml", &text).unwrap();
         builder.plugin_file(id, "main.py", STANDING).unwrap();
     }
-    let mut traced = run("object", "object");
-    traced["traceparent"] = json!("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
-    let mut short = run("long", "long");
-    short["timeout_seconds"] = json!(1);
-    let mut input = run("input", "input");
-    (input["context"], input["variables"]) = (json!({"c": [1, null]}), json!({"v": "x"}));
-    let service = |id: &str, end: &str| {
-        let mut instruction = execute(id);
-        instruction["plugin_id"] = json!("service");
-        instruction["input_data"] = json!({ "end": end });
-        instruction
-    };
-    let given = [
-        traced,
-        run("text", "text"),
-        input,
-        run("fail", "fail"),
-        short,
-        service("good", "completed"),
-        service("bad", "failed"),
-    ];
-    for instruction in &given {
-        hub.give(instruction.clone());
+    for instruction in instructions() {
+        hub.give(instruction);
     }
     let agent = builder.start().unwrap();
     let body = |id: &str| wait_for_result(&hub, id).body;
@@ -145,65 +151,26 @@ fn each_form_passes_the_strict_hub_with_every_member_it_can_have() {
     all_of(
         &hub,
         Route::Register,
-        &[
-            "agent_id",
-            "name",
-            "type",
-            "organization_id",
-            "environment",
-            "region",
-            "version",
-            "tags",
-            "hostname",
-            "os",
-            "arch",
-            "capabilities",
-        ],
+        "agent_id name type organization_id environment region version tags hostname os arch
+         capabilities",
     );
-    all_of(&hub, Route::Heartbeat, &["timestamp", "status"]);
-    all_of(&hub, Route::Executing, &["status", "execution_log"]);
+    all_of(&hub, Route::Heartbeat, "timestamp status");
+    all_of(&hub, Route::Executing, "status execution_log");
     all_of(
         &hub,
         Route::Result,
-        &[
-            "status",
-            "result",
-            "error_message",
-            "execution_log",
-            "result.instruction_id",
-            "result.success",
-            "result.duration",
-            "result.start_time",
-            "result.end_time",
-            "result.logs",
-            "result.correlation_id",
-            "result.traceparent",
-            "result.execution_result",
-            "result.execution_result.plugin_id",
-            "result.execution_result.success",
-            "result.execution_result.output_data",
-            "result.execution_result.logs",
-            "result.execution_result.duration",
-            "result.execution_result.exit_code",
-        ],
+        "status result error_message execution_log result.instruction_id result.success
+         result.duration result.start_time result.end_time result.logs result.correlation_id
+         result.traceparent result.execution_result result.execution_result.plugin_id
+         result.execution_result.success result.execution_result.output_data
+         result.execution_result.logs result.execution_result.duration
+         result.execution_result.exit_code",
     );
     all_of(
         &hub,
         Route::Events,
-        &[
-            "agent_id",
-            "events",
-            "events.id",
-            "events.type",
-            "events.source",
-            "events.timestamp",
-            "events.data",
-            "events.metadata",
-            "events.tags",
-            "events.severity",
-            "events.agent_id",
-            "events.tenant_id",
-        ],
+        "agent_id events events.id events.type events.source events.timestamp events.data
+         events.metadata events.tags events.severity events.agent_id events.tenant_id",
     );
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::Receiver;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mote_core::rng::Rng;
 use mote_tests::agent::Signal;
@@ -15,6 +15,8 @@ use crate::{LONG, builder, end, forget_pace, hub_with, orchestrator};
 const KILLS: u64 = 200;
 /// So many of the last are given once more at the end.
 const ASKED_AGAIN: u64 = 20;
+/// For all that is to come after the last kill.
+const PATIENCE: Duration = Duration::from_mins(2);
 /// The longest that an agent lives here; an instruction takes a tenth of it.
 const LIFE_MS: u64 = 400;
 
@@ -49,8 +51,10 @@ struct Books {
 impl Books {
     /// Reads on until they are as wanted.
     fn read(&mut self, heard: &Receiver<Message>, ready: impl Fn(&Self) -> bool) {
+        let until = Instant::now() + PATIENCE;
         while !ready(self) {
-            let message = heard.recv_timeout(LONG).unwrap();
+            let left = until.saturating_duration_since(Instant::now());
+            let message = heard.recv_timeout(left).unwrap();
             let Some(id) = message.instruction.clone() else {
                 continue;
             };
@@ -130,11 +134,18 @@ fn p1_no_kill_makes_an_attempt_run_twice_or_a_result_go_missing() {
         );
     }
     // Asked again, it says the same again.
+    let again: Vec<(String, u32)> = (given - ASKED_AGAIN..given)
+        .map(|number| (id(number), books.acknowledged(&id(number))))
+        .collect();
     for number in given - ASKED_AGAIN..given {
-        let before = books.acknowledged(&id(number));
         hub.give(instruction(number));
-        books.read(&heard, |books| books.acknowledged(&id(number)) > before);
     }
+    books.read(&heard, |books| {
+        assert_eq!(hub.violations(), Vec::<String>::new());
+        again
+            .iter()
+            .all(|(id, before)| books.acknowledged(id) > *before)
+    });
     // Another result than before is a violation, too.
     end(&hub, agent);
 

@@ -18,6 +18,69 @@ const ZOMBIE_AT_MOST: Duration = Duration::from_secs(1);
 /// The agent's budget, 3.0 MB.
 const PEAK_AT_MOST_KIB: u64 = 2_929;
 
+/// What they are called, what they do, and what is said of it.
+const WICKED: [(&str, &str, &str); 14] = [
+    (
+        "huge",
+        "read x\necho '{\"success\":true,\"data\":1e400}'\nexec sleep 1000\n",
+        "out of range",
+    ),
+    (
+        "twice",
+        "read x\necho '{\"success\":true,\"success\":true}'\nexec sleep 1000\n",
+        "there already",
+    ),
+    (
+        "nul",
+        "read x\nprintf '{\"success\":true,\"data\":\"\\000\"}\\n'\nexec sleep 1000\n",
+        "a NUL",
+    ),
+    (
+        "utf8",
+        "read x\nprintf '{\"success\":true,\"data\":\"\\377\"}\\n'\nexec sleep 1000\n",
+        "not UTF-8",
+    ),
+    (
+        "deep",
+        "read x\nprintf '{\"success\":true,\"data\":'\nhead -c 10000 /dev/zero | tr '\\0' '['\n\
+             echo\nexec sleep 1000\n",
+        "32 levels",
+    ),
+    (
+        "bomb",
+        "i=0\nwhile [ $i -lt 300 ]; do sleep 1000 & i=$((i + 1)); done\nwait\n",
+        "and was killed",
+    ),
+    ("crash", "kill -SEGV $$\n", "signal 11"),
+    ("silent", "exit 0\n", "ended with code 0"),
+    (
+        "flood",
+        "exec cat /dev/zero\n",
+        "a line of more than 65536 bytes",
+    ),
+    (
+        "shout",
+        "cat /dev/zero >&2\n",
+        "gave no answer within 1000 ms",
+    ),
+    (
+        "nonsense",
+        "read x\necho '{\"success\":true,\"data\":NaN}'\nexec sleep 1000\n",
+        "not JSON",
+    ),
+    ("deaf", "exec sleep 1000\n", "gave no answer within 1000 ms"),
+    (
+        "hang",
+        "trap '' TERM\nwhile :; do sleep 1000; done\n",
+        "gave no answer within 1000 ms",
+    ),
+    (
+        "leave",
+        "setsid sh -c 'trap \"\" TERM; sleep 1000' &\nsetsid sh -c 'sleep 1000' >/dev/null &\nexit 3\n",
+        "ended with code 3",
+    ),
+];
+
 fn hubs() -> (Hub, Hub) {
     let metrics = Hub::start(HubConfig::default()).unwrap();
     let orchestrator = Hub::start(HubConfig {
@@ -87,75 +150,14 @@ fn more_samples(metrics: &Hub, count: u64) {
 fn whatever_a_plugin_does_samples_go_on_and_nothing_is_left() {
     let (metrics, orchestrator) = hubs();
     let agent = sensor(&metrics, &orchestrator);
-    let plugins = [
-        (
-            "huge",
-            "read x\necho '{\"success\":true,\"data\":1e400}'\nexec sleep 1000\n",
-            "out of range",
-        ),
-        (
-            "twice",
-            "read x\necho '{\"success\":true,\"success\":true}'\nexec sleep 1000\n",
-            "there already",
-        ),
-        (
-            "nul",
-            "read x\nprintf '{\"success\":true,\"data\":\"\\000\"}\\n'\nexec sleep 1000\n",
-            "a NUL",
-        ),
-        (
-            "utf8",
-            "read x\nprintf '{\"success\":true,\"data\":\"\\377\"}\\n'\nexec sleep 1000\n",
-            "not UTF-8",
-        ),
-        (
-            "deep",
-            "read x\nprintf '{\"success\":true,\"data\":'\nhead -c 10000 /dev/zero | tr '\\0' '['\n\
-             echo\nexec sleep 1000\n",
-            "32 levels",
-        ),
-        (
-            "bomb",
-            "i=0\nwhile [ $i -lt 300 ]; do sleep 1000 & i=$((i + 1)); done\nwait\n",
-            "and was killed",
-        ),
-        ("crash", "kill -SEGV $$\n", "signal 11"),
-        ("silent", "exit 0\n", "ended with code 0"),
-        (
-            "flood",
-            "exec cat /dev/zero\n",
-            "a line of more than 65536 bytes",
-        ),
-        (
-            "shout",
-            "cat /dev/zero >&2\n",
-            "gave no answer within 1000 ms",
-        ),
-        (
-            "nonsense",
-            "read x\necho '{\"success\":true,\"data\":NaN}'\nexec sleep 1000\n",
-            "not JSON",
-        ),
-        ("deaf", "exec sleep 1000\n", "gave no answer within 1000 ms"),
-        (
-            "hang",
-            "trap '' TERM\nwhile :; do sleep 1000; done\n",
-            "gave no answer within 1000 ms",
-        ),
-        (
-            "leave",
-            "setsid sh -c 'trap \"\" TERM; sleep 1000' &\nsetsid sh -c 'sleep 1000' >/dev/null &\nexit 3\n",
-            "ended with code 3",
-        ),
-    ];
-    for (id, script, _) in &plugins {
+    for (id, script, _) in WICKED {
         put(&agent, id, Some("trigger"), "main.sh", script);
     }
     let mut agent = agent.start().unwrap();
-    for (id, _, words) in &plugins {
+    for (id, _, words) in WICKED {
         let told = |line: &mote_tests::agent::LogLine| {
             line.msg() == "Plugin failed"
-                && line.str("plugin") == *id
+                && line.str("plugin") == id
                 && line.str("error").contains(words)
         };
         agent

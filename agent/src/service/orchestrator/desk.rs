@@ -188,7 +188,10 @@ impl Desk {
                         ("attempt", Value::Uint(attempt.attempt.into())),
                     ],
                 );
-                failure(id, INTERRUPTED)
+                let body = failure(id, INTERRUPTED);
+                // Whoever asks for it again is to get these bytes.
+                self.results.keep(id, &body);
+                body
             });
             if !self.is_filed(id) {
                 self.file(id, body);
@@ -333,7 +336,7 @@ impl Desk {
     pub(super) fn turn(&mut self, plugins: &mut Plugins, now_ms: u64) -> u64 {
         self.ledger.turn();
         while let Some(finished) = plugins.take_finished() {
-            self.finished(&finished, now_ms);
+            self.finished(finished, now_ms);
         }
         for (id, body) in std::mem::take(&mut self.unfiled) {
             self.file(&id, body);
@@ -363,7 +366,7 @@ impl Desk {
             // The end is not the time for another attempt.
             let is_it = |task: &Task| task.stage == Stage::Running(finished.run);
             if let Some(at) = self.tasks.iter().position(is_it) {
-                self.end(at, &finished);
+                self.end(at, finished);
             }
         }
         while let Some(task) = self.tasks.first() {
@@ -429,7 +432,7 @@ impl Desk {
         }
     }
 
-    fn finished(&mut self, finished: &Finished, now_ms: u64) {
+    fn finished(&mut self, finished: Finished, now_ms: u64) {
         let is_it = |task: &Task| task.stage == Stage::Running(finished.run);
         let Some(at) = self.tasks.iter().position(is_it) else {
             return;
@@ -471,11 +474,11 @@ impl Desk {
     }
 
     /// Reports what came of the task.
-    fn end(&mut self, at: usize, finished: &Finished) {
+    fn end(&mut self, at: usize, finished: Finished) {
         let task = self.tasks.remove(at);
         let read = json::read(task.text.as_bytes(), INSTRUCTION_BYTES).ok();
         let instruction = read.and_then(|object| Instruction::read(object, self.recipient()).ok());
-        let body = outcome_of(&task, finished, instruction.as_ref());
+        let body = outcome_of(&task, &finished, instruction.as_ref());
         log::info(
             "Instruction ended",
             &[
@@ -484,6 +487,7 @@ impl Desk {
                 ("took_ms", Value::Uint(finished.duration_ms)),
             ],
         );
+        drop(finished);
         self.conclude(&task, body);
     }
 
@@ -665,7 +669,8 @@ fn outcome_of(task: &Task, finished: &Finished, instruction: Option<&Instruction
         Status::Interrupted => Some(INTERRUPTED),
         _ => Some(finished.error.as_deref().unwrap_or("failed")),
     };
-    let mut body = Vec::new();
+    // Room for the output, and for as much of what was logged as is usual.
+    let mut body = Vec::with_capacity(finished.output.len() + 2_048);
     let outcome = Outcome {
         instruction_id: &task.id,
         status: status(finished.status),

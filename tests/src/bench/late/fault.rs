@@ -2,13 +2,13 @@
 
 use std::sync::OnceLock;
 
-use super::black_hole::BlackHole;
 use super::crowd::Crowd;
 use super::name_server::NameServer;
-use super::{Failure, LONG, Skipped};
+use super::{Failure, LONG, Skipped, wicked};
 use crate::agent::{AgentBuilder, AgentUnderTest};
+use crate::bench::black_hole::BlackHole;
 use crate::bench::is_failure;
-use crate::hub::{Hub, HubConfig, Misbehaviour};
+use crate::hub::{Hub, HubConfig, Misbehaviour, OrchestratorConfig};
 
 /// One way in which the world fails the agent.
 #[derive(Debug)]
@@ -31,13 +31,15 @@ enum Cause {
     SilentDnsLater,
     /// The server is well, and the agent's own port is under attack.
     Crowd,
+    /// Both servers are well, and the plugins are not.
+    Plugins,
 }
 
 const fn fault(key: &'static str, cause: Cause) -> Fault {
     Fault { key, cause }
 }
 
-pub(super) const FAULTS: [Fault; 9] = [
+pub(super) const FAULTS: [Fault; 10] = [
     fault("none", Cause::Nothing),
     fault("silent", Cause::Hub("silent")),
     fault("silent_tls", Cause::Hub("silent-tls")),
@@ -47,6 +49,7 @@ pub(super) const FAULTS: [Fault; 9] = [
     fault("silent_dns", Cause::SilentDns),
     fault("silent_dns_kept", Cause::SilentDnsLater),
     fault("crowd", Cause::Crowd),
+    fault("plugins", Cause::Plugins),
 ];
 
 /// A name that only our name server knows.
@@ -67,6 +70,13 @@ pub(super) struct Stage {
     _black_hole: Option<BlackHole>,
 }
 
+impl Fault {
+    /// Whether the agent has somebody to say goodbye to before it ends.
+    pub(super) fn takes_leave(&self) -> bool {
+        self.cause == Cause::Plugins
+    }
+}
+
 impl Stage {
     /// Sets a fault up. `Skipped` if it cannot be made without more rights.
     pub(super) fn set(fault: &Fault) -> Result<Result<Self, Skipped>, Failure> {
@@ -78,6 +88,7 @@ impl Stage {
         let hub = Hub::start(HubConfig {
             extra_names: vec![HOST.into()],
             misbehaviour,
+            orchestrator: (cause == Cause::Plugins).then(OrchestratorConfig::default),
             ..HubConfig::default()
         })?;
         let mut builder = AgentBuilder::new()?
@@ -95,6 +106,10 @@ impl Stage {
                 builder = builder
                     .argument("--metrics-enabled")
                     .flag("metrics-port", "0");
+            }
+            Cause::Plugins => {
+                builder = builder.for_orchestrator(&hub, "sensor");
+                wicked::put(&builder)?;
             }
             Cause::BlackHole => {
                 let hole = BlackHole::dig()?;
@@ -147,6 +162,10 @@ impl Stage {
             Cause::Hub(_) => failures > 0 && stats.connections > 0,
             Cause::BlackHole => failures > 0 && stats.connections == 0,
             Cause::SilentDns => failures > 0 && self.unanswered() > 0,
+            Cause::Plugins => {
+                let (failed, all) = wicked::failed(agent);
+                failures == 0 && stats.delivered > 0 && failed == all
+            }
             Cause::Crowd => {
                 let answered = self.crowd.get().map_or(0, Crowd::answered);
                 failures == 0 && stats.delivered > 0 && answered > ANSWERED

@@ -1,5 +1,5 @@
-//! How late samples are while server, network or name server do not do their part, or while the
-//! agent's own port is under attack.
+//! How late samples are while server, network or name server do not do their part, while the agent's
+//! own port is under attack, or while plugins run wild.
 //!
 //! An agent that samples every 100 ms runs under strace, which notes when it begins to read
 //! `/proc/stat`. Lateness is how far the latest of these reads lies behind the grid that the reads
@@ -8,10 +8,10 @@
 //!
 //! Each fault must have been felt: a figure of a fault that did not happen is refused.
 
-mod black_hole;
 mod crowd;
 mod fault;
 mod name_server;
+mod wicked;
 
 use std::sync::Mutex;
 use std::thread;
@@ -69,7 +69,9 @@ pub(super) fn measure(plan: &Plan) -> Result<Findings, Failure> {
         match conduct {
             Ok(Ok(conduct)) => {
                 late_ms = late_ms.max(conduct.late_ms);
-                stop_ms = stop_ms.max(conduct.stop_ms);
+                if !fault.takes_leave() {
+                    stop_ms = stop_ms.max(conduct.stop_ms);
+                }
                 threads = threads.max(conduct.threads);
                 let figure = Figure::new(key, conduct.late_ms, "ms", 1);
                 findings.figures.push(figure.within_alone(BUDGET_LATE_MS));

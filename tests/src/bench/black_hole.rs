@@ -19,14 +19,14 @@ const MOST: usize = 16;
 
 /// The hole. It is there until dropped.
 #[derive(Debug)]
-pub(super) struct BlackHole {
+pub(in crate::bench) struct BlackHole {
     address: SocketAddr,
     _listener: TcpListener,
     _queue: Vec<TcpStream>,
 }
 
 impl BlackHole {
-    pub(super) fn dig() -> io::Result<Self> {
+    pub(in crate::bench) fn dig() -> io::Result<Self> {
         let any = SockaddrStorage::from(SocketAddr::from(([127, 0, 0, 1], 0)));
         let flags = SockFlag::SOCK_CLOEXEC;
         let socket = socket(AddressFamily::Inet, SockType::Stream, flags, None)?;
@@ -53,7 +53,7 @@ impl BlackHole {
         )))
     }
 
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(in crate::bench) fn address(&self) -> SocketAddr {
         self.address
     }
 }

@@ -293,7 +293,7 @@ impl Services {
     fn network_is_back(&mut self) {
         let now_ms = clock::boot_ms();
         if let Some(service) = &mut self.metrics {
-            service.server.network_is_back(now_ms);
+            service.server.look_again(now_ms);
         }
         if let Some(server) = &mut self.orchestrator {
             server.network_is_back(now_ms);

@@ -48,7 +48,7 @@ fn report(loaded: &Loaded) -> String {
         };
         let origin = given.map_or_else(|| "default".to_owned(), |given| given.origin.to_string());
         // Writing to a String does not fail.
-        let _ = writeln!(text, "{:<20} {value:<32} {origin}", key.path);
+        let _ = writeln!(text, "{:<35} {value:<30} {origin}", key.path);
     }
     let _ = writeln!(text, "\nbackfill: {}", backfill_words(&loaded.settings));
     let settings = &loaded.settings;

@@ -142,6 +142,8 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, U
                 };
                 line.flags.push((key, text(value, key.flag)?));
             }
+            // `help run` means what `run --help` means: there is one help.
+            Arg::Value(word) if word == "help" && command.is_none() => return Ok(Command::Help),
             Arg::Value(word) if command.is_none() => command = Some(word),
             Arg::Value(word) if command.as_ref().is_some_and(|word| word == "plugin") => {
                 words.push(word.to_string_lossy().into_owned());
@@ -181,7 +183,6 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, U
         "uninstall" => Ok(Command::Uninstall(options)),
         "plugin" => plugin(&words, line, trial),
         "version" => Ok(Command::Version { json: has("json") }),
-        "help" => Ok(Command::Help),
         other => Err(UsageError(format!(
             "no command {other}: there are run, once, check, status, health, plugin, install, \
              uninstall, version and help"
@@ -258,7 +259,8 @@ pub fn help() -> String {
          \x20          --dry-run, --root DIR\n\
          \x20 version  print the version; with --json, for programs\n\
          \x20 help     print this\n\n\
-         flags (also MOTE_<KEY> in the environment, or lines in the file):\n",
+         flags (these and all other keys may be in the file, or in the environment: mote check\n\
+         prints them, and interval is MOTE_INTERVAL, logging.level is MOTE_LOGGING_LEVEL):\n",
     );
     text.push_str("  -c, --config FILE                 default: /etc/mote/mote.yaml\n");
     for key in KEYS.iter().filter(|key| !key.flag.is_empty()) {
@@ -294,7 +296,13 @@ mod tests {
             read(&["--interval", "1s", "once"]),
             Ok(Command::Once { send: false, .. })
         ));
-        assert!(matches!(read(&["once", "--help"]), Ok(Command::Help)));
+        for words in [
+            &["once", "--help"][..],
+            &["help"],
+            &["help", "plugin", "test"],
+        ] {
+            assert!(matches!(read(words), Ok(Command::Help)), "{words:?}");
+        }
     }
 
     #[test]

@@ -111,6 +111,25 @@ fn a_reload_keeps_what_is_held_and_can_send_it_elsewhere() {
 }
 
 #[test]
+fn a_reload_that_may_have_helped_is_followed_by_an_attempt() {
+    let (hub, stranger) = (good_hub(), good_hub());
+    // By itself the second attempt comes in half an hour at the earliest.
+    let right = config_for(&hub, "interval: 100ms\n").replace(
+        "retry_backoff: 50ms\nretry_max: 200ms",
+        "retry_backoff: 1h\nretry_max: 1h",
+    );
+    assert!(right.contains("1h"), "{right}");
+    let authority = |hub: &Hub| hub.ca_pem_path().display().to_string();
+    let wrong = right.replace(&authority(&hub), &authority(&stranger));
+    let builder = AgentBuilder::new().unwrap().config(&wrong).unwrap();
+    let mut agent = builder.start().unwrap();
+    let failed = |line: &LogLine| line.level() == "error";
+    agent.wait_for_log(failed, LONG).unwrap();
+    reload(&mut agent, &right);
+    hub.wait_for(1, LONG).unwrap();
+}
+
+#[test]
 fn a_wrong_configuration_changes_nothing() {
     let hub = good_hub();
     let mut agent = from_file(&hub, "interval: 100ms\n");

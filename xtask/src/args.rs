@@ -19,31 +19,20 @@ pub(crate) fn from_environment() -> Result<Vec<String>, Failure> {
         .collect()
 }
 
-/// The value of `option`, which is the only thing that may be there: `--name VALUE` or
-/// `--name=VALUE`.
-pub(crate) fn only_option<'a>(
-    args: &'a [String],
-    option: &str,
-) -> Result<Option<&'a str>, Failure> {
-    let refuse = |arg: &str| {
-        Err(Failure::Usage(format!(
-            "`{arg}` is not understood; this command takes only {option}"
-        )))
-    };
-    match args {
-        [] => Ok(None),
-        [name] if name == option => Err(Failure::Usage(format!("{option} needs a value"))),
-        [name, value] if name == option => Ok(Some(value)),
-        [name, _, extra, ..] if name == option => refuse(extra),
-        [joined] => match joined
-            .strip_prefix(option)
-            .and_then(|rest| rest.strip_prefix('='))
-        {
-            Some(value) => Ok(Some(value)),
-            None => refuse(joined),
-        },
-        [first, second, ..] if first.starts_with(&format!("{option}=")) => refuse(second),
-        [first, ..] => refuse(first),
+/// The value of the option `name`, which is the only thing that may be there.
+pub(crate) fn only_option(args: &[String], name: &str) -> Result<Option<String>, Failure> {
+    let (value, rest) = option(args, name)?;
+    nothing_else(&rest)?;
+    Ok(value)
+}
+
+/// Refuses what is left when a command has taken what it knows.
+pub(crate) fn nothing_else(rest: &[String]) -> Result<(), Failure> {
+    match rest.first() {
+        None => Ok(()),
+        Some(arg) => Err(Failure::Usage(format!(
+            "`{arg}` is not understood; --help says what is"
+        ))),
     }
 }
 
@@ -90,7 +79,7 @@ mod tests {
     fn check(line: &str, expected: Result<Option<&str>, &str>) {
         let args: Vec<String> = line.split_whitespace().map(String::from).collect();
         match (only_option(&args, "--seconds"), expected) {
-            (Ok(found), Ok(expected)) => assert_eq!(found, expected),
+            (Ok(found), Ok(expected)) => assert_eq!(found.as_deref(), expected),
             (Err(Failure::Usage(text)), Err(word)) => assert!(text.contains(word), "{text}"),
             (found, _) => panic!("{found:?}"),
         }

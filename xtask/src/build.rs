@@ -22,7 +22,7 @@ use crate::shell;
 
 pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
     let cross = match args::only_option(args, "--target")? {
-        Some(triple) => Cross::load(triple)?,
+        Some(triple) => Cross::load(&triple)?,
         None => Cross::native()?,
     };
     Needs::of_builds(std::slice::from_ref(&cross)).ensure()?;

@@ -67,11 +67,7 @@ impl Kind {
 
 pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
     let (small, rest) = args::switch(args, "--small");
-    if let Some(other) = rest.first() {
-        return Err(Failure::Usage(format!(
-            "`{other}` is not understood; this command takes only --small"
-        )));
-    }
+    args::nothing_else(&rest)?;
     let kind = if small { Kind::Small } else { Kind::Full };
     let targets = Cross::all()?;
     let needs = Needs::of_builds(&targets).tools([("sha256sum", "coreutils")]);

@@ -88,7 +88,18 @@ fn push(host: &str, targets: &[Cross], flags: &[String], dry_run: bool) -> Resul
         return Ok(());
     }
     eprintln!("{host} is {machine} and gets {place}");
-    shell::run(install.stdin(file))
+    // The binary on standard input cannot be typed.
+    shell::run_as(install.stdin(file), &again(host, flags))
+}
+
+/// The call that repeats it for one device.
+fn again(host: &str, flags: &[String]) -> String {
+    let mut command = Command::new("cargo");
+    command.args(["xtask", "push", host]);
+    if !flags.is_empty() {
+        command.arg("--").args(flags);
+    }
+    shell::spoken(&command)
 }
 
 fn ssh(host: &str, script: &str) -> Command {

@@ -104,6 +104,12 @@ pub(crate) fn announce(command: &Command) {
 
 /// Runs a command whose output is for the person at the terminal.
 pub(crate) fn run(command: &mut Command) -> Result<(), Failure> {
+    let typed = spoken(command);
+    run_as(command, &typed)
+}
+
+/// The same for a command that is repeated by typing something else.
+pub(crate) fn run_as(command: &mut Command, typed: &str) -> Result<(), Failure> {
     announce(command);
     let status = command
         .status()
@@ -111,7 +117,7 @@ pub(crate) fn run(command: &mut Command) -> Result<(), Failure> {
     if status.success() {
         Ok(())
     } else {
-        Err(ended_badly(&spoken(command), status))
+        Err(ended_badly(typed, status))
     }
 }
 

@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use crate::args;
 use crate::build;
 use crate::cross::Cross;
 use crate::elf::{self, ElfError, Part};
@@ -31,15 +32,8 @@ const CRATES_SHOWN: usize = 15;
 const C: &str = "(C of ring and musl)";
 
 pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
-    let save = match args {
-        [] => false,
-        [save] if save == "--save" => true,
-        [.., other] => {
-            return Err(Failure::Usage(format!(
-                "`{other}` is not understood; this command takes only --save"
-            )));
-        }
-    };
+    let (save, rest) = args::switch(args, "--save");
+    args::nothing_else(&rest)?;
     let targets = Cross::all()?;
     Needs::of_builds(&targets).ensure()?;
     let saved = Saved::load()?;

@@ -131,7 +131,11 @@ fn a_device_that_fails_is_named_and_the_next_has_its_turn() {
 #[test]
 fn an_installation_that_fails_is_a_failure_and_leaves_nothing_behind() {
     let desk = Desk::set("bad").with_binary();
-    desk.push(&["pi", "--", "--fail"], 1);
+    let said = desk.push(&["pi", "--", "--fail"], 1);
+    assert!(
+        said.contains("to repeat it: cargo xtask push pi -- --fail\n"),
+        "{said}"
+    );
     let notes = desk.notes().unwrap();
     let (_, place) = notes.rsplit_once('|').unwrap();
     assert!(

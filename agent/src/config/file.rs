@@ -30,7 +30,6 @@ pub(super) const WITHOUT_EFFECT: &[&str] = &[
     "plugins.auto_update",
     "plugins.trusted_keys",
     "plugins.update_interval",
-    "plugins.watch",
     "security.audit.enabled",
     "security.audit.file",
     "security.audit.max_age",
@@ -67,6 +66,12 @@ fn open(path: &Path, opening: Opening) -> io::Result<File> {
     Ok(file)
 }
 
+/// What helps against an error, if it is not another path.
+fn remedy(error: &io::Error) -> Option<&'static str> {
+    let is_refused = error.kind() == io::ErrorKind::PermissionDenied;
+    is_refused.then_some("let the user that mote runs as read it (chgrp, chmod 640)")
+}
+
 /// Reads the values in a configuration file.
 pub(super) fn read(
     path: &Path,
@@ -74,8 +79,10 @@ pub(super) fn read(
     warnings: &mut Vec<Warning>,
 ) -> Result<Vec<Given>, String> {
     let place = path.display();
-    let unreadable =
-        |error: io::Error| format!("{place}: {error}: give the right path with --config");
+    let unreadable = |error: io::Error| {
+        let remedy = remedy(&error).unwrap_or("give the right path with --config");
+        format!("{place}: {error}: {remedy}")
+    };
     let handle = open(path, opening).map_err(unreadable)?;
     let is_exposed = is_exposed(&handle.metadata().map_err(unreadable)?);
     let mut text = Vec::new();
@@ -184,7 +191,10 @@ pub(super) fn read_key(
 ) -> Result<Secret, String> {
     let place = path.display();
     let mut text = String::new();
-    let unreadable = |error: io::Error| format!("{name} {place}: {error}");
+    let unreadable = |error: io::Error| {
+        let remedy = remedy(&error).unwrap_or("give the right path");
+        format!("{name} {place}: {error}: {remedy}")
+    };
     let file = open(path, opening).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
     // A pipe belongs to who made it, and is gone when it was read.

@@ -104,6 +104,8 @@ fn every_key_is_read_from_file_environment_and_flag() {
             assert_eq!(loaded.given.len(), 1, "{} from a file", key.path);
             let is_told = file::WITHOUT_EFFECT.contains(&key.path);
             assert_eq!(loaded.warnings.len(), usize::from(is_told), "{}", key.path);
+            let is_said = key.help.contains("no effect yet");
+            assert_eq!(is_told, is_said, "{}: {}", key.path, key.help);
         }
     }
 }

@@ -86,10 +86,10 @@ impl Watch {
             System::Systemd => "journalctl --unit=mote",
             System::Procd => "logread -e mote",
         };
-        format!(
-            "the last that it said ({all} has all):\n{}",
-            said.trim_end()
-        )
+        match said.trim_end() {
+            "" => format!("what it said is not to be found with {all}"),
+            said => format!("the last that it said ({all} has all):\n{said}"),
+        }
     }
 }
 

@@ -37,6 +37,8 @@ pub use system::System;
 const PROGRAM: &str = "/usr/bin/mote";
 const CONFIG_FOLDER: &str = "/etc/mote";
 const CONFIG: &str = "/etc/mote/mote.yaml";
+/// What systemd hands the service while it runs (systemd.exec(5)): its key may be there.
+const CREDENTIALS: &str = "/run/credentials/mote.service";
 /// The service manager makes these.
 const STATE_FOLDERS: [&str; 2] = ["/var/lib/mote", "/var/log/mote"];
 
@@ -87,7 +89,10 @@ pub fn install(sources: Sources, options: &Options) -> Result<(), Refusal> {
     let group = account::ensure(&place)?;
     place.folder(CONFIG_FOLDER, 0o750, group)?;
     match prepared.config {
-        Configuration::There => say(format!("keep {CONFIG}, it is there"))?,
+        Configuration::There { passed_over: false } => say(format!("keep {CONFIG}, it is there"))?,
+        Configuration::There { passed_over: true } => say(format!(
+            "keep {CONFIG}, it is there: the flags given here change nothing in it"
+        ))?,
         Configuration::Missing => say(format!(
             "write no {CONFIG}: neither flags nor environment say what would be in it"
         ))?,
@@ -108,8 +113,9 @@ pub fn install(sources: Sources, options: &Options) -> Result<(), Refusal> {
 pub fn uninstall(options: &Options) -> Result<(), Refusal> {
     let place = Place::new(&options.root, options.dry_run)?;
     must_be_root(options)?;
+    let mut was_there = place.has(PROGRAM)?;
     for system in [System::Systemd, System::Procd] {
-        system.remove(&place)?;
+        was_there |= system.remove(&place)?;
     }
     place.remove(PROGRAM)?;
     let left = STATE_FOLDERS.iter().chain([&CONFIG_FOLDER]);
@@ -126,6 +132,9 @@ pub fn uninstall(options: &Options) -> Result<(), Refusal> {
         }
     }
     if kept.is_empty() {
+        if !was_there {
+            say("mote is not installed")?;
+        }
         return Ok(());
     }
     say(format!(
@@ -143,7 +152,10 @@ struct Prepared {
 }
 
 enum Configuration {
-    There,
+    /// `passed_over`: flags were given, which are for a new one.
+    There {
+        passed_over: bool,
+    },
     Missing,
     New(String),
 }
@@ -151,6 +163,7 @@ enum Configuration {
 /// What the file is to hold; everything that would keep the service from starting is an error.
 fn configuration(mut sources: Sources, place: &Place, starts: bool) -> Result<Prepared, Refusal> {
     let there = place.has(CONFIG)?;
+    let passed_over = !sources.line.flags.is_empty() || !sources.handed.is_empty();
     // The usual places are those of this device and user, which the service does not look at.
     let nothing = || PathBuf::from("/dev/null");
     if there {
@@ -161,10 +174,12 @@ fn configuration(mut sources: Sources, place: &Place, starts: bool) -> Result<Pr
         sources.line.config.get_or_insert_with(nothing);
     }
     let environment = |name: &str| {
-        if there {
-            None
-        } else {
+        if !there {
             process_environment(name)
+        } else if name == "CREDENTIALS_DIRECTORY" && starts {
+            Some(CREDENTIALS.into())
+        } else {
+            None
         }
     };
     let refuse = |lines: &[String]| (Exit::Config, lines.join("\n"));
@@ -176,7 +191,7 @@ fn configuration(mut sources: Sources, place: &Place, starts: bool) -> Result<Pr
     let settings = &loaded.settings;
     let (config, folder) = if there {
         // Where the service runs.
-        (Configuration::There, PathBuf::from("/"))
+        (Configuration::There { passed_over }, PathBuf::from("/"))
     } else {
         let folder = std::env::current_dir().unwrap_or_default();
         let config = match settings_file::text(&loaded.given, &folder) {

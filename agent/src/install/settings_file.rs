@@ -17,8 +17,8 @@ pub(super) fn text(given: &[Given], folder: &Path) -> Option<String> {
     }
     given.sort_by_key(|given| given.key.path);
     let mut text = String::from(
-        "# Written when mote was installed; yours to change. All keys: mote help. Then: mote check,\n\
-         # and reload the service.\n",
+        "# Written when mote was installed; yours to change. mote check prints all keys and what is\n\
+         # wrong. Then reload the service.\n",
     );
     let mut open: Vec<&str> = Vec::new();
     for given in given {

@@ -118,8 +118,8 @@ impl System {
         wait(&watch, false)
     }
 
-    /// Stops the service and takes away what [`System::add`] put there.
-    pub(super) fn remove(self, place: &Place) -> Result<(), Refusal> {
+    /// Stops the service and takes away what [`System::add`] put there. Returns whether it was there.
+    pub(super) fn remove(self, place: &Place) -> Result<bool, Refusal> {
         let (file, links): (_, &[&str]) = match self {
             Self::Systemd => (UNIT, &[WANTED]),
             Self::Procd => (SCRIPT, &RUNLEVELS),
@@ -142,7 +142,7 @@ impl System {
             place.remove_if_empty(WANTS)?;
             self.read_files_again(place)?;
         }
-        Ok(())
+        Ok(was_there)
     }
 
     fn read_files_again(self, place: &Place) -> Result<(), Refusal> {

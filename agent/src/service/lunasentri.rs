@@ -104,6 +104,9 @@ impl MetricsServer {
             self.delivery.change_policy(policy(settings));
             if key_changed {
                 self.delivery.retry_now();
+            } else {
+                // What was changed, say a proxy or an authority, may be what it took.
+                self.look_again(clock::boot_ms());
             }
         } else {
             self.delivery = Delivery::new(policy(settings), seed);
@@ -147,8 +150,9 @@ impl MetricsServer {
         self.outages.is_unanswered()
     }
 
-    /// The network came back, perhaps. A server that answered said itself when to come again.
-    pub fn network_is_back(&mut self, now_ms: u64) {
+    /// The network came back, perhaps, or the configuration was read again: the server may be
+    /// within reach. One that answered said itself when to come again.
+    pub fn look_again(&mut self, now_ms: u64) {
         if self.is_cut_off() {
             let spread_ms = address_spread_ms(self.settings.interval_ms);
             self.delivery.retry_within(now_ms, spread_ms);

@@ -5,15 +5,16 @@
 //! it was, with what is needed to put it into words.
 //!
 //! `settings` decides what protects a connection and notices renewed files; `files` reads them;
-//! `identity` is what this device shows; `pins` what the server's keys must be; `dates` is about
-//! clocks that are not right; `failure` is for the person who has to mend it. Nothing here turns
-//! verification off.
+//! `identity` is what this device shows; `judge` is how a server is verified; `pins` what its keys
+//! must be; `dates` is about clocks that are not right; `failure` is for the person who has to mend
+//! it. Nothing here turns verification off.
 
 mod any_certificate;
 mod dates;
 mod failure;
 mod files;
 mod identity;
+mod judge;
 mod pins;
 mod settings;
 #[cfg(test)]

@@ -37,6 +37,8 @@ done
 umount -R /sys/fs/cgroup 2>/dev/null || true
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mkdir "$1/memory/generators"
+# It takes what it mounts for a service, say its credentials, to be seen by everybody.
+mount --make-rshared /
 export container=mote-test SYSTEMD_LOG_TARGET=console
 export SYSTEMD_GENERATOR_PATH="$1/memory/generators"
 export SYSTEMD_UNIT_PATH=/run/units:/etc/systemd/system:/run/systemd/system

@@ -168,6 +168,47 @@ fn the_service_is_installed_started_watched_reloaded_stopped_and_removed() {
 }
 
 #[test]
+fn a_key_that_is_a_credential_is_the_services_and_outlives_an_update() {
+    if !is_root("a_key_that_is_a_credential_is_the_services_and_outlives_an_update") {
+        return;
+    }
+    let hub = Hub::start(HubConfig::default()).unwrap();
+    let systemd = Systemd::start(hub.ca_pem_path());
+    let flags = [
+        "--server-url",
+        &hub.url(),
+        "--tls-ca-file",
+        "/etc/hub-ca.pem",
+        "--no-start",
+    ];
+    printed(&mut install(&systemd, &flags));
+    let drop_in = "[Service]\nLoadCredential=mote.api_key:/etc/hub.key\n";
+    write(
+        &systemd,
+        "/etc/systemd/system/mote.service.d/override.conf",
+        drop_in,
+    );
+    write(&systemd, "/etc/hub.key", hub.api_key());
+    let key = systemd.path("/etc/hub.key");
+    fs::set_permissions(key, fs::Permissions::from_mode(0o600)).unwrap();
+    printed(&mut systemd.run("systemctl", &["daemon-reload"]));
+    printed(&mut systemd.run("systemctl", &["start", "mote.service"]));
+    hub.wait_for(1, LONG).unwrap();
+
+    // No file that root's shell reads has the key, and yet an update finds that all is well.
+    let said = printed(&mut install(&systemd, &["--interval", "1h"]));
+    assert!(
+        said.contains("it is there: the flags given here change nothing"),
+        "{said}"
+    );
+    assert!(
+        said.ends_with("delivered: mote is installed and works\n"),
+        "{said}"
+    );
+    assert_eq!(hub.violations(), [""; 0]);
+}
+
+#[test]
 fn an_installation_that_cannot_start_says_so() {
     if !is_root("an_installation_that_cannot_start_says_so") {
         return;

@@ -9,14 +9,13 @@
 //! right. There must still be a moment at which every certificate from the server up to the
 //! authority was valid: the whole verification, pins included, is held at that moment.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::UnixTime;
 use rustls::time_provider::TimeProvider;
-use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
+use rustls::{CertificateError, Error};
 
+use super::judge::{Chain, Judge};
 use crate::{clock, log};
 
 /// Each certificate of a chain can move the moment once either way; chains are short.
@@ -38,32 +37,24 @@ pub(super) fn is_unsynchronized() -> bool {
     clock::is_synchronized() == Some(false)
 }
 
-/// Verifies as another does, and forgives a certificate its dates while the clock cannot be
+/// Judges as another does, and forgives a certificate its dates while the clock cannot be
 /// believed.
 #[derive(Debug)]
 pub(super) struct DatesForgiven {
-    usual: Arc<dyn ServerCertVerifier>,
+    usual: Box<dyn Judge>,
     may_forgive: fn() -> bool,
 }
 
 impl DatesForgiven {
     /// What `usual` accepts, at any moment as long as `may_forgive` says so.
-    pub(super) fn new(usual: Arc<dyn ServerCertVerifier>, may_forgive: fn() -> bool) -> Self {
+    pub(super) fn new(usual: Box<dyn Judge>, may_forgive: fn() -> bool) -> Self {
         Self { usual, may_forgive }
     }
 }
 
-impl ServerCertVerifier for DatesForgiven {
-    fn verify_server_cert(
-        &self,
-        leaf: &CertificateDer<'_>,
-        others: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-        ocsp: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        let verify_at = |at| self.usual.verify_server_cert(leaf, others, name, ocsp, at);
-        let first = verify_at(now);
+impl Judge for DatesForgiven {
+    fn judge(&self, chain: Chain<'_>, at: UnixTime) -> Result<(), Error> {
+        let first = self.usual.judge(chain, at);
         let Some(mut moment) = first.as_ref().err().and_then(moment_of) else {
             return first;
         };
@@ -71,14 +62,14 @@ impl ServerCertVerifier for DatesForgiven {
             return first;
         }
         for _ in 0..MAX_MOVES {
-            match verify_at(moment) {
-                Ok(verified) => {
+            match self.usual.judge(chain, moment) {
+                Ok(()) => {
                     log::warn(
                         "Dates of the server's certificate not held against it, the clock is not \
                          synchronized",
                         &[],
                     );
-                    return Ok(verified);
+                    return Ok(());
                 }
                 Err(error) => match moment_of(&error) {
                     Some(other) => moment = other,
@@ -88,30 +79,6 @@ impl ServerCertVerifier for DatesForgiven {
             }
         }
         first
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.usual
-            .verify_tls12_signature(message, certificate, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.usual
-            .verify_tls13_signature(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.usual.supported_verify_schemes()
     }
 }
 
@@ -133,8 +100,9 @@ mod tests {
     use rcgen::KeyPair;
     use rustls::RootCertStore;
     use rustls::client::WebPkiServerVerifier;
+    use rustls::pki_types::{CertificateDer, ServerName};
 
-    use super::super::pins::{Pin, PinnedVerifier};
+    use super::super::pins::{Pin, Pinned};
     use super::super::tests::{Authority, authority, leaf, leaf_between, provider};
     use super::*;
 
@@ -163,18 +131,20 @@ mod tests {
     ) -> Result<(), Error> {
         let mut roots = RootCertStore::empty();
         roots.add(root.der().clone()).unwrap();
-        let usual =
-            WebPkiServerVerifier::builder_with_provider(Arc::new(roots.clone()), provider());
+        let usual = WebPkiServerVerifier::builder_with_provider(roots.clone().into(), provider());
         let usual = usual.build().unwrap();
-        let verifier: Arc<dyn ServerCertVerifier> = match pins {
-            Some(pins) => Arc::new(PinnedVerifier::new(usual, &roots, pins, provider())),
-            None => usual,
+        let usual: Box<dyn Judge> = match pins {
+            Some(pins) => Box::new(Pinned::new(usual, &roots, pins, provider())),
+            None => Box::new(usual),
         };
         let now = UnixTime::since_unix_epoch(Duration::from_secs(now_s));
         let name = ServerName::try_from(name.to_owned()).unwrap();
-        DatesForgiven::new(verifier, may_forgive)
-            .verify_server_cert(leaf, &[], &name, &[], now)
-            .map(drop)
+        let chain = Chain {
+            leaf,
+            others: &[],
+            name: &name,
+        };
+        DatesForgiven::new(usual, may_forgive).judge(chain, now)
     }
 
     fn is_date(refused: Result<(), Error>) -> bool {
@@ -236,12 +206,15 @@ mod tests {
             let mut roots = RootCertStore::empty();
             roots.add(root.der().clone()).unwrap();
             let usual = WebPkiServerVerifier::builder_with_provider(roots.into(), provider());
-            let verifier = DatesForgiven::new(usual.build().unwrap(), || true);
+            let judge = DatesForgiven::new(Box::new(usual.build().unwrap()), || true);
             let name = ServerName::try_from("hub.test").unwrap();
             let now = UnixTime::since_unix_epoch(Duration::from_secs(now_s));
-            verifier
-                .verify_server_cert(leaf.der(), &[middle.der().clone()], &name, &[], now)
-                .map(drop)
+            let chain = Chain {
+                leaf: leaf.der(),
+                others: &[middle.der().clone()],
+                name: &name,
+            };
+            judge.judge(chain, now)
         };
         for now_s in [0, IN_2019_S, IN_2030_S, IN_2050_S] {
             assert_eq!(verdict(&fitting, now_s), Ok(()), "{now_s}");

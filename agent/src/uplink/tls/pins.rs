@@ -12,14 +12,12 @@ use std::sync::Arc;
 
 use ring::digest::{Context, SHA256};
 use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime};
+use rustls::pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{
-    CertificateError, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme,
-};
+use rustls::{CertificateError, Error, OtherError, RootCertStore};
 
+use super::judge::{Chain, Judge};
 use crate::base64::base64;
 
 /// SHA-256 of a public key.
@@ -38,17 +36,17 @@ impl fmt::Display for NotPinned {
 
 impl std::error::Error for NotPinned {}
 
-/// Verifies as always, and then looks at the pins.
+/// Judges as always, and then looks at the pins.
 #[derive(Debug)]
-pub(super) struct PinnedVerifier {
+pub(super) struct Pinned {
     usual: Arc<WebPkiServerVerifier>,
     /// The trusted authorities whose keys are pinned.
-    pinned_roots: RootCertStore,
+    trusted: RootCertStore,
     pins: Box<[Pin]>,
     provider: Arc<CryptoProvider>,
 }
 
-impl PinnedVerifier {
+impl Pinned {
     /// What `usual` accepts by `roots`, if a key of it is among `pins`.
     pub(super) fn new(
         usual: Arc<WebPkiServerVerifier>,
@@ -60,7 +58,7 @@ impl PinnedVerifier {
             |root: &&TrustAnchor<'_>| pin_of_anchor(root).is_some_and(|pin| pins.contains(&pin));
         Self {
             usual,
-            pinned_roots: RootCertStore {
+            trusted: RootCertStore {
                 roots: roots.roots.iter().filter(is_pinned).cloned().collect(),
             },
             pins: pins.into(),
@@ -68,16 +66,10 @@ impl PinnedVerifier {
         }
     }
 
-    /// Whether `leaf` leads up to a pinned authority.
-    fn is_below_a_pin(
-        &self,
-        leaf: &CertificateDer<'_>,
-        others: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-        now: UnixTime,
-    ) -> bool {
-        let mut anchors = self.pinned_roots.clone();
-        for other in others {
+    /// Whether the chain leads up to a pinned authority.
+    fn is_below_a_pin(&self, chain: Chain<'_>, at: UnixTime) -> bool {
+        let mut anchors = self.trusted.clone();
+        for other in chain.others {
             let is_pinned = pin_of(other).is_ok_and(|pin| self.pins.contains(&pin));
             if is_pinned && anchors.add(other.clone().into_owned()).is_err() {
                 return false;
@@ -88,55 +80,19 @@ impl PinnedVerifier {
         // Without an anchor there is no verifier, and no pinned authority either.
         WebPkiServerVerifier::builder_with_provider(anchors, provider)
             .build()
-            .is_ok_and(|verifier| {
-                let verified = verifier.verify_server_cert(leaf, others, name, &[], now);
-                verified.is_ok()
-            })
+            .is_ok_and(|usual| usual.judge(chain, at).is_ok())
     }
 }
 
-impl ServerCertVerifier for PinnedVerifier {
-    fn verify_server_cert(
-        &self,
-        leaf: &CertificateDer<'_>,
-        others: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-        ocsp: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        let verified = self
-            .usual
-            .verify_server_cert(leaf, others, name, ocsp, now)?;
-        let pin = pin_of(leaf)?;
-        if self.pins.contains(&pin) || self.is_below_a_pin(leaf, others, name, now) {
-            return Ok(verified);
+impl Judge for Pinned {
+    fn judge(&self, chain: Chain<'_>, at: UnixTime) -> Result<(), Error> {
+        self.usual.judge(chain, at)?;
+        let pin = pin_of(chain.leaf)?;
+        if self.pins.contains(&pin) || self.is_below_a_pin(chain, at) {
+            return Ok(());
         }
         let error = OtherError(Arc::new(NotPinned(pin)));
         Err(CertificateError::Other(error).into())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.usual
-            .verify_tls12_signature(message, certificate, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.usual
-            .verify_tls13_signature(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.usual.supported_verify_schemes()
     }
 }
 
@@ -172,7 +128,9 @@ fn sha256(pieces: &[&[u8]]) -> Pin {
 #[cfg(test)]
 mod tests {
     use rcgen::KeyPair;
+    use rustls::pki_types::ServerName;
 
+    use super::super::judge::Chain as Shown;
     use super::super::tests::{Authority, authority, leaf, provider};
     use super::*;
     use crate::config::value;
@@ -243,12 +201,15 @@ mod tests {
             roots.add(self.root.der().clone()).unwrap();
             let anchors = Arc::new(roots.clone());
             let usual = WebPkiServerVerifier::builder_with_provider(anchors, provider());
-            let verifier = PinnedVerifier::new(usual.build().unwrap(), &roots, pins, provider());
+            let judge = Pinned::new(usual.build().unwrap(), &roots, pins, provider());
             let others: Vec<_> = others.iter().map(|other| other.der().clone()).collect();
             let name = ServerName::try_from(name.to_owned()).unwrap();
-            verifier
-                .verify_server_cert(&self.leaf, &others, &name, &[], UnixTime::now())
-                .map(drop)
+            let chain = Shown {
+                leaf: &self.leaf,
+                others: &others,
+                name: &name,
+            };
+            judge.judge(chain, UnixTime::now())
         }
     }
 

@@ -10,7 +10,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mote_core::log_line::Value;
-use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::ServerName;
@@ -26,7 +25,8 @@ use super::dates::{DatesForgiven, TrustedTime, is_unsynchronized};
 use super::failure::TlsFailure;
 use super::files::{Stamp, authorities, chain, private_key, stamp};
 use super::identity::Identity;
-use super::pins::{Pin, PinnedVerifier};
+use super::judge::{Judge, Verifier};
+use super::pins::{Pin, Pinned};
 use crate::config::Settings;
 use crate::config::settings::TlsVersion;
 use crate::log;
@@ -313,7 +313,7 @@ impl Rules {
         // It does what the usual verifier does, and then some.
         let builder = builder
             .dangerous()
-            .with_custom_certificate_verifier(self.verifier(provider, roots)?);
+            .with_custom_certificate_verifier(Arc::new(self.verifier(provider, roots)?));
         let identity = Arc::new(Identity::new(key));
         let resolver = Arc::clone(&identity);
         let mut config = builder.with_client_cert_resolver(resolver);
@@ -326,24 +326,23 @@ impl Rules {
         &self,
         provider: Arc<CryptoProvider>,
         roots: RootCertStore,
-    ) -> Result<Arc<dyn ServerCertVerifier>, Box<dyn std::error::Error>> {
+    ) -> Result<Verifier, Box<dyn std::error::Error>> {
         if self.any_certificate {
-            return Ok(Arc::new(AnyCertificate(provider)));
+            return Ok(Verifier::new(Box::new(AnyCertificate), provider));
         }
         let roots = Arc::new(roots);
         let usual =
             WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider));
         let usual = usual.build()?;
-        let verifier: Arc<dyn ServerCertVerifier> = if self.pins.is_empty() {
-            usual
-        } else {
-            let pinned = PinnedVerifier::new(usual, &roots, &self.pins, provider);
-            Arc::new(pinned)
-        };
-        if !self.allow_unsynced_clock {
-            return Ok(verifier);
+        let mut judge: Box<dyn Judge> = Box::new(Arc::clone(&usual));
+        if !self.pins.is_empty() {
+            let provider = Arc::clone(&provider);
+            judge = Box::new(Pinned::new(usual, &roots, &self.pins, provider));
         }
-        Ok(Arc::new(DatesForgiven::new(verifier, is_unsynchronized)))
+        if self.allow_unsynced_clock {
+            judge = Box::new(DatesForgiven::new(judge, is_unsynchronized));
+        }
+        Ok(Verifier::new(judge, provider))
     }
 
     fn versions(&self) -> &'static [&'static SupportedProtocolVersion] {

@@ -115,29 +115,16 @@ pub(super) fn status(json: &str) -> String {
         line("last outage", &format!("{lasted}, over {ago} ago"));
     }
     if let Some(server) = string(json, &["orchestrator", "server"]) {
-        line("orchestrator", &orchestrator(json, &server, now_ms));
-        let count = |name| count(&["orchestrator", name]);
-        line(
-            "instructions",
-            &format!(
-                "{} taken, {} running, {} reported; {} results waiting, {} dropped",
-                count("instructions_taken"),
-                count("instructions_running"),
-                count("instructions_reported"),
-                count("results_held"),
-                count("results_dropped"),
-            ),
-        );
-        line(
-            "events",
-            &format!(
-                "{} journaled, {} sent, {} waiting, {} dropped",
-                count("events_journaled"),
-                count("events_sent"),
-                count("events_held"),
-                count("events_dropped"),
-            ),
-        );
+        let state = string(json, &["orchestrator", "state"]).unwrap_or_else(unknown);
+        let words = format!("{server} {state}");
+        let names = ["orchestrator", "last_contact_ms", "heard"];
+        line("orchestrator", &part(json, names, words, now_ms));
+        let counts = |of: &str, whats: &[&str]| counts(json, of, whats);
+        let whats = ["taken", "running", "reported"];
+        line("instructions", &counts("instructions_", &whats));
+        line("results", &counts("results_", &["held", "dropped"]));
+        let whats = ["journaled", "sent", "held", "dropped"];
+        line("events", &counts("events_", &whats));
     }
     for each in elements(json, &["plugins"]) {
         line("plugin", &plugin(each));
@@ -170,23 +157,21 @@ fn server(json: &str, now_ms: u64) -> String {
     };
     let state = string(json, &["uplink", "state"]).unwrap_or_else(unknown);
     let words = format!("{server} {}", state.replace('_', " "));
-    let last_ms = number(json, &["uplink", "last_success_ms"]);
-    let last_ms = last_ms.map(|at_ms| (", delivered", now_ms.saturating_sub(at_ms)));
-    trouble(json, "uplink", words, last_ms)
+    part(
+        json,
+        ["uplink", "last_success_ms", "delivered"],
+        words,
+        now_ms,
+    )
 }
 
-fn orchestrator(json: &str, server: &str, now_ms: u64) -> String {
-    let state = string(json, &["orchestrator", "state"]).unwrap_or_else(unknown);
-    let words = format!("{server} {state}");
-    let last_ms = number(json, &["orchestrator", "last_contact_ms"]);
-    let last_ms = last_ms.map(|at_ms| (", heard", now_ms.saturating_sub(at_ms)));
-    trouble(json, "orchestrator", words, last_ms)
-}
-
-/// Adds when it last went well, what is the trouble, and when the next try is.
-fn trouble(json: &str, part: &str, mut words: String, last_ms: Option<(&str, u64)>) -> String {
-    if let Some((what, ago_ms)) = last_ms {
-        let _ = write!(words, "{what} {} ago", length(ago_ms));
+/// Adds when the part last went well, what is the trouble, and when the next try is. The names are
+/// the part's, that of when it was, and what it was.
+fn part(json: &str, names: [&str; 3], mut words: String, now_ms: u64) -> String {
+    let [part, last_ms, what] = names;
+    if let Some(at_ms) = number(json, &[part, last_ms]) {
+        let ago = length(now_ms.saturating_sub(at_ms));
+        let _ = write!(words, ", {what} {ago} ago");
     }
     if let Some(trouble) = string(json, &[part, "trouble"]) {
         let _ = write!(words, ": {trouble}");
@@ -197,19 +182,37 @@ fn trouble(json: &str, part: &str, mut words: String, last_ms: Option<(&str, u64
     words
 }
 
+/// How many there are of each, as `4 taken, 1 running`.
+fn counts(json: &str, of: &str, whats: &[&str]) -> String {
+    let mut words = String::new();
+    for what in whats {
+        let comma = if words.is_empty() { "" } else { ", " };
+        let name = [of, what].concat();
+        let count = number(json, &["orchestrator", &name]).unwrap_or(0);
+        let _ = write!(words, "{comma}{count} {what}");
+    }
+    words
+}
+
 fn plugin(json: &str) -> String {
     let mut words = String::new();
-    for (at, name) in ["id", "kind", "mode", "state", "health"].iter().enumerate() {
+    for name in ["id", "kind", "mode", "state", "health"] {
         if let Some(word) = string(json, &[name]) {
-            let _ = write!(words, "{}{word}", if at == 0 { "" } else { " " });
+            words += &word;
+            words.push(' ');
         }
     }
-    for name in ["runs", "failures", "restarts"] {
-        let _ = write!(words, ", {} {name}", number(json, &[name]).unwrap_or(0));
+    words.pop();
+    for (name, unit) in [
+        ("runs", " runs"),
+        ("failures", " failures"),
+        ("restarts", " restarts"),
+        ("cpu_s", " s of CPU"),
+        ("memory_kb", " kB"),
+    ] {
+        let figure = field(json, &[name]).filter(|text| text.is_ascii());
+        let _ = write!(words, ", {}{unit}", figure.unwrap_or("?"));
     }
-    let cpu_s = field(json, &["cpu_s"]).unwrap_or("?");
-    let memory = number(json, &["memory_kb"]).map_or_else(unknown, |kb| bytes(kb * 1_000));
-    let _ = write!(words, ", {cpu_s} s of CPU, {memory}");
     if let Some(error) = string(json, &["error"]) {
         let _ = write!(words, ": {error}");
     }
@@ -315,11 +318,12 @@ mod tests {
              outbox       5 held, room for 8635; 30 taken, 22 sent, 3 dropped\n\
              outage       for 20 s, failures: 3\n\
              orchestrator or.example.com held, heard 5 s ago: it answered 503, next try in 2 s\n\
-             instructions 4 taken, 1 running, 2 reported; 1 results waiting, 0 dropped\n\
-             events       9 journaled, 7 sent, 2 waiting, 0 dropped\n\
+             instructions 4 taken, 1 running, 2 reported\n\
+             results      1 held, 0 dropped\n\
+             events       9 journaled, 7 sent, 2 held, 0 dropped\n\
              plugin       disk trigger standing running healthy, 12 runs, 1 failures, 0 restarts, \
-             0.31 s of CPU, 3.4 MB: tired.[2J\n\
-             plugin       bad one-shot blocked, 0 runs, 0 failures, 0 restarts, 0 s of CPU, 0 B\n\
+             0.31 s of CPU, 3400 kB: tired.[2J\n\
+             plugin       bad one-shot blocked, 0 runs, 0 failures, 0 restarts, 0 s of CPU, 0 kB\n\
              warning      the orchestrator's token ends in 9 days: renew it\n"
         );
         assert_eq!(

@@ -11,6 +11,7 @@ use std::path::Path;
 use mote_core::json;
 
 use super::harvest::Harvest;
+use super::hidden::Hidden;
 use super::manifest::{Kind, Manifest};
 use super::scope::Scope;
 use super::standing::{Standing, State};
@@ -278,48 +279,44 @@ fn usage(text: &mut String, active: &mut Active, now_ms: u64) {
 /// What happened since the last look.
 fn news(active: &mut Active, fault: &mut Option<String>, is_done: &mut bool) -> String {
     let mut text = String::new();
+    let plugin = active.standing.first();
+    let hidden = plugin.map_or_else(Hidden::default, |plugin| plugin.hidden.clone());
     if let Some(plugin) = active.standing.first_mut() {
         for (mark, line) in plugin
             .transcript
             .iter_mut()
             .flat_map(|lines| lines.drain(..))
         {
-            let line = plugin.hidden.mask(&String::from_utf8_lossy(&line));
-            let _ = writeln!(text, "{mark} {}", plain(&line));
+            let line = shown(&hidden, &String::from_utf8_lossy(&line));
+            let _ = writeln!(text, "{mark} {line}");
         }
         let words = plugin.live.as_mut().map(|live| live.words.take_recent());
         for line in words.unwrap_or_default() {
-            let _ = writeln!(text, "! {}", plain(&plugin.hidden.mask(&line)));
+            let _ = writeln!(text, "! {}", shown(&hidden, &line));
         }
         if let Some(words) = plugin.fault() {
             *fault = Some(words.to_owned());
         }
     }
-    let hidden = active.standing.first().map(|plugin| &plugin.hidden);
-    let shown = |words: &str| hidden.map_or_else(|| words.to_owned(), |it| it.mask(words));
     while let Some(event) = active.harvest.next_event() {
-        let event = shown(&String::from_utf8_lossy(&event));
-        let _ = writeln!(text, "event {}", plain(&event));
+        let event = shown(&hidden, &String::from_utf8_lossy(&event));
+        let _ = writeln!(text, "event {event}");
     }
-    while let Some(mut finished) = active.harvest.finished.pop_front() {
+    while let Some(finished) = active.harvest.finished.pop_front() {
         *is_done = true;
-        let words = finished.logs.iter_mut().chain(&mut finished.error);
-        for words in words.chain([&mut finished.output]) {
-            *words = shown(words);
-        }
-        let failed = describe_result(&mut text, &finished);
+        let failed = describe_result(&mut text, &finished, &hidden);
         *fault = fault.take().or(failed);
     }
     text
 }
 
-fn describe_result(text: &mut String, finished: &Finished) -> Option<String> {
+fn describe_result(text: &mut String, finished: &Finished, hidden: &Hidden) -> Option<String> {
     for line in &finished.logs {
-        let _ = writeln!(text, "! {}", plain(line));
+        let _ = writeln!(text, "! {}", shown(hidden, line));
     }
-    let _ = writeln!(text, "output {}", plain(&finished.output));
+    let _ = writeln!(text, "output {}", shown(hidden, &finished.output));
     let _ = writeln!(text, "took {} ms", finished.duration_ms);
-    let words = || finished.error.clone().unwrap_or_default();
+    let words = || hidden.mask(finished.error.as_deref().unwrap_or_default());
     (finished.status != Status::Completed).then(words)
 }
 
@@ -329,6 +326,11 @@ fn name_of(folder: &Path) -> String {
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned()
+}
+
+/// Without what is secret, and as [`plain`].
+fn shown(hidden: &Hidden, text: &str) -> String {
+    plain(&hidden.mask(text))
 }
 
 /// Without what could deceive whoever reads it on a terminal.

@@ -64,9 +64,10 @@ fn plugin<'a>(status: &'a Value, id: &str) -> &'a Value {
     found.unwrap_or(&Value::Null)
 }
 
-#[test]
-fn what_is_done_for_the_orchestrator_is_shown_everywhere() {
-    const CANARY: &str = "canary-77b1f0";
+const CANARY: &str = "canary-77b1f0";
+
+/// An orchestrator, and an agent with one plugin of each sort and an instruction.
+fn with_plugins() -> (Hub, AgentBuilder) {
     let hub = orchestrator(Some("demo-token"));
     let builder = both(&hub)
         .argument("--metrics-enabled=true")
@@ -96,6 +97,12 @@ fn what_is_done_for_the_orchestrator_is_shown_everywhere() {
     let run = "#!/bin/sh\nn=0\nwhile [ $n -lt 50000 ]; do n=$((n + 1)); done\necho done\n";
     builder.plugin_file("once", "run.sh", run).unwrap();
     hub.give(execute("i-1"));
+    (hub, builder)
+}
+
+#[test]
+fn what_is_done_for_the_orchestrator_is_shown_everywhere() {
+    let (hub, builder) = with_plugins();
     let (agent, address) = start(&builder);
     let status = wait_for_status(address, "all of it", |status| {
         let other = &status["orchestrator"];
@@ -106,63 +113,7 @@ fn what_is_done_for_the_orchestrator_is_shown_everywhere() {
             && plugin(status, "crash")["state"] == "failed"
             && plugin(status, "ticker")["memory_kb"].as_u64() > Some(100)
     });
-    let other = &status["orchestrator"];
-    assert_eq!(other["server"], hub.address().to_string());
-    assert_eq!(
-        (&other["state"], &other["connected"]),
-        (&json!("connected"), &json!(1))
-    );
-    assert_eq!(
-        (&other["trouble"], &other["failures"]),
-        (&Value::Null, &json!(0))
-    );
-    assert_eq!(
-        (&other["instructions_taken"], &other["instructions_running"]),
-        (&json!(1), &json!(0))
-    );
-    let count = |name: &str| other[name].as_u64().unwrap();
-    assert_eq!(
-        count("events_journaled"),
-        count("events_sent") + count("events_held"),
-        "{other}"
-    );
-    assert_eq!((count("events_dropped"), count("results_dropped")), (0, 0));
-    let now_ms = status["now_ms"].as_u64().unwrap();
-    for moment in ["last_contact_ms", "last_heartbeat_ms", "last_poll_ms"] {
-        let age_ms = now_ms.saturating_sub(count(moment));
-        assert!(age_ms < 60_000, "{moment}: {age_ms}");
-    }
-    let ticker = plugin(&status, "ticker");
-    assert_eq!(
-        (&ticker["kind"], &ticker["mode"]),
-        (&json!("trigger"), &json!("standing"))
-    );
-    assert_eq!(
-        (&ticker["state"], &ticker["error"]),
-        (&json!("running"), &Value::Null)
-    );
-    assert!(
-        ticker["runs"].as_u64() > Some(2) && ticker["last_run_ms"].is_u64(),
-        "{ticker}"
-    );
-    let once = plugin(&status, "once");
-    assert_eq!(
-        (&once["kind"], &once["mode"]),
-        (&json!("action"), &json!("one-shot"))
-    );
-    assert_eq!((&once["state"], &once["runs"]), (&json!("idle"), &json!(1)));
-    assert!(once["cpu_s"].as_f64().unwrap() > 0.0, "{once}");
-    assert_eq!(plugin(&status, "blocked")["state"], "blocked");
-    let crash = plugin(&status, "crash");
-    assert!(
-        crash["error"]
-            .as_str()
-            .unwrap()
-            .starts_with("ended with code 3: {"),
-        "{crash}"
-    );
-    assert!(crash["failures"].as_u64() >= Some(2), "{crash}");
-
+    assert_status(&status, &hub);
     let ready = get(address, "/ready");
     assert_eq!(
         ready.status, 200,
@@ -198,7 +149,7 @@ fn what_is_done_for_the_orchestrator_is_shown_everywhere() {
     assert_eq!((code, errors.as_str()), (0, ""));
     for line in [
         "\norchestrator ",
-        "\ninstructions 1 taken, 0 running, 1 reported",
+        "\ninstructions 1 taken, 0 running, 1 reported\n",
         "\nplugin       ticker trigger standing running",
     ] {
         assert!(text.contains(line), "{line}: {text}");
@@ -208,6 +159,65 @@ fn what_is_done_for_the_orchestrator_is_shown_everywhere() {
     }
     assert!(agent.log().iter().all(|line| !line.text.contains(CANARY)));
     wrong_metrics(&get(agent.listens_at("/metrics", LONG).unwrap(), "/metrics").body);
+}
+
+fn assert_status(status: &Value, hub: &Hub) {
+    let other = &status["orchestrator"];
+    assert_eq!(other["server"], hub.address().to_string());
+    assert_eq!(
+        (&other["state"], &other["connected"]),
+        (&json!("connected"), &json!(1))
+    );
+    assert_eq!(
+        (&other["trouble"], &other["failures"]),
+        (&Value::Null, &json!(0))
+    );
+    assert_eq!(
+        (&other["instructions_taken"], &other["instructions_running"]),
+        (&json!(1), &json!(0))
+    );
+    let count = |name: &str| other[name].as_u64().unwrap();
+    assert_eq!(
+        count("events_journaled"),
+        count("events_sent") + count("events_held"),
+        "{other}"
+    );
+    assert_eq!((count("events_dropped"), count("results_dropped")), (0, 0));
+    let now_ms = status["now_ms"].as_u64().unwrap();
+    for moment in ["last_contact_ms", "last_heartbeat_ms", "last_poll_ms"] {
+        let age_ms = now_ms.saturating_sub(count(moment));
+        assert!(age_ms < 60_000, "{moment}: {age_ms}");
+    }
+    let ticker = plugin(status, "ticker");
+    assert_eq!(
+        (&ticker["kind"], &ticker["mode"]),
+        (&json!("trigger"), &json!("standing"))
+    );
+    assert_eq!(
+        (&ticker["state"], &ticker["error"]),
+        (&json!("running"), &Value::Null)
+    );
+    assert!(
+        ticker["runs"].as_u64() > Some(2) && ticker["last_run_ms"].is_u64(),
+        "{ticker}"
+    );
+    let once = plugin(status, "once");
+    assert_eq!(
+        (&once["kind"], &once["mode"]),
+        (&json!("action"), &json!("one-shot"))
+    );
+    assert_eq!((&once["state"], &once["runs"]), (&json!("idle"), &json!(1)));
+    assert!(once["cpu_s"].as_f64().unwrap() > 0.0, "{once}");
+    assert_eq!(plugin(status, "blocked")["state"], "blocked");
+    let crash = plugin(status, "crash");
+    assert!(
+        crash["error"]
+            .as_str()
+            .unwrap()
+            .starts_with("ended with code 3: {"),
+        "{crash}"
+    );
+    assert!(crash["failures"].as_u64() >= Some(2), "{crash}");
 }
 
 /// `promtool check metrics` finds nothing wrong.

@@ -37,9 +37,9 @@ pub fn write(desk: &mut Desk<'_>, part: usize, out: &mut Lines<'_>) -> Result<()
     debug_assert!(part < PARTS);
     match (part.checked_sub(OWN_PARTS), &mut desk.node) {
         (None, _) if part > 0 => {
-            let space = space(desk);
-            orchestrator::write_metrics(desk, &space, out)?;
-            plugins::write_metrics(desk.plugins, &space, out)
+            let space = desk.rules.namespace.as_str();
+            orchestrator::write_metrics(desk, space, out)?;
+            plugins::write_metrics(desk.plugins, space, out)
         }
         (None, _) => {
             let discipline = clock::discipline();
@@ -79,18 +79,13 @@ pub(super) fn one(
     out.sample(name, &[], number)
 }
 
-/// What the agent's own metrics begin with.
-fn space(desk: &Desk<'_>) -> String {
-    [desk.rules.namespace.as_str(), "_"].concat()
-}
-
 fn write_agent(
     desk: &Desk<'_>,
     discipline: Option<&Discipline>,
     out: &mut Lines<'_>,
 ) -> Result<(), Full> {
-    let space = space(desk);
-    let own = |name| [space.as_str(), name];
+    let space = desk.rules.namespace.as_str();
+    let own = |name| [space, name];
     let (device, board) = (desk.device, desk.board);
 
     let name = own("build_info");
@@ -107,7 +102,7 @@ fn write_agent(
         "Whether ready says yes.",
         is_good(desk, Question::Ready),
     )?;
-    write_samples(device, &space, out)?;
+    write_samples(device, space, out)?;
     let help = "Samples that were not taken because the device was too busy or asleep.";
     one(
         out,
@@ -138,7 +133,7 @@ fn write_agent(
         "Log lines that could not be written.",
         log::dropped(),
     )?;
-    write_flash(&space, out)?;
+    write_flash(space, out)?;
     if let Some(discipline) = discipline {
         let help = "Whether the kernel is told the time by somebody who knows it.";
         one(
@@ -149,7 +144,7 @@ fn write_agent(
             discipline.is_synchronized,
         )?;
     }
-    write_uplink(desk, &space, out)
+    write_uplink(desk, space, out)
 }
 
 /// What became of samples.

@@ -1,31 +1,29 @@
 //! The agent, readable aloud: take what is due, send what is due, wait, until told to stop.
 
+mod services;
+
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::sync::Arc;
 
-use mote_core::delivery::{Next, Standing};
 use mote_core::log_line::Value;
-use mote_core::outbox::Cursor;
 use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::board::{self, About};
 use crate::clock;
 use crate::config::{self, Loaded, Settings, Sources, process_environment};
 use crate::device::Device;
-use crate::expiry::Certificate;
 use crate::log;
 use crate::notify::Notifier;
 use crate::reactor::{Interest, Reactor, Wake};
 use crate::service::lunasentri::MetricsServer;
-use crate::service::orchestrator::{self, Duty, Orchestrator};
+use crate::service::orchestrator::Orchestrator;
 use crate::setup::{Plan, Target};
 use crate::state::backlog::Backlog;
 use crate::state::{Now, Start, State};
-use crate::status;
 use crate::sysinfo::hostname;
-use crate::uplink::Uplink;
 use crate::uplink::link::Link;
+use services::{Service, Services, Step, certificate};
 
 /// How the program ends (sysexits.h, where it has a code).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,171 +148,6 @@ impl Disk {
 struct Name {
     hostname: String,
     prefix: String,
-}
-
-/// The metrics server and the way to it.
-struct Service {
-    server: MetricsServer,
-    uplink: Uplink,
-    host_and_port: String,
-    certificate: Certificate,
-}
-
-impl Service {
-    fn new(settings: &Settings, target: &Target, name: &Name, link: &Arc<Link>) -> Self {
-        let (hostname, prefix) = (name.hostname.clone(), name.prefix.clone());
-        Self {
-            server: MetricsServer::new(settings, target, hostname, prefix, seed()),
-            uplink: target.uplink(settings, link),
-            host_and_port: target.host_and_port(),
-            certificate: certificate(settings),
-        }
-    }
-
-    /// Says when the certificate that is shown to the server is about to end.
-    fn look_at_certificate(&mut self, link: &Link, now_ms: u64) {
-        if let Some(words) = self.certificate.look(now_ms, clock::trusted_ms()) {
-            log::warn("Metrics server", &[("warning", Value::Str(words))]);
-        }
-        link.reactor().board.certificate = self.certificate.expiry();
-    }
-}
-
-fn certificate(settings: &Settings) -> Certificate {
-    let path = settings.tls_cert_file.clone();
-    Certificate::new("the certificate tls.cert_file", path)
-}
-
-/// Those that the agent talks with, one at a time.
-struct Services {
-    metrics: Option<Service>,
-    orchestrator: Option<Orchestrator>,
-}
-
-/// What an attempt at a server gets that failed twice, while the other is well. Three seconds late is
-/// what the other may become, with what is to be done in between.
-const SHORT_PATIENCE_MS: u64 = 2_900;
-/// Failures after which that is so.
-const PATIENT_FAILURES: u32 = 2;
-
-/// What to do next.
-enum Step {
-    Call(Duty),
-    Deliver(Cursor),
-    Wait(u64),
-}
-
-impl Services {
-    fn metrics_server(&self) -> Option<&MetricsServer> {
-        self.metrics.as_ref().map(|service| &service.server)
-    }
-
-    /// The most urgent thing that is due: results, events, heartbeat, the newest sample, the look
-    /// for an instruction, one sample of the backlog.
-    fn next(&mut self, link: &Link) -> Step {
-        let now_ms = clock::boot_ms();
-        let idle = orchestrator::Next {
-            duty: None,
-            until_ms: u64::MAX,
-        };
-        let call = self.orchestrator.as_mut();
-        let call = call.map_or(idle, |server| server.next(link, now_ms));
-        if let Some(service) = &mut self.metrics {
-            service.look_at_certificate(link, now_ms);
-        }
-        let urgent = call.duty.filter(|duty| *duty < Duty::Poll);
-        let Some(server) = self.metrics_server() else {
-            // Samples are taken, and go nowhere.
-            return call.duty.map_or(Step::Wait(call.until_ms), Step::Call);
-        };
-        let reactor = link.reactor();
-        let outbox = &reactor.device.outbox;
-        match (urgent, server.next(outbox, now_ms), call.duty) {
-            (Some(duty), ..) => Step::Call(duty),
-            (_, Next::Send(cursor), _) if server.is_fresh(outbox, cursor) => Step::Deliver(cursor),
-            (_, _, Some(duty)) => Step::Call(duty),
-            (_, Next::Send(cursor), None) => Step::Deliver(cursor),
-            (_, Next::Wait { until_ms }, None) => {
-                let until_ms = until_ms.min(server.look_again_ms(now_ms));
-                Step::Wait(until_ms.min(call.until_ms))
-            }
-            (_, Next::Idle, None) => Step::Wait(call.until_ms),
-        }
-    }
-
-    /// Delivers a sample.
-    fn deliver(&mut self, link: &Arc<Link>, cursor: Cursor) {
-        let other = self.orchestrator.as_ref();
-        let other_is_well = other.is_some_and(Orchestrator::is_well);
-        let Some(Service { server, uplink, .. }) = &mut self.metrics else {
-            return;
-        };
-        let mut most_ms = patience_ms(server.failures(), other_is_well);
-        if let Some(other) = other.filter(|_| other_is_well) {
-            // Even the first attempt at a server that fell silent leaves the next heartbeat in time.
-            let heartbeat_in_ms = other.heartbeat_in_ms(clock::boot_ms());
-            most_ms = most_ms.min(heartbeat_in_ms.saturating_add(SHORT_PATIENCE_MS));
-        }
-        uplink.be_patient_for(most_ms);
-        if server.deliver(link, uplink, cursor) {
-            status::tell(link, server);
-        }
-        self.listen_to_network(link);
-    }
-
-    /// Calls the orchestrator.
-    fn call(&mut self, link: &Link, duty: Duty) {
-        let other_is_well = self.metrics_server().is_some_and(|server| {
-            server.failures() == 0 && server.standing() == Standing::Delivering
-        });
-        if let Some(server) = &mut self.orchestrator {
-            server.be_patient_for(patience_ms(server.failures(), other_is_well));
-            server.run(link, duty);
-        }
-        self.listen_to_network(link);
-    }
-
-    fn listen_to_network(&self, link: &Link) {
-        let server = self.metrics_server();
-        let is_cut_off = server.is_some_and(MetricsServer::is_cut_off)
-            || self
-                .orchestrator
-                .as_ref()
-                .is_some_and(Orchestrator::is_cut_off);
-        link.reactor().network.listen(is_cut_off);
-    }
-
-    fn clock_was_set(&mut self) {
-        if let Some(service) = &mut self.metrics {
-            service.server.clock_was_set(clock::boot_ms());
-        }
-    }
-
-    fn network_is_back(&mut self) {
-        let now_ms = clock::boot_ms();
-        if let Some(service) = &mut self.metrics {
-            service.server.look_again(now_ms);
-        }
-        if let Some(server) = &mut self.orchestrator {
-            server.network_is_back(now_ms);
-        }
-    }
-
-    fn log_status(&self, msg: &str, link: &Link) {
-        status::log(msg, link, self.metrics_server());
-        if let Some(orchestrator) = &self.orchestrator {
-            orchestrator.log_status();
-        }
-    }
-}
-
-/// A server that does not answer is not to make the agent late for one that does.
-fn patience_ms(failures: u32, other_is_well: bool) -> u64 {
-    if other_is_well && failures >= PATIENT_FAILURES {
-        SHORT_PATIENCE_MS
-    } else {
-        u64::MAX
-    }
 }
 
 /// Has the device and the face do what `settings` say.

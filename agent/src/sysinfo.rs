@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 
+use mote_core::os_release;
 use mote_core::proc::meminfo::MemInfo;
 use mote_core::proc::stat;
 use mote_core::text;
@@ -38,7 +39,7 @@ impl Inventory {
     pub fn read(settings: &Settings, hostname: &str) -> Self {
         let stat = read(&settings.proc_root.join("stat"));
         let meminfo = MemInfo::parse(&read(&settings.proc_root.join("meminfo")));
-        let (platform, platform_version) = os_release(&settings.etc_dir());
+        let (platform, platform_version) = platform(&settings.etc_dir());
         let disk = statvfs(&settings.disk_path());
         Self {
             hostname: hostname.to_owned(),
@@ -91,14 +92,12 @@ pub fn hostname(settings: &Settings) -> String {
 }
 
 /// `ID` and `VERSION_ID` of os-release(5).
-fn os_release(etc: &Path) -> (String, String) {
+fn platform(etc: &Path) -> (String, String) {
     let text = read(&etc.join("os-release"));
-    let text = String::from_utf8_lossy(&text);
     let value = |name: &str| {
-        let found = text
-            .lines()
-            .find_map(|line| line.trim().strip_prefix(name)?.strip_prefix('='));
-        short(found.unwrap_or_default().trim_matches(['"', '\'']))
+        let mut buffer = [0; 256];
+        let found = os_release::value(&text, name.as_bytes(), &mut buffer);
+        short(&String::from_utf8_lossy(found.unwrap_or_default()))
     };
     let id = value("ID");
     // os-release(5): without an ID it is "linux".

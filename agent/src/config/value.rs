@@ -3,15 +3,18 @@
 //! Every reader gives the value or the words that say what would be right; nothing falls back to
 //! a default. Durations are written as Go writes them (`500ms`, `1m30s`), because the agents that
 //! mote replaces do so.
+//!
+//! Numbers, texts and lists are here; `choice` is what is one of a few words, `tls` what is about
+//! TLS.
+
+mod choice;
+mod tls;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use mote_core::delivery::Backfill;
-use mote_core::log_line::Level;
-use mote_core::wire::lunasentri::Form;
-
-use super::settings::{AgentType, AuthType, LogFormat, LogOutput, RetryBackoff, TlsVersion};
+pub use choice::*;
+pub use tls::*;
 
 /// Milliseconds of a duration within `range`.
 pub fn duration_ms(text: &str, range: (u64, u64)) -> Result<u64, String> {
@@ -154,13 +157,9 @@ fn write_permille(value: u64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// True or false.
-pub fn truth(text: &str) -> Result<bool, String> {
-    match text {
-        "true" => Ok(true),
-        "false" => Ok(false),
-        _ => Err(format!("{text:?} must be true or false")),
-    }
+/// What is said of a text that is none of the words that there are.
+fn must_be(text: &str, words: &str) -> String {
+    format!("{text:?} must be {words}")
 }
 
 /// Words that are not empty.
@@ -224,83 +223,6 @@ pub fn list(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// Which names a payload carries.
-pub fn form(text: &str) -> Result<Form, String> {
-    match text {
-        "both" => Ok(Form::Both),
-        "documented" => Ok(Form::Documented),
-        "live" => Ok(Form::Live),
-        _ => Err(format!("{text:?} must be both, documented or live")),
-    }
-}
-
-/// Whether held samples are sent later.
-pub fn backfill(text: &str) -> Result<Backfill, String> {
-    match text {
-        "auto" => Ok(Backfill::Auto),
-        // YAML 1.1 readers turn these two into true and false; so do people.
-        "on" | "true" => Ok(Backfill::On),
-        "off" | "false" => Ok(Backfill::Off),
-        _ => Err(format!("{text:?} must be auto, on or off")),
-    }
-}
-
-/// A TLS version.
-pub fn tls_version(text: &str) -> Result<TlsVersion, String> {
-    match text {
-        "1.2" => Ok(TlsVersion::V1_2),
-        "1.3" => Ok(TlsVersion::V1_3),
-        _ => Err(format!("{text:?} must be 1.2 or 1.3")),
-    }
-}
-
-/// Hashes of public keys, as `sha256/` and 44 letters of base64 (RFC 7469, section 2.4).
-pub fn pins(text: &str) -> Result<Vec<[u8; 32]>, String> {
-    let words = list(text);
-    if words.is_empty() {
-        // Not the same as no pins: whoever writes the key wants it to hold.
-        return Err("is empty: leave the key out, or give a pin".into());
-    }
-    words.iter().map(|word| pin(word)).collect()
-}
-
-fn pin(word: &str) -> Result<[u8; 32], String> {
-    let wrong = || {
-        format!(
-            "{word:?} is not a pin: write sha256/ and the base64 of the key's SHA-256, as from \
-             openssl x509 -pubkey -noout | openssl pkey -pubin -outform der | \
-             openssl dgst -sha256 -binary | base64"
-        )
-    };
-    let text = word
-        .strip_prefix("sha256/")
-        .or_else(|| word.strip_prefix("sha256//"));
-    let text = text
-        .and_then(|text| text.strip_suffix('='))
-        .ok_or_else(wrong)?;
-    let mut bits: u32 = 0;
-    let mut count = 0;
-    let mut hash = heapless::Vec::<u8, 32>::new();
-    for letter in text.bytes() {
-        let value = match letter {
-            b'A'..=b'Z' => letter - b'A',
-            b'a'..=b'z' => letter - b'a' + 26,
-            b'0'..=b'9' => letter - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return Err(wrong()),
-        };
-        bits = bits << 6 | u32::from(value);
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            hash.push((bits >> count) as u8).map_err(|_| wrong())?;
-            bits &= (1 << count) - 1;
-        }
-    }
-    hash.into_array().map_err(|_| wrong())
-}
-
 /// What `read` makes of `text`, or nothing of nothing.
 pub fn unless_empty<T>(
     text: &str,
@@ -321,90 +243,6 @@ pub fn agent_id(text: &str) -> Result<String, String> {
         Err(format!(
             "{text:?} must be 1 to 64 letters, digits, dots, dashes and underscores"
         ))
-    }
-}
-
-/// What an agent does.
-pub fn agent_type(text: &str) -> Result<AgentType, String> {
-    match text {
-        "sensor" => Ok(AgentType::Sensor),
-        "action" => Ok(AgentType::Action),
-        "both" => Ok(AgentType::Both),
-        _ => Err(format!("{text:?} must be sensor, action or both")),
-    }
-}
-
-/// How an agent proves who it is.
-pub fn auth_type(text: &str) -> Result<AuthType, String> {
-    match text {
-        "certificate" => Ok(AuthType::Certificate),
-        "jwt" => Ok(AuthType::Jwt),
-        "api_key" => Ok(AuthType::ApiKey),
-        _ => Err(format!("{text:?} must be certificate, jwt or api_key")),
-    }
-}
-
-/// How delays grow.
-pub fn retry_backoff(text: &str) -> Result<RetryBackoff, String> {
-    match text {
-        "exponential" => Ok(RetryBackoff::Exponential),
-        "constant" | "fixed" => Ok(RetryBackoff::Constant),
-        _ => Err(format!("{text:?} must be exponential or constant")),
-    }
-}
-
-/// The suites that there are, by their names and numbers (IANA, TLS Cipher Suites).
-const CIPHER_SUITES: [(&str, u16); 9] = [
-    ("TLS_AES_256_GCM_SHA384", 0x1302),
-    ("TLS_AES_128_GCM_SHA256", 0x1301),
-    ("TLS_CHACHA20_POLY1305_SHA256", 0x1303),
-    ("TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384", 0xc02c),
-    ("TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", 0xc02b),
-    ("TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256", 0xcca9),
-    ("TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384", 0xc030),
-    ("TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", 0xc02f),
-    ("TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256", 0xcca8),
-];
-
-/// Cipher suites by their names.
-pub fn cipher_suites(text: &str) -> Result<Vec<u16>, String> {
-    let number = |name: &String| {
-        let known = CIPHER_SUITES.iter().find(|(known, _)| known == name);
-        known.map(|(_, number)| *number).ok_or_else(|| {
-            let names: Vec<_> = CIPHER_SUITES.iter().map(|(name, _)| *name).collect();
-            format!("{name:?} is not one of {}", names.join(", "))
-        })
-    };
-    list(text).iter().map(number).collect()
-}
-
-/// How log lines are written.
-pub fn log_format(text: &str) -> Result<LogFormat, String> {
-    match text {
-        "json" => Ok(LogFormat::Json),
-        "text" | "console" => Ok(LogFormat::Text),
-        _ => Err(format!("{text:?} must be json or text")),
-    }
-}
-
-/// Where log lines go.
-pub fn log_output(text: &str) -> Result<LogOutput, String> {
-    match text {
-        "stdout" => Ok(LogOutput::Stdout),
-        "stderr" => Ok(LogOutput::Stderr),
-        "none" | "file" => Ok(LogOutput::None),
-        _ => Err(format!("{text:?} must be stdout, stderr, file or none")),
-    }
-}
-
-/// The lowest level that is logged.
-pub fn level(text: &str) -> Result<Level, String> {
-    match text {
-        "debug" => Ok(Level::Debug),
-        "info" => Ok(Level::Info),
-        "warn" | "warning" => Ok(Level::Warn),
-        "error" => Ok(Level::Error),
-        _ => Err(format!("{text:?} must be debug, info, warn or error")),
     }
 }
 
@@ -459,27 +297,6 @@ mod tests {
     }
 
     #[test]
-    fn a_pin_is_the_base64_of_a_hash() {
-        // SHA-256 of nothing.
-        let words = "sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
-        let pins = pins(words).unwrap();
-        assert_eq!(pins[0][..4], [0xe3, 0xb0, 0xc4, 0x42]);
-        assert_eq!(pins[0][30..], [0xb8, 0x55]);
-        for wrong in [
-            "sha256/",
-            "47DEQpj8",
-            "sha256/47DEQpj8HBSa=",
-            "sha1/47DEQpj8=",
-            "sha256/!=",
-        ] {
-            assert!(
-                super::pins(wrong).unwrap_err().contains("openssl"),
-                "{wrong}"
-            );
-        }
-    }
-
-    #[test]
     fn sizes_have_units() {
         for (text, size) in [
             ("64KiB", 65_536),
@@ -499,17 +316,6 @@ mod tests {
                 .unwrap_err()
                 .contains("1001")
         );
-    }
-
-    #[test]
-    fn a_cipher_suite_that_is_not_there_is_answered_with_those_that_are() {
-        assert_eq!(
-            cipher_suites("TLS_AES_128_GCM_SHA256, TLS_CHACHA20_POLY1305_SHA256"),
-            Ok(vec![0x1301, 0x1303])
-        );
-        assert_eq!(cipher_suites(""), Ok(vec![]));
-        let words = cipher_suites("TLS_RSA_WITH_RC4_128_MD5").unwrap_err();
-        assert!(words.contains("TLS_AES_256_GCM_SHA384"), "{words}");
     }
 
     #[test]

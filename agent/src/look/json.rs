@@ -3,6 +3,8 @@
 //! The text is not checked beyond what is passed over on the way; what is broken there is not
 //! found. Nesting is limited.
 
+use mote_core::text::is_steering;
+
 /// Deeper than anything of ours.
 const DEPTH: u32 = 16;
 
@@ -34,7 +36,7 @@ pub(super) fn string(json: &str, path: &[&str]) -> Option<String> {
         } else {
             letter
         };
-        text.push(if obeys(letter) { '.' } else { letter });
+        text.push(if is_steering(letter) { '.' } else { letter });
     }
     Some(text)
 }
@@ -56,15 +58,6 @@ pub(super) fn elements<'j>(json: &'j str, path: &[&str]) -> Vec<&'j str> {
         rest = after.strip_prefix(',').unwrap_or("").trim_start();
     }
     found
-}
-
-/// Whether a terminal or a reader would do something else than see it.
-fn obeys(letter: char) -> bool {
-    letter.is_control()
-        || matches!(
-            letter,
-            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
-        )
 }
 
 /// The value of one member of the object that `json` begins with.

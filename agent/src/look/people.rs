@@ -221,7 +221,7 @@ fn plugin(json: &str) -> String {
 
 fn outbox(json: &str) -> String {
     let count = |path: &[&str]| number(json, path).unwrap_or(0);
-    let dropped: u64 = ["full", "refused", "late"]
+    let dropped: u64 = ["full", "refused", "late", "no_time", "unreadable"]
         .iter()
         .map(|reason| count(&["outbox", "dropped", reason]))
         .sum();
@@ -286,7 +286,7 @@ mod tests {
         "uplink":{"configured":true,"state":"key_refused","server":"hub.example.com:443",
         "failures":3,"last_success_ms":1795419335432,"retry_in_ms":61000,
         "trouble":"the server answered 401"},"outbox":{"held":5,"room":8635,"oldest_ms":1,
-        "collected":30,"sent":22,"dropped":{"full":1,"refused":2,"late":0}},
+        "collected":30,"sent":22,"dropped":{"full":1,"refused":2,"late":0,"no_time":4,"unreadable":8}},
         "outage":{"since_ms":1795419325432,"failures":3,"last_error":"x"},
         "last_outage":null,"orchestrator":{"state":"held","trouble":"it answered 503",
         "server":"or.example.com","last_contact_ms":1795419340432,"retry_in_ms":2000,
@@ -315,7 +315,7 @@ mod tests {
              sample       4 s ago, one every 10 s\n\
              server       hub.example.com:443 key refused, delivered 10 s ago: the server answered \
              401, next try in 1 min 1 s\n\
-             outbox       5 held, room for 8635; 30 taken, 22 sent, 3 dropped\n\
+             outbox       5 held, room for 8635; 30 taken, 22 sent, 15 dropped\n\
              outage       for 20 s, failures: 3\n\
              orchestrator or.example.com held, heard 5 s ago: it answered 503, next try in 2 s\n\
              instructions 4 taken, 1 running, 2 reported\n\

@@ -3,19 +3,19 @@
 //! The order and the pace are `mote_core::delivery`'s. This file turns a held sample into a
 //! request, and an answer into a log line. What a sample's first sending gave it (its wall time,
 //! whether the system information goes along) is written back into the outbox, so that a repeat
-//! is the same bytes under the same `Idempotency-Key`.
+//! is the same bytes under the same `Idempotency-Key`. The words are `report`'s.
+
+mod report;
 
 use std::sync::Arc;
 
 use mote_core::backlog::Origin;
 use mote_core::delivery::{Delivery, Next, Outcome, Policy, Settled, Standing, address_spread_ms};
 use mote_core::log_line::Value;
-use mote_core::outage::{FIRST_STATUS, Failure, Layer, Outage, Outages, Spell};
+use mote_core::outage::{Layer, Outages};
 use mote_core::outbox::Cursor;
 use mote_core::sample::Sample;
-use mote_core::text;
 use mote_core::wire::lunasentri::{EncodeError, Form, encode, is_documented_acceptance};
-use nix::errno::Errno;
 use ureq::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, USER_AGENT};
 use ureq::http::uri::Scheme;
 use ureq::http::{HeaderValue, Method, Uri};
@@ -31,11 +31,11 @@ use crate::state::{Start, State};
 use crate::sysinfo::Inventory;
 use crate::uplink::link::Link;
 use crate::uplink::{Answer, DeliveryError, Request, Uplink};
+pub use report::{cause, server_words};
+use report::{failure, log_delivered, log_dropped, log_return, said, trouble, what_happened};
 
 /// A payload fits with every text at its longest and every letter escaped.
 pub const PAYLOAD_BYTES: usize = 8 * 1024;
-/// How much of a server's own words is logged.
-const WORDS_BYTES: usize = 200;
 /// How often the clock is looked at while it matters, and the longest time that attempts of a
 /// whole fleet are spread over: together less than the minute in which a device must recover.
 const LOOK_MS: u64 = 25_000;
@@ -452,67 +452,6 @@ fn remember(device: &mut Device, cursor: Cursor, sample: &Sample) {
     device.outbox.update(cursor, sample, marks);
 }
 
-fn log_delivered(answer: &Answer<'_>, sample: &Sample) {
-    log::info(
-        "Metrics sent successfully",
-        &[
-            ("status_code", Value::Uint(answer.status.into())),
-            ("cpu_pct", Value::Tenths(sample.cpu)),
-            ("mem_pct", Value::Tenths(sample.memory)),
-            ("disk_pct", Value::Tenths(sample.disk)),
-            ("took_ms", Value::Uint(answer.took_ms)),
-        ],
-    );
-}
-
-fn log_dropped(dropped: u32) {
-    if dropped > 0 {
-        log::warn(
-            "Held samples dropped, this server would file them at the wrong time",
-            &[("dropped", Value::Uint(dropped.into()))],
-        );
-    }
-}
-
-/// Says what the outage was like that is over, and what it means for the samples that were held.
-fn log_return(outage: &Outage, dropped: u32, held: usize) {
-    log::info(
-        "Server is back",
-        &[
-            ("failures", Value::Uint(outage.failures.into())),
-            ("away_ms", Value::Uint(outage.duration_ms())),
-            ("layers", Value::Str(&outage.layers().to_string())),
-            ("first", Value::Str(&cause(outage.first()))),
-            ("last", Value::Str(&cause(outage.latest()))),
-            ("held", Value::Uint(held as u64)),
-            ("dropped", Value::Uint(dropped.into())),
-        ],
-    );
-}
-
-/// What failed, for people: `http 503`, or `tcp: Connection refused`.
-pub fn cause(spell: &Spell) -> String {
-    let layer = spell.layer.as_str();
-    match (spell.layer, spell.code) {
-        (_, 0) => layer.to_owned(),
-        (Layer::Http | Layer::Proxy, FIRST_STATUS..) => format!("{layer} {}", spell.code),
-        (_, code) => format!("{layer}: {}", Errno::from_raw(code.into()).desc()),
-    }
-}
-
-/// What the black box is told of an attempt that was not good.
-fn failure(sent: &Result<Answer<'_>, DeliveryError>, boot_ms: u64) -> Option<Failure> {
-    let (layer, code) = match sent {
-        Ok(answer) => (Layer::Http, answer.status),
-        Err(error) => (error.layer()?, error.code()),
-    };
-    Some(Failure {
-        layer,
-        code,
-        boot_ms,
-    })
-}
-
 impl Inventory {
     fn log(&self) {
         let info = self.as_info();
@@ -555,50 +494,6 @@ fn headers(api_key: &Secret, user_agent: &'static str) -> HeaderMap {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(USER_AGENT, HeaderValue::from_static(user_agent));
     headers
-}
-
-/// Why the sample was not delivered, in words; none if it was.
-fn trouble(sent: &Result<Answer<'_>, DeliveryError>) -> String {
-    match sent {
-        Ok(answer) if (200..300).contains(&answer.status) => String::new(),
-        Ok(answer) => format!("the server answered {}", answer.status),
-        Err(error) => error.to_string(),
-    }
-}
-
-/// What the server said, cut. One that repeats the key does not get it into a log.
-pub fn server_words(answer: &Answer<'_>, api_key: &Secret) -> String {
-    let words = str::from_utf8(answer.body).unwrap_or("(not text)");
-    let words = words.replace(api_key.expose(), "(key)");
-    text::cut(&words, WORDS_BYTES).to_owned()
-}
-
-/// What the server or the error said.
-fn said(sent: &Result<Answer<'_>, DeliveryError>, api_key: &Secret) -> String {
-    match sent {
-        Ok(answer) => server_words(answer, api_key),
-        Err(error) => error.to_string(),
-    }
-}
-
-/// The fields of a log line that say why; `words` are what was said.
-fn what_happened<'a>(
-    sent: &Result<Answer<'_>, DeliveryError>,
-    words: &'a str,
-) -> Vec<(&'static str, Value<'a>)> {
-    match sent {
-        Ok(answer) => {
-            let mut fields = vec![("status_code", Value::Uint(answer.status.into()))];
-            if !words.is_empty() {
-                fields.push(("answer", Value::Str(words)));
-            }
-            fields
-        }
-        Err(error) => vec![
-            ("layer", Value::Str(error.layer_name())),
-            ("error", Value::Str(words)),
-        ],
-    }
 }
 
 #[cfg(test)]

@@ -396,22 +396,17 @@ impl Journal {
             let _ = store.clear();
             self.settled.clear();
         } else if !self.settled.is_empty() && store.may_try() {
-            let body: Vec<u8> = self
-                .settled
-                .iter()
-                .flat_map(|id| id.to_le_bytes())
-                .collect();
-            let mut pieces = body.chunks(MAX_BODY_BYTES / 8 * 8);
-            let is_noted = pieces.all(|body| {
-                let record = Record {
-                    kind: SETTLED,
-                    id: 0,
-                    body,
-                };
-                store.append(&record).is_ok()
-            });
-            if is_noted {
-                self.settled.clear();
+            // More than fit into one record are told with the next.
+            let from = self.settled.len().saturating_sub(MAX_BODY_BYTES / 8);
+            let ids = self.settled[from..].iter();
+            let body: Vec<u8> = ids.flat_map(|id| id.to_le_bytes()).collect();
+            let record = Record {
+                kind: SETTLED,
+                id: 0,
+                body: &body,
+            };
+            if store.append(&record).is_ok() {
+                self.settled.truncate(from);
             }
         }
     }

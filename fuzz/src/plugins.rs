@@ -45,7 +45,7 @@ pub(crate) fn manifest(bytes: &[u8]) {
     let execution_ms = manifest.execution_ms;
     assert!(execution_ms.is_none_or(|ms| (100..=day_ms).contains(&ms)));
     match configuration(&manifest.options, &absent) {
-        Ok(defaults) => {
+        Ok((defaults, _)) => {
             object(&defaults);
         }
         Err(error) => panic!("a default that is not taken: {error}"),
@@ -80,7 +80,7 @@ pub(crate) fn options(bytes: &[u8]) {
     let given = configuration(&declared, &folder.path().join("cpu.yaml"));
     drop(folder);
     let text = match given {
-        Ok(text) => text,
+        Ok((text, _)) => text,
         Err(error) => {
             assert!(!error.to_string().is_empty());
             return;

@@ -21,7 +21,7 @@ const SHORT_BYTES: usize = 4;
 
 /// The values that are not shown.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Hidden(Vec<(String, String)>);
+pub struct Hidden(Vec<(String, String)>);
 
 impl Hidden {
     /// Hides an option: `field` is its name and value as in JSON, the value beginning at byte `at`.

@@ -255,7 +255,7 @@ fn is_same_in_json(text: &str, each: &mut dyn FnMut(json::Number<'_>)) -> bool {
 
 /// The configuration that a plugin is given: its options, as the operator set them in the file at
 /// `path` or as they are by default. With it what of it is not to be shown.
-pub(super) fn configuration(
+pub fn configuration(
     options: &[PluginOption],
     path: &Path,
 ) -> Result<(String, Hidden), PluginError> {

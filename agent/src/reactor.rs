@@ -220,6 +220,8 @@ impl Reactor {
         let stalls = &mut self.board.stalls;
         stalls.sample += u64::from(Stalls::is_stall(now_ms, after_ms));
         stalls.upkeep += u64::from(Stalls::is_stall(after_ms, clock::boot_ms()));
+        let interval_ms = self.device.interval_ms();
+        self.plugins.keep_clear_of(sample_ms, interval_ms);
         let plugins_ms = self.plugins.turn(now_ms);
         wait_ms
             .min(notify_ms)

@@ -20,9 +20,8 @@ pub(super) struct Harvest {
     pub rng: Rng,
     /// Triggers that are asked right now.
     pub detecting: usize,
-    /// A process was started in this turn: fork and exec take milliseconds, and a sample may be due
-    /// before the next one.
-    pub has_started: bool,
+    /// No process is started before: fork and exec make a sample late that is due meanwhile.
+    pub start_from_ms: u64,
     /// How many may be.
     pub max_detecting: usize,
     /// Whoever takes events has no room for more.
@@ -40,7 +39,7 @@ impl Harvest {
             finished: VecDeque::new(),
             rng: Rng::new(seed),
             detecting: 0,
-            has_started: false,
+            start_from_ms: 0,
             max_detecting,
             is_held: false,
             events: VecDeque::new(),

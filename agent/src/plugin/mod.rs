@@ -71,6 +71,10 @@ pub const MAX_WATCHED: usize = 3 * (MAX_PLUGINS + scope::MAX_ACTIONS);
 
 /// How often is looked what plugins use.
 const LOOK_EVERY_MS: u64 = 1_000;
+/// Before a sample no process is started: fork and exec take milliseconds, and on a busy machine as
+/// long as it takes until the new process has its turn. Where samples follow each other closely, it
+/// is three quarters of the time between them.
+const CLEAR_MS: u64 = 250;
 /// Strangers that are reaped in one turn.
 const MAX_STRANGERS: usize = 1_024;
 
@@ -88,6 +92,10 @@ struct Active {
     watch: Watch,
     runs: u64,
     look_ms: u64,
+    /// When the next sample is due.
+    sample_ms: u64,
+    /// So long before it no process is started.
+    clear_ms: u64,
     /// SIGCHLD came.
     child_ended: bool,
     is_stopping: bool,
@@ -149,6 +157,22 @@ impl Plugins {
         if let Some(active) = &mut self.0 {
             active.child_ended = true;
         }
+    }
+
+    /// Starts no process shortly before the next sample, which is due at `sample_ms`; they come each
+    /// `interval_ms`.
+    pub fn keep_clear_of(&mut self, sample_ms: u64, interval_ms: u64) {
+        if let Some(active) = &mut self.0 {
+            active.sample_ms = sample_ms;
+            active.clear_ms = CLEAR_MS.min(interval_ms / 4 * 3);
+        }
+    }
+
+    /// From when on a process may be started; 0 or earlier than `now_ms` is now.
+    pub fn start_from_ms(&self, now_ms: u64) -> u64 {
+        self.0
+            .as_ref()
+            .map_or(0, |active| active.start_from_ms(now_ms))
     }
 
     /// Does what is due at `now_ms`; returns when something is due next.
@@ -287,6 +311,8 @@ impl Active {
             watch: Watch::default(),
             runs: 0,
             look_ms: 0,
+            sample_ms: u64::MAX,
+            clear_ms: 0,
             child_ended: false,
             is_stopping: false,
             is_blind: false,
@@ -426,6 +452,7 @@ impl Active {
                 return Err(PluginError::Refused(words));
             }
             self.scope.check_allowed(&[id])?;
+            self.harvest.start_from_ms = now_ms + 1;
             self.shelf.note_start(id, now_ms);
             let task = Task::start(run, action, &folder, timeout_ms, &mut self.scope, now_ms);
             let task = task.inspect_err(|error| {
@@ -447,7 +474,7 @@ impl Active {
         if self.scope.options.watch && !self.is_stopping {
             self.follow_changes(now_ms);
         }
-        self.harvest.has_started = false;
+        self.harvest.start_from_ms = self.start_from_ms(now_ms);
         self.harvest.detecting = self.standing.iter().filter(|p| p.is_detecting()).count();
         let mut due_ms = self.scope.leftovers.turn(now_ms);
         for plugin in &mut self.standing {
@@ -479,6 +506,13 @@ impl Active {
             due_ms = due_ms.min(self.look_ms);
         }
         due_ms
+    }
+
+    fn start_from_ms(&self, now_ms: u64) -> u64 {
+        if now_ms < self.sample_ms && now_ms.saturating_add(self.clear_ms) > self.sample_ms {
+            return self.sample_ms;
+        }
+        self.harvest.start_from_ms.min(now_ms + 1)
     }
 
     fn lives(&self) -> impl Iterator<Item = &Live> {

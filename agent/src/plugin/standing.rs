@@ -346,8 +346,9 @@ impl Standing {
         }
         let is_wanted = self.is_wanted || self.jobs() > 0;
         let is_down = self.live.is_none() && self.stop_ms.is_none();
-        if is_down && is_wanted && now_ms >= self.start_ms && !harvest.has_started {
-            harvest.has_started = true;
+        let start_ms = self.start_ms.max(harvest.start_from_ms);
+        if is_down && is_wanted && now_ms >= start_ms {
+            harvest.start_from_ms = now_ms + 1;
             self.start(now_ms, scope, harvest);
         }
         self.ask_next(now_ms, scope, harvest);
@@ -355,7 +356,7 @@ impl Standing {
         if let Some(live) = &mut self.live {
             due_ms = due_ms.min(live.turn(now_ms));
         } else if is_wanted && self.stop_ms.is_none() {
-            due_ms = self.start_ms;
+            due_ms = self.start_ms.max(harvest.start_from_ms);
         }
         due_ms.min(self.next_ms(now_ms))
     }

@@ -66,6 +66,52 @@ fn every_key_is_read_in_every_spelling_from_file_and_environment() {
     }
 }
 
+/// What both products document, the spellings of their published installations among it; of
+/// `api.agents_endpoint` it is said that it means nothing here.
+const DOCUMENTED: &str = "
+    server_url api_key interval system_info_period max_retries retry_backoff
+    agent.id agent.type agent.name agent.organization_id agent.tenant_id agent.environment
+    agent.tags agent.version agent.region agent.base_dir agent.base_folder
+    agent.heartbeat_interval agent.heartbeat agent.registration_retry_interval
+    agent.poll_interval agent.max_concurrent_tasks agent.task_timeout
+    api.base_url api.timeout api.user_agent
+    api.retry.max_attempts api.retry_attempts api.retry.backoff
+    api.retry.initial_interval api.retry_delay api.retry.max_interval
+    api.rate_limit.requests_per_second api.rate_limit_rps api.rate_limit.burst
+    api.auth.type security.auth.type security.auth.method
+    api.auth.cert_file api.auth.key_file api.auth.ca_file
+    security.tls.cert_file security.tls.key_file security.tls.ca_file
+    api.auth.token_file security.auth.token_file api.auth.refresh_threshold
+    api.auth.api_key security.auth.api_key
+    security.tls.enabled security.tls.min_version security.tls.server_name
+    security.tls.insecure_skip_verify security.tls.cipher_suites
+    plugins.dir plugins.directory plugins.config_dir plugins.auto_update
+    plugins.update_interval plugins.update_check plugins.watch_changes plugins.auto_load
+    plugins.max_memory plugins.timeout plugins.max_concurrent
+    plugins.allowed_plugins plugins.blocked_plugins
+    security.sandbox.enabled security.sandbox.user security.sandbox.chroot
+    security.sandbox.max_memory security.sandbox.max_cpu security.sandbox.max_exec_time
+    security.sandbox.max_file_size security.sandbox.network_access
+    security.sandbox.allowed_paths
+    security.audit.enabled security.audit.file security.audit.log_file
+    security.audit.max_size security.audit.max_backups security.audit.max_age
+    sensor.trigger_check_interval sensor.max_concurrent_triggers sensor.trigger_timeout
+    sensor.event_buffer_size sensor.batch_size sensor.flush_interval
+    logging.level logging.format logging.output logging.file logging.max_size
+    logging.max_backups logging.max_age logging.compress
+    health.enabled health.port health.path health.bind
+    metrics.enabled metrics.port metrics.path metrics.bind metrics.namespace";
+
+#[test]
+fn every_documented_spelling_is_in_the_table() {
+    for path in DOCUMENTED.split_whitespace() {
+        let is_key = KEYS
+            .iter()
+            .any(|key| key.paths().any(|known| known == path));
+        assert!(is_key || file::WITHOUT_EFFECT.contains(&path), "{path}");
+    }
+}
+
 #[test]
 fn a_setter_reaches_a_place_of_its_own() {
     // Two keys that write to the same place would undo each other.

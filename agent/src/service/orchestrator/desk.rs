@@ -346,16 +346,18 @@ impl Desk {
         while at < self.tasks.len() {
             let has_place = self.running() < self.max_running;
             match self.tasks[at].stage {
-                Stage::Ready(from_ms) if now_ms >= from_ms && has_place => {
+                Stage::Ready(from_ms) if has_place => {
+                    let from_ms = from_ms.max(plugins.start_from_ms(now_ms));
                     let before = self.tasks.len();
-                    self.start(at, plugins, now_ms);
+                    if now_ms >= from_ms {
+                        self.start(at, plugins, now_ms);
+                    } else {
+                        next_ms = next_ms.min(from_ms);
+                    }
                     at += usize::from(self.tasks.len() == before);
-                    continue;
                 }
-                Stage::Ready(from_ms) if now_ms < from_ms => next_ms = next_ms.min(from_ms),
-                _ => {}
+                _ => at += 1,
             }
-            at += 1;
         }
         next_ms.min(self.journal.turn(Now::read()))
     }

@@ -457,6 +457,31 @@ mod tests {
     }
 
     #[test]
+    fn a_value_is_escaped_wherever_in_it_that_is_needed() {
+        for length in 1..40 {
+            for at in 0..length {
+                for (byte, expected) in [
+                    (b'\\', "\\\\"),
+                    (b'"', "\\\""),
+                    (b'\n', "\\n"),
+                    (0xff, "\u{fffd}"),
+                    (b'!', "!"),
+                ] {
+                    let mut value = std::vec![b'x'; length];
+                    value[at] = byte;
+                    let mut buffer = [0; 64];
+                    let mut lines = Lines::new(&mut buffer, 0);
+                    lines.sample(["", "a"], &[("b", &value)], 7).unwrap();
+                    let used = lines.len();
+                    let (before, behind) = ("x".repeat(at), "x".repeat(length - at - 1));
+                    let expected = std::format!("a{{b=\"{before}{expected}{behind}\"}} 7\n");
+                    assert_eq!(&buffer[..used], expected.as_bytes());
+                }
+            }
+        }
+    }
+
+    #[test]
     fn a_line_that_can_never_fit_leaves_the_buffer_empty() {
         let mut buffer = [0; 20];
         let mut lines = Lines::new(&mut buffer, 0);

@@ -56,13 +56,14 @@ const TIMES: [usize; 6] = [3, 7, 9, 10, 14, 16];
 /// Reads the disks' lines, without RAM disks, loops and partitions.
 pub(super) fn load(scratch: &mut Scratch, source: &mut Source) -> bool {
     let mut is_whole = true;
-    let read = scratch.add(source, &mut |line| match Disk::parse(line) {
-        Ok(disk) if !diskstats::is_minor(disk.name) => line.len(),
-        Ok(_) => 0,
-        Err(_) => {
-            is_whole = false;
-            0
+    let read = scratch.add(source, &mut |line| {
+        // Most lines are theirs, and need no second look.
+        if Disk::parse_kept(line).is_some_and(|disk| diskstats::is_minor(disk.name)) {
+            return 0;
         }
+        let is_taken = Disk::parse(line).is_ok();
+        is_whole &= is_taken;
+        if is_taken { line.len() } else { 0 }
     });
     is_whole && read.is_ok()
 }

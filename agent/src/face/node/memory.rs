@@ -136,3 +136,20 @@ fn each(
         write(page, record)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn brackets_are_left_out_of_a_name_and_only_at_its_end() {
+        let form = |text: &str| {
+            let mut line = text.as_bytes().to_vec();
+            let is_taken = put_into_form(&mut line, text.find(':').unwrap());
+            is_taken.then(|| String::from_utf8(line).unwrap())
+        };
+        assert_eq!(form("MemFree:   7 kB").unwrap(), "MemFree    7 kB");
+        assert_eq!(form("Active(anon): 7").unwrap(), "Active_anon   7");
+        assert_eq!(form("a(b)c: 7"), None);
+    }
+}

@@ -85,6 +85,9 @@ const FILES: [&str; 9] = [
 /// Where in a record a family's number is.
 const NUMBERS: [usize; STATE.len()] = [0, 0, 6, 7, 8, 9];
 const OPERSTATE: usize = 1;
+/// Places in [`FILES`] of what a driver says once and for all: it is asked again with the rest of
+/// the interface.
+const FIXED: [usize; 2] = [2, 8];
 /// Interfaces of which it is remembered whether they have hardware.
 const CARDS: usize = 256;
 /// Those of them whose files are held open.
@@ -118,8 +121,19 @@ struct Cards {
 struct Card {
     name: Name,
     is_physical: bool,
-    files: Option<Box<[Option<File>; FILES.len()]>>,
+    held: Option<Box<Held>>,
 }
+
+/// What is held of an interface's folder.
+#[derive(Debug, Default)]
+struct Held {
+    files: [Option<File>; FILES.len()],
+    /// What the files of [`FIXED`] said.
+    fixed: [Option<FixedValue>; FIXED.len()],
+}
+
+/// An address of up to 32 bytes (`MAX_ADDR_LEN` in `netdevice.h`), with colons.
+type FixedValue = heapless::Vec<u8, 96>;
 
 impl Networks {
     /// Reads below these folders.
@@ -222,7 +236,7 @@ impl Cards {
             self.known.push(Card {
                 name,
                 is_physical,
-                files: None,
+                held: None,
             });
         }
     }
@@ -230,28 +244,32 @@ impl Cards {
     /// Makes a record of what sysfs says of one.
     fn make(&mut self, record: &mut Record<'_>, name: &[u8]) {
         record.field(name);
-        let held = self
-            .known
-            .iter()
-            .filter(|card| card.files.is_some())
-            .count();
+        let holding = self.known.iter().filter(|card| card.held.is_some());
+        let holding = holding.count();
         let card = self.known.iter_mut().find(|card| card.name == name);
-        let files = card.and_then(|card| {
-            if card.files.is_none() && held < CARDS_HELD {
-                card.files = Some(Box::default());
+        let mut held = card.and_then(|card| {
+            if card.held.is_none() && holding < CARDS_HELD {
+                card.held = Some(Box::default());
             }
-            card.files.as_mut()
+            card.held.as_mut()
         });
-        let mut add = |value: Option<&[u8]>| record.field(value.unwrap_or_default());
-        match files {
-            Some(files) => {
-                for (file, held) in FILES.iter().zip(files.iter_mut()) {
-                    sysfs::read_held(held, &mut self.path, &[name, file.as_bytes()], &mut add);
-                }
-            }
-            None => {
-                for file in FILES {
-                    sysfs::read(&mut self.path, &[name, file.as_bytes()], &mut add);
+        for (at, file) in FILES.iter().enumerate() {
+            let parts = [name, file.as_bytes()];
+            let mut add = |value: Option<&[u8]>| record.field(value.unwrap_or_default());
+            let Some(held) = &mut held else {
+                sysfs::read(&mut self.path, &parts, add);
+                continue;
+            };
+            match FIXED.iter().position(|fixed| *fixed == at) {
+                None => sysfs::read_held(&mut held.files[at], &mut self.path, &parts, add),
+                Some(place) => {
+                    let fixed = &mut held.fixed[place];
+                    if fixed.is_none() {
+                        *fixed = sysfs::read(&mut self.path, &parts, |value| {
+                            FixedValue::from_slice(value?).ok()
+                        });
+                    }
+                    add(fixed.as_deref());
                 }
             }
         }

@@ -368,6 +368,39 @@ mod tests {
         assert!(!scratch.is_cut());
     }
 
+    /// The first words of a file's lines.
+    fn names(mut source: Source) -> Vec<Vec<u8>> {
+        let (mut scratch, mut names) = (Scratch::new(), Vec::new());
+        let mut keep = |line: &mut [u8]| {
+            let name = line.trim_ascii_start().split(|byte| *byte == b' ').next();
+            names.push(name.unwrap_or_default().to_vec());
+            0
+        };
+        scratch.add(&mut source, &mut keep).unwrap();
+        names
+    }
+
+    #[test]
+    fn a_table_has_all_its_lines_although_its_end_is_not_waited_for() {
+        let root = Path::new("/proc");
+        for (name, line_bytes) in [
+            ("stat", SHORT_LINE_BYTES),
+            ("meminfo", SHORT_LINE_BYTES),
+            ("net/dev", SHORT_LINE_BYTES),
+            ("diskstats", SHORT_LINE_BYTES),
+            ("vmstat", NAME_AND_NUMBER_BYTES),
+        ] {
+            let table = names(Source::table(root, name, line_bytes));
+            assert_eq!(table, names(Source::new(root, name)), "{name}");
+        }
+        let line = b"0123456789abcdef0123456789abcdef\n";
+        for lines in [1, 107, 108, 124, 125, 2_000] {
+            let mut long = source(&line.repeat(lines));
+            long.sure_bytes = PAGE_BYTES - SHORT_LINE_BYTES;
+            assert_eq!(names(long).len(), lines);
+        }
+    }
+
     #[test]
     fn what_has_no_room_is_left_out_and_said() {
         let line = b"0123456789abcdef0123456789abcdef\n";

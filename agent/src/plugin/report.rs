@@ -44,13 +44,11 @@ impl Plugins {
     /// How the plugin at this place of the list does: those that stay, then the others.
     pub fn report_at(&self, at: usize) -> Option<PluginReport<'_>> {
         let active = self.0.as_ref()?;
-        match active.standing.get(at) {
-            Some(plugin) => Some(plugin.report()),
-            None => {
-                let other = active.shelf.get(at - active.standing.len())?;
-                Some(active.report_of(other))
-            }
+        if let Some(plugin) = active.standing.get(at) {
+            return Some(plugin.report());
         }
+        let other = active.shelf.get(at - active.standing.len())?;
+        Some(active.report_of(other))
     }
 }
 

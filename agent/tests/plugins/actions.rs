@@ -337,6 +337,14 @@ fn what_an_earlier_agent_left_is_killed_and_nobody_else() {
     bench.end();
 }
 
+fn of<'a>(bench: &'a Bench, id: &str) -> PluginReport<'a> {
+    bench
+        .plugins
+        .report()
+        .find(|report| report.id == id)
+        .unwrap()
+}
+
 #[test]
 fn runs_failures_and_the_time_of_what_is_over_in_a_moment_are_reported() {
     let mut bench = Bench::new();
@@ -347,13 +355,6 @@ fn runs_failures_and_the_time_of_what_is_over_in_a_moment_are_reported() {
     bench.put("blocked", None, "run.sh", "");
     bench.options.blocked = vec!["blocked".into()];
     bench.begin();
-    fn of<'a>(bench: &'a Bench, id: &str) -> PluginReport<'a> {
-        bench
-            .plugins
-            .report()
-            .find(|report| report.id == id)
-            .unwrap()
-    }
     assert_eq!(of(&bench, "other").state, State::Down);
     assert_eq!(of(&bench, "blocked").state, State::Blocked);
     for (code, failures) in [("0", 0), ("3", 1)] {

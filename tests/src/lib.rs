@@ -9,6 +9,8 @@
 //! - [`simulate`]: a whole fleet's outage and return, in virtual time.
 //! - [`chaos`]: outages, kills and restarts at random, and whether every sample is accounted for.
 //! - [`soak`]: many ticks with everything that happens to an agent, and whether anything grows.
+//! - [`long_run`]: the command line of the two above.
+//! - [`scraped`]: the programs whose pages for Prometheus are held against each other.
 //! - [`nginx`]: a real nginx with TLS in front of a plain hub.
 //! - [`strace`]: how late the agent's ticks were, as the kernel saw them.
 //! - [`wait`]: waiting for a condition with a bound. Nothing in this crate sleeps for a fixed time.
@@ -23,8 +25,10 @@ pub mod browser;
 pub mod chaos;
 pub mod fake_dns;
 pub mod hub;
+pub mod long_run;
 pub mod namespace;
 pub mod nginx;
+pub mod scraped;
 pub mod simulate;
 pub mod soak;
 pub mod strace;

@@ -91,6 +91,7 @@ class Plugin:
         return self.watch.look()
 
 
+# A plugin is one folder, copied whole: what follows is the same in each, but for the actions.
 ACTIONS = (
     "get_info", "initialize", "start", "stop", "get_status", "get_health", "get_trigger_config",
     "detect_triggers",

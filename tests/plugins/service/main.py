@@ -93,6 +93,7 @@ class Plugin:
         return {"service": service, "operation": operation, "output": output}
 
 
+# A plugin is one folder, copied whole: what follows is the same in each, but for the actions.
 ACTIONS = (
     "get_info", "initialize", "start", "stop", "get_status", "get_health", "get_action_config",
     "execute_action",

@@ -9,16 +9,15 @@
 //! interfaces that mote shows; in netclass and conntrack it has some families more.
 
 use std::fs;
-use std::net::SocketAddr;
-use std::process::Command;
 use std::time::Duration;
 
 use tempfile::TempDir;
 
 use super::peers::program::{Program, find};
-use super::peers::scraper::{Scraper, free_address};
+use super::peers::scraper::Scraper;
 use super::{Failure, Figure, Findings, LONG, Plan, kernel, let_run};
-use crate::agent::{AgentBuilder, is_emulated};
+use crate::agent::is_emulated;
+use crate::scraped::{self, free_address};
 
 /// Scrapes before those that count.
 const WARM: u32 = 5;
@@ -27,27 +26,6 @@ const SCRAPES: u32 = 200;
 const PAUSE: Duration = Duration::from_millis(60);
 /// A scrape is to cost a tenth of `node_exporter`'s.
 const SHARE: f64 = 0.1;
-
-const COLLECTORS: [&str; 18] = [
-    "conntrack",
-    "cpu",
-    "diskstats",
-    "filefd",
-    "filesystem",
-    "loadavg",
-    "meminfo",
-    "netclass",
-    "netdev",
-    "os",
-    "pressure",
-    "stat",
-    "textfile",
-    "thermal_zone",
-    "time",
-    "timex",
-    "uname",
-    "vmstat",
-];
 
 pub(super) fn measure(plan: &Plan) -> Result<Findings, Failure> {
     let mut findings = Findings::default();
@@ -81,16 +59,8 @@ fn mote(plan: &Plan) -> Result<(f64, u64), Failure> {
     if is_emulated() {
         return Err("under an emulator, its own work is measured".into());
     }
-    let mut agent = AgentBuilder::new()?
-        .env("MOTE_HEALTH_ENABLED", "false")
-        .env("MOTE_METRICS_ENABLED", "true")
-        .flag("metrics-port", "0")
-        .flag("interval", "1h")
-        .start()?;
-    let line = agent.wait_for_log(|line| line.msg() == "Listening", LONG)?;
-    let address = line.field("address").and_then(|it| it.as_str());
-    let address: SocketAddr = address.ok_or("the agent names no address")?.parse()?;
-    let mut scraper = Scraper::connect(address)?;
+    let mut agent = scraped::agent()?.flag("interval", "1h").start()?;
+    let mut scraper = Scraper::connect(scraped::address_of(&agent, LONG)?)?;
     let process = agent.pid().to_string();
     let mut pass = |count| {
         for _ in 0..count {
@@ -111,16 +81,10 @@ fn node_exporter_us(plan: &Plan) -> Result<Option<f64>, Failure> {
         return Ok(None);
     };
     let address = free_address()?;
-    let mut command = Command::new(exporter);
-    command.args([
-        &format!("--web.listen-address={address}"),
-        "--web.disable-exporter-metrics",
-        "--collector.disable-defaults",
-        "--collector.textfile.directory=",
-    ]);
-    command.args(COLLECTORS.map(|name| format!("--collector.{name}")));
+    let mut command = scraped::node_exporter(exporter, address);
     let hidden = hidden_interfaces()?.join("|");
     command.args([
+        "--collector.textfile.directory=".to_owned(),
         format!("--collector.netdev.device-exclude=^({hidden})$"),
         format!("--collector.netclass.ignored-devices=^({hidden})$"),
     ]);

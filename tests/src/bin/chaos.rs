@@ -5,10 +5,12 @@
 //! not accounted for, with 64 if it was called wrongly.
 
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use lexopt::{Arg, Parser, ValueExt};
-use mote_tests::chaos::{self, Measure};
+use lexopt::{Parser, ValueExt};
+use mote_tests::bench::Failure;
+use mote_tests::chaos::{self, Measure, Report};
+use mote_tests::long_run::{self, LongRun};
 
 const HELP: &str = "\
 Lets the server fail at random and kills and restarts the agent, and holds what the server has
@@ -25,73 +27,63 @@ Usage: chaos [--seed N] [--samples N] [--interval MS] [--quick]
   -h, --help     print this
 ";
 
-const USAGE: u8 = 64;
-
-struct Options {
-    seed: Option<u64>,
+struct Chaos {
+    seed: u64,
     samples: u64,
-    interval_ms: u64,
-    help: bool,
+    interval: Duration,
+}
+
+impl LongRun for Chaos {
+    const NAME: &'static str = "chaos";
+    const HELP: &'static str = HELP;
+    type Report = Report;
+
+    fn full(seed: u64) -> Self {
+        Self {
+            seed,
+            samples: 10_000,
+            interval: Duration::from_millis(20),
+        }
+    }
+
+    fn take(&mut self, option: &str, values: &mut Parser) -> Result<Option<()>, lexopt::Error> {
+        match option {
+            "samples" => self.samples = values.value()?.parse()?,
+            "interval" => self.interval = Duration::from_millis(values.value()?.parse()?),
+            "quick" => (self.samples, self.interval) = (400, Duration::from_millis(100)),
+            _ => return Ok(None),
+        }
+        Ok(Some(()))
+    }
+
+    fn seed(&mut self) -> &mut u64 {
+        &mut self.seed
+    }
+
+    fn check(&self) -> Result<(), lexopt::Error> {
+        if self.samples == 0 || self.interval.is_zero() {
+            return Err("--samples and --interval must be at least 1".into());
+        }
+        Ok(())
+    }
+
+    fn run(&self, say: &dyn Fn(&str)) -> Result<Report, Failure> {
+        let measure = Measure {
+            samples: self.samples,
+            interval: self.interval,
+            outages: (self.samples / 50).max(1),
+            kills: (self.samples / 500).max(1),
+            restarts: (self.samples / 500).max(1),
+            seed: self.seed,
+        };
+        chaos::run(&measure, say)
+    }
+
+    fn is_good(report: &Report) -> bool {
+        report.complaints.is_empty()
+    }
 }
 
 fn main() -> ExitCode {
-    let options = match parse_arguments(Parser::from_env()) {
-        Ok(options) => options,
-        Err(error) => {
-            eprintln!("chaos: {error}; try --help");
-            return ExitCode::from(USAGE);
-        }
-    };
-    if options.help {
-        print!("{HELP}");
-        return ExitCode::SUCCESS;
-    }
-    let measure = Measure {
-        samples: options.samples,
-        interval: Duration::from_millis(options.interval_ms),
-        outages: (options.samples / 50).max(1),
-        kills: (options.samples / 500).max(1),
-        restarts: (options.samples / 500).max(1),
-        seed: options.seed.unwrap_or_else(mote_tests::drawn_seed),
-    };
-    let begun = Instant::now();
-    let say = |words: &str| eprintln!("chaos: {:4} s  {words}", begun.elapsed().as_secs());
-    say(&format!("seed {}", measure.seed));
-    match chaos::run(&measure, &say) {
-        Ok(report) => {
-            print!("{report}");
-            if report.complaints.is_empty() {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::FAILURE
-            }
-        }
-        Err(error) => {
-            eprintln!("chaos: seed {}: {error}", measure.seed);
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn parse_arguments(mut parser: Parser) -> Result<Options, lexopt::Error> {
-    let mut options = Options {
-        seed: None,
-        samples: 10_000,
-        interval_ms: 20,
-        help: false,
-    };
-    while let Some(argument) = parser.next()? {
-        match argument {
-            Arg::Long("seed") => options.seed = Some(parser.value()?.parse()?),
-            Arg::Long("samples") => options.samples = parser.value()?.parse()?,
-            Arg::Long("interval") => options.interval_ms = parser.value()?.parse()?,
-            Arg::Long("quick") => (options.samples, options.interval_ms) = (400, 100),
-            Arg::Long("help") | Arg::Short('h') => options.help = true,
-            other => return Err(other.unexpected()),
-        }
-    }
-    if options.samples == 0 || options.interval_ms == 0 {
-        return Err("--samples and --interval must be at least 1".into());
-    }
-    Ok(options)
+    long_run::main::<Chaos>()
 }

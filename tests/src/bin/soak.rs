@@ -4,10 +4,12 @@
 //! grew, with 64 if it was called wrongly.
 
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use lexopt::{Arg, Parser, ValueExt};
-use mote_tests::soak::{self, Measure};
+use lexopt::{Parser, ValueExt};
+use mote_tests::bench::Failure;
+use mote_tests::long_run::{self, LongRun};
+use mote_tests::soak::{self, Measure, Report};
 
 const HELP: &str = "\
 Lets the agent run for many ticks with outages, reloads and new log files, and holds its memory and
@@ -23,77 +25,63 @@ Usage: soak [--ticks N] [--interval MS] [--seed N] [--quick]
   -h, --help     print this
 ";
 
-const USAGE: u8 = 64;
+struct Soak(Measure);
 
-struct Options {
-    measure: Measure,
-    help: bool,
-}
+impl LongRun for Soak {
+    const NAME: &'static str = "soak";
+    const HELP: &'static str = HELP;
+    type Report = Report;
 
-fn main() -> ExitCode {
-    let Options { measure, help } = match parse_arguments(Parser::from_env()) {
-        Ok(options) => options,
-        Err(error) => {
-            eprintln!("soak: {error}; try --help");
-            return ExitCode::from(USAGE);
-        }
-    };
-    if help {
-        print!("{HELP}");
-        return ExitCode::SUCCESS;
+    fn full(seed: u64) -> Self {
+        Self(Measure {
+            ticks: 200_000,
+            warm_ticks: 10_000,
+            interval: Duration::from_millis(10),
+            outbox: 8_640,
+            round: 200,
+            seed,
+        })
     }
-    let begun = Instant::now();
-    let say = |words: &str| eprintln!("soak: {:5} s  {words}", begun.elapsed().as_secs());
-    say(&format!("seed {}", measure.seed));
-    match soak::run(&measure, &say) {
-        Ok(report) => {
-            print!("{report}");
-            if report.complaints.is_empty() {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::FAILURE
-            }
-        }
-        Err(error) => {
-            eprintln!("soak: seed {}: {error}", measure.seed);
-            ExitCode::FAILURE
-        }
-    }
-}
 
-fn parse_arguments(mut parser: Parser) -> Result<Options, lexopt::Error> {
-    let mut measure = Measure {
-        ticks: 200_000,
-        warm_ticks: 10_000,
-        interval: Duration::from_millis(10),
-        outbox: 8_640,
-        round: 200,
-        seed: mote_tests::drawn_seed(),
-    };
-    let mut help = false;
-    while let Some(argument) = parser.next()? {
-        match argument {
-            Arg::Long("ticks") => measure.ticks = parser.value()?.parse()?,
-            Arg::Long("interval") => {
-                measure.interval = Duration::from_millis(parser.value()?.parse()?);
-            }
-            Arg::Long("seed") => measure.seed = parser.value()?.parse()?,
-            Arg::Long("quick") => {
-                measure = Measure {
+    fn take(&mut self, option: &str, values: &mut Parser) -> Result<Option<()>, lexopt::Error> {
+        match option {
+            "ticks" => self.0.ticks = values.value()?.parse()?,
+            "interval" => self.0.interval = Duration::from_millis(values.value()?.parse()?),
+            "quick" => {
+                self.0 = Measure {
                     ticks: 500,
                     warm_ticks: 200,
                     interval: Duration::from_millis(100),
                     outbox: 40,
                     round: 20,
-                    ..measure
+                    seed: self.0.seed,
                 };
             }
-            Arg::Long("help") | Arg::Short('h') => help = true,
-            other => return Err(other.unexpected()),
+            _ => return Ok(None),
         }
+        Ok(Some(()))
     }
-    if measure.ticks < 100 || measure.interval.is_zero() {
-        return Err("--ticks must be at least 100, --interval at least 1".into());
+
+    fn seed(&mut self) -> &mut u64 {
+        &mut self.0.seed
     }
-    Ok(Options { measure, help })
+
+    fn check(&self) -> Result<(), lexopt::Error> {
+        if self.0.ticks < 100 || self.0.interval.is_zero() {
+            return Err("--ticks must be at least 100, --interval at least 1".into());
+        }
+        Ok(())
+    }
+
+    fn run(&self, say: &dyn Fn(&str)) -> Result<Report, Failure> {
+        soak::run(&self.0, say)
+    }
+
+    fn is_good(report: &Report) -> bool {
+        report.complaints.is_empty()
+    }
+}
+
+fn main() -> ExitCode {
+    long_run::main::<Soak>()
 }

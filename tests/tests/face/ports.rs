@@ -7,8 +7,7 @@ use super::*;
 
 /// A port that was free a moment ago.
 fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
+    mote_tests::scraped::free_address().unwrap().port()
 }
 
 fn at(port: u16) -> SocketAddr {

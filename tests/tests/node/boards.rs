@@ -8,7 +8,8 @@ use mote_tests::wait::poll_until;
 
 use super::LONG;
 use super::page::{Page, name};
-use super::programs::{COLLECTORS, agent, metrics, node_exporter_at, promtool, scrape, start};
+use super::programs::{metrics, node_exporter_at, promtool, scrape, start};
+use mote_tests::scraped::{COLLECTORS, agent};
 
 const BOARDS: [&str; 4] = ["x86-server", "raspberry-pi", "mips-router", "kernel-3.10"];
 
@@ -66,6 +67,7 @@ fn every_series_of_every_board_is_node_exporters() {
     for board in BOARDS {
         let tree = tree(board);
         let builder = agent()
+            .unwrap()
             .flag("proc", tree.join("proc"))
             .flag("sys", tree.join("sys"))
             .flag("rootfs", &tree)
@@ -115,6 +117,7 @@ fn interfaces_with_hardware_are_shown_and_patterns_change_that() {
     let devices = |arguments: &[(&str, &str)]| {
         let tree = tree("x86-server");
         let mut builder = agent()
+            .unwrap()
             .flag("proc", tree.join("proc"))
             .flag("sys", tree.join("sys"));
         for (name, value) in arguments {
@@ -152,6 +155,7 @@ fn mounts_that_may_block_are_never_shown_and_patterns_change_the_rest() {
     let points = |arguments: &[(&str, &str)]| -> Vec<String> {
         let tree = tree("x86-server");
         let mut builder = agent()
+            .unwrap()
             .flag("proc", tree.join("proc"))
             .flag("rootfs", &tree);
         for (name, value) in arguments {

@@ -3,7 +3,8 @@
 use mote_tests::agent::left_out;
 
 use super::page::{Page, name};
-use super::programs::{agent, metrics, node_exporter, promtool, scrape, start};
+use super::programs::{metrics, node_exporter, promtool, scrape, start};
+use mote_tests::scraped::agent;
 
 /// Gauges that depend on nothing but what this machine is, and so must be the same.
 const FIXED: [&str; 12] = [
@@ -41,7 +42,7 @@ fn counters_lie_between_two_looks_of_node_exporters() {
     if left_out("what node_exporter sees of another kind of machine") {
         return;
     }
-    let (_agent, address) = start(&agent().flag("metrics-interfaces-include", "*"));
+    let (_agent, address) = start(&agent().unwrap().flag("metrics-interfaces-include", "*"));
     let exporter = node_exporter(&["--collector.netdev.device-exclude=".to_owned()]);
     let before = scrape(exporter.address);
     let mine = scrape(address);

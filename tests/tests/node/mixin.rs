@@ -10,7 +10,8 @@ use mote_tests::wait::poll_until;
 use serde_json::Value;
 
 use super::LONG;
-use super::programs::{Server, agent, free_address, get, start};
+use super::programs::{Server, get, start};
+use mote_tests::scraped::{agent, free_address};
 
 const JOB: &str = r#"job="node""#;
 const FILE_SYSTEM: &str = r#"fstype!="",mountpoint!="""#;
@@ -89,6 +90,7 @@ fn what_the_mixin_selects_is_there_but_for_what_the_readme_lists() {
     let tree = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/mips-router");
     let tree = tree.canonicalize().unwrap();
     let builder = agent()
+        .unwrap()
         .flag("proc", tree.join("proc"))
         .flag("sys", tree.join("sys"))
         .flag("rootfs", &tree);
@@ -127,7 +129,7 @@ fn prometheus(folder: &Path, targets: &str) -> Server {
     );
     let file = folder.join("prometheus.yml");
     fs::write(&file, config).unwrap();
-    let address = free_address();
+    let address = free_address().unwrap();
     let mut command = Command::new("prometheus");
     command.arg(format!("--config.file={}", file.display()));
     command.arg(format!(

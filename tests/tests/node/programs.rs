@@ -1,37 +1,16 @@
 //! The programs that the page is held against, and the agent that makes it.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use mote_tests::agent::{AgentBuilder, AgentUnderTest};
+use mote_tests::scraped::{self, address_of, free_address};
 use mote_tests::wait::poll_until;
 
 use super::LONG;
 use super::page::Page;
-
-/// The collectors that are offered, by `node_exporter`'s names.
-pub(crate) const COLLECTORS: [&str; 18] = [
-    "conntrack",
-    "cpu",
-    "diskstats",
-    "filefd",
-    "filesystem",
-    "loadavg",
-    "meminfo",
-    "netclass",
-    "netdev",
-    "os",
-    "pressure",
-    "stat",
-    "textfile",
-    "thermal_zone",
-    "time",
-    "timex",
-    "uname",
-    "vmstat",
-];
 
 /// What mote leaves out of its own accord, as the flags that make `node_exporter` do so.
 const LEFT_OUT: [&str; 3] = [
@@ -77,28 +56,16 @@ impl Drop for Server {
     }
 }
 
-/// An address on loopback at which nobody listens.
-pub(crate) fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    listener.local_addr().unwrap()
-}
-
 /// `node_exporter` with the collectors that are offered, and more arguments.
 pub(crate) fn node_exporter(arguments: &[String]) -> Server {
-    let address = free_address();
-    let mut command = Command::new("prometheus-node-exporter");
-    command.args([
-        &format!("--web.listen-address={address}"),
-        "--web.disable-exporter-metrics",
-        "--collector.disable-defaults",
-        // Netlink would answer for this machine, whatever tree is looked at.
-        "--no-collector.netdev.netlink",
-    ]);
+    let address = free_address().unwrap();
+    let mut command = scraped::node_exporter("prometheus-node-exporter", address);
+    // Netlink would answer for this machine, whatever tree is looked at.
+    command.arg("--no-collector.netdev.netlink");
     command.args(LEFT_OUT).args(arguments);
     if !arguments.iter().any(|it| it.starts_with(TEXT_FILES)) {
         command.arg(TEXT_FILES);
     }
-    command.args(COLLECTORS.map(|name| format!("--collector.{name}")));
     Server::start(command, address)
 }
 
@@ -115,23 +82,10 @@ pub(crate) fn node_exporter_at(tree: &Path) -> Server {
     ])
 }
 
-/// An agent that answers Prometheus at a port of its own and sends nothing.
-pub(crate) fn agent() -> AgentBuilder {
-    AgentBuilder::new()
-        .unwrap()
-        .env("MOTE_HEALTH_ENABLED", "false")
-        .env("MOTE_METRICS_ENABLED", "true")
-        .flag("metrics-port", "0")
-}
-
-/// Starts it; gives the address of its metrics.
+/// Starts an agent; gives the address of its metrics.
 pub(crate) fn start(builder: &AgentBuilder) -> (AgentUnderTest, SocketAddr) {
     let agent = builder.start().unwrap();
-    let line = agent
-        .wait_for_log(|line| line.msg() == "Listening", LONG)
-        .unwrap();
-    let address = line.field("address").unwrap().as_str().unwrap();
-    let address = address.parse().unwrap();
+    let address = address_of(&agent, LONG).unwrap();
     (agent, address)
 }
 

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use super::programs::{agent, metrics, node_exporter, promtool, scrape, start};
+use super::programs::{metrics, node_exporter, promtool, scrape, start};
+use mote_tests::scraped::agent;
 
 const GOOD: &str = "# HELP raid_failed Disks that failed.\n# TYPE raid_failed gauge\n\
     raid_failed { array = \"md0\", } 1\nraid_failed{array=\"a \\\"b\\\\c\\n\"} 1.5e3\n\
@@ -17,7 +18,7 @@ fn write(folder: &Path, name: &str, text: &str) {
 
 #[test]
 fn right_files_are_shown_as_node_exporter_shows_them() {
-    let builder = agent();
+    let builder = agent().unwrap();
     let folder = builder.dir().join("text");
     fs::create_dir(&folder).unwrap();
     write(&folder, "good.prom", GOOD);
@@ -49,7 +50,7 @@ fn right_files_are_shown_as_node_exporter_shows_them() {
 
 #[test]
 fn a_wrong_file_is_left_out_whole_and_named() {
-    let builder = agent();
+    let builder = agent().unwrap();
     let folder = builder.dir().join("text");
     fs::create_dir(&folder).unwrap();
     write(&folder, "good.prom", GOOD);

@@ -28,9 +28,10 @@ use tempfile::TempDir;
 
 use super::{Failure, Figure, Findings, LONG, Plan, kernel};
 use crate::agent::mote_binary;
+use crate::scraped::free_address;
 use crate::wait::poll_until;
 use program::{Program, find};
-use scraper::{Scraper, free_address};
+use scraper::Scraper;
 use sink::Sink;
 
 const INTERVAL: Duration = Duration::from_secs(1);

@@ -1,7 +1,7 @@
 //! What Prometheus does to an exporter: asks for everything, over a kept connection, in gzip.
 
 use std::io::{self, BufReader, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 
 use super::super::LONG;
 use super::http;
@@ -45,9 +45,4 @@ impl Scraper {
             ))),
         }
     }
-}
-
-/// An address on loopback at which nobody listens.
-pub(in crate::bench) fn free_address() -> io::Result<SocketAddr> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }

@@ -172,6 +172,10 @@ impl Line<'_> {
     }
 
     fn fit(mut self, buf: &mut [u8]) -> usize {
+        // Nearly every line fits as it is; only for others is it worth to measure.
+        if let Some(length) = self.written(buf, usize::MAX) {
+            return length;
+        }
         while self.len(0) > buf.len() {
             let Some((_, fewer)) = self.fields.split_last() else {
                 return 0;
@@ -179,12 +183,15 @@ impl Line<'_> {
             self.fields = fewer;
         }
         let text_max_bytes = self.text_max_bytes(buf.len());
+        self.written(buf, text_max_bytes).unwrap_or(0)
+    }
+
+    /// The line's length, or nothing where it does not fit.
+    fn written(&self, buf: &mut [u8], text_max_bytes: usize) -> Option<usize> {
         let room = buf.len();
         let mut out = buf;
-        match self.write(&mut out, text_max_bytes) {
-            Ok(()) => room - out.len(),
-            Err(_) => 0,
-        }
+        self.write(&mut out, text_max_bytes).ok()?;
+        Some(room - out.len())
     }
 
     fn len(&self, text_max_bytes: usize) -> usize {
@@ -197,9 +204,6 @@ impl Line<'_> {
     /// The most bytes that each text may have for the line to fit. A longer limit never makes a
     /// shorter line, so half of what is left can be ruled out each time.
     fn text_max_bytes(&self, room: usize) -> usize {
-        if self.len(usize::MAX) <= room {
-            return usize::MAX;
-        }
         let (mut fits, mut too_long) = (0, room + 1);
         while too_long - fits > 1 {
             let middle = fits + (too_long - fits) / 2;

@@ -19,7 +19,7 @@ use mote_tests::hub::{Certificate, Hub, HubConfig, Misbehaviour, Received, TlsVe
 const LONG: Duration = Duration::from_secs(20);
 
 /// All that the agent may ever hold in memory.
-const RSS_KB: u64 = 2600;
+const RSS_KB: u64 = 2400;
 
 fn good_hub() -> Hub {
     Hub::start(HubConfig::default()).unwrap()

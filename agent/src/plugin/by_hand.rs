@@ -290,7 +290,8 @@ fn news(active: &mut Active, fault: &mut Option<String>, is_done: &mut bool) -> 
             let line = shown(&hidden, &String::from_utf8_lossy(&line));
             let _ = writeln!(text, "{mark} {line}");
         }
-        let words = plugin.live.as_mut().map(|live| live.words.take_recent());
+        let live = plugin.live.as_mut();
+        let words = live.map(|live| live.words.take_recent_but_keep_last());
         for line in words.unwrap_or_default() {
             let _ = writeln!(text, "! {}", shown(&hidden, &line));
         }

@@ -39,6 +39,8 @@ pub(super) struct Words {
     dropped: u64,
     recent: VecDeque<Box<str>>,
     recent_bytes: usize,
+    /// The first of them was taken already, and is kept as the last that was said.
+    is_first_taken: bool,
 }
 
 impl Words {
@@ -53,6 +55,7 @@ impl Words {
             dropped: 0,
             recent: VecDeque::new(),
             recent_bytes: 0,
+            is_first_taken: false,
         }
     }
 
@@ -111,6 +114,7 @@ impl Words {
             && let Some(oldest) = self.recent.pop_front()
         {
             self.recent_bytes -= oldest.len();
+            self.is_first_taken = false;
         }
         let length = line.len() as u64 + HEAD_BYTES;
         if length > self.allowed_bytes {
@@ -129,10 +133,25 @@ impl Words {
     /// The last lines since this was last asked, the oldest first.
     pub(super) fn take_recent(&mut self) -> Vec<String> {
         self.recent_bytes = 0;
+        let taken = usize::from(std::mem::take(&mut self.is_first_taken));
         std::mem::take(&mut self.recent)
             .into_iter()
+            .skip(taken)
             .map(String::from)
             .collect()
+    }
+
+    /// The same, for somebody who asks while the process goes on: what it ends with can still be
+    /// told.
+    pub(super) fn take_recent_but_keep_last(&mut self) -> Vec<String> {
+        let last = self.recent.back().cloned();
+        let lines = self.take_recent();
+        if let Some(last) = last {
+            self.recent_bytes = last.len();
+            self.recent.push_back(last);
+            self.is_first_taken = true;
+        }
+        lines
     }
 
     /// The last line of all, which tells why most programs fail.
@@ -151,6 +170,23 @@ mod tests {
     use super::*;
     use nix::fcntl::OFlag;
     use nix::unistd::{pipe2, write};
+
+    #[test]
+    fn a_line_that_was_taken_is_still_the_last_and_is_not_taken_twice() {
+        let path = std::env::temp_dir().join(format!("mote-last-words-{}", std::process::id()));
+        let mut words = Words::new(SideLog::new(path.clone()), 0);
+        words.say("one", 0);
+        words.say("two", 0);
+        assert_eq!(words.take_recent_but_keep_last(), ["one", "two"]);
+        assert_eq!(words.last(), Some("two"));
+        assert!(words.take_recent_but_keep_last().is_empty());
+        words.say("three", 0);
+        assert_eq!(words.take_recent_but_keep_last(), ["three"]);
+        assert_eq!(words.last(), Some("three"));
+        assert!(words.take_recent().is_empty());
+        assert_eq!(words.last(), None);
+        let _ = std::fs::remove_file(path);
+    }
 
     #[test]
     fn a_flood_is_read_slowly_logged_less_and_counted() {

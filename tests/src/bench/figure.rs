@@ -34,7 +34,8 @@ impl Figure {
         self
     }
 
-    /// The same with a budget for a machine that does nothing else: of time, or of wake-ups.
+    /// The same with a budget for a machine that does nothing else: of time, wake-ups, or pages that
+    /// others share.
     #[must_use]
     pub fn within_alone(self, budget: f64) -> Self {
         Self {

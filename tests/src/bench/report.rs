@@ -51,7 +51,7 @@ impl Report {
         for figure in &mut self.figures {
             figure.beside_others();
         }
-        let words = "--quick measures several things at once: times and wake-ups are rough, and have no budget";
+        let words = "--quick measures several things at once: times, wake-ups and rss_kb are rough, and have no budget";
         self.note(words.to_owned());
     }
 

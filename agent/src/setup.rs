@@ -18,6 +18,9 @@ use crate::uplink::link::Link;
 use crate::uplink::tls::{TlsChoice, TlsSettings};
 use crate::uplink::{Uplink, UplinkSettings};
 
+/// Largest answer of a metrics server that is read: it has nothing to say but words.
+const BODY_BYTES: usize = 64 * 1024;
+
 /// What can only be told when everything is looked at together.
 #[derive(Debug)]
 pub struct Plan {
@@ -185,6 +188,7 @@ impl Target {
             connect_timeout_ms: settings.connect_timeout_ms,
             timeout_ms: settings.timeout_ms,
             keep_ms: keep_ms(settings.interval_ms),
+            body_bytes: BODY_BYTES,
         };
         let proxies = Arc::clone(&self.proxies);
         Uplink::new(Arc::clone(link), self.tls.clone(), proxies, times)

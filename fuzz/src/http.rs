@@ -46,6 +46,7 @@ impl Way {
             connect_timeout_ms: 1_000,
             timeout_ms: 2_000,
             keep_ms: 1_000,
+            body_bytes: ANSWER_BYTES,
         };
         Some(Self {
             uplink: Uplink::new(link, tls, Arc::new(Proxies::new(None, Vec::new())), times),

@@ -338,6 +338,10 @@ fn n15_a_name_server_that_lies_costs_one_attempt_and_not_the_server() {
     net.dns.set(NAME, &[portal.address().ip()], 3600);
     let asked = net.dns.count(NAME);
     net.dns.wait_for(asked + 2, LONG).unwrap();
+    // They were answered; the agent has read them when it has sent a few samples more.
+    net.hub
+        .wait_for(net.hub.stats().delivered + 5, LONG)
+        .unwrap();
     let before = agent.log().len();
     net.hub.drop_connections();
     wait_for_failure(&agent, before, "tls");

@@ -73,8 +73,8 @@ pub enum DeliveryError {
     Closed(Phase),
     /// The head of the answer is too large.
     HeadTooLarge,
-    /// The body of the answer, which had this status, is too large.
-    BodyTooLarge(u16),
+    /// The body of the answer, which had this status, has more than so many bytes.
+    BodyTooLarge(u16, usize),
     /// What came is not HTTP, or the request could not be made.
     Protocol(Box<str>),
 }
@@ -91,7 +91,7 @@ impl DeliveryError {
             Self::Connect(..) => Layer::Tcp,
             Self::ProxyRefused(_) | Self::ProxyBroken => Layer::Proxy,
             Self::Tls(_) | Self::TlsSettings(_) => Layer::Tls,
-            Self::HeadTooLarge | Self::BodyTooLarge(_) | Self::Protocol(_) => Layer::Http,
+            Self::HeadTooLarge | Self::BodyTooLarge(..) | Self::Protocol(_) => Layer::Http,
         })
     }
 
@@ -170,7 +170,10 @@ impl fmt::Display for DeliveryError {
             Self::Closed(Phase::Body) => f.write_str("the server's answer was cut off"),
             Self::Closed(_) => f.write_str("the server closed the connection without an answer"),
             Self::HeadTooLarge => f.write_str("the head of the answer is larger than 16 KiB"),
-            Self::BodyTooLarge(_) => f.write_str("the body of the answer is larger than 64 KiB"),
+            Self::BodyTooLarge(_, limit) => {
+                let kib = limit / 1024;
+                write!(f, "the body of the answer is larger than {kib} KiB")
+            }
             Self::Protocol(words) => write!(f, "not a usable HTTP answer: {words}"),
         }
     }

@@ -16,8 +16,8 @@ use super::tls::TlsSettings;
 use crate::clock;
 use crate::config::proxy::Proxies;
 
-/// Largest body of an answer that is read.
-const BODY_BYTES: usize = 64 * 1024;
+/// A body of more than this does not keep its memory until the next.
+const KEPT_BODY_BYTES: usize = 64 * 1024;
 
 /// How requests are sent.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +28,8 @@ pub struct UplinkSettings {
     pub timeout_ms: u64,
     /// How long a connection is kept without a request.
     pub keep_ms: u64,
+    /// Largest body of an answer that is read.
+    pub body_bytes: usize,
 }
 
 /// A request, ready to go. Its bytes are a copy: nothing of the device is borrowed.
@@ -107,9 +109,10 @@ impl Uplink {
         }
     }
 
-    /// What came of the last answer's body, if that was too large to be read whole.
-    pub fn beginning(&self) -> &[u8] {
-        &self.body
+    /// Gives the last answer's body, or its beginning if it was too large to be read whole, for
+    /// memory to read the next into.
+    pub fn swap_body(&mut self, with: &mut Vec<u8>) {
+        std::mem::swap(&mut self.body, with);
     }
 
     /// How long the requests from now on may take at most, whatever the settings say.
@@ -153,12 +156,13 @@ impl Uplink {
 
     fn attempt(&mut self, request: &Request<'_>) -> Result<(u16, Option<u64>), DeliveryError> {
         self.body.clear();
+        self.body.shrink_to(KEPT_BODY_BYTES);
         match self.exchange(request) {
             Ok(done) => Ok(done),
             Err(ureq_error) => {
                 let error = self.link.take_error();
                 let error = error.unwrap_or_else(|| self.explain(ureq_error));
-                if !matches!(error, DeliveryError::BodyTooLarge(_)) {
+                if !matches!(error, DeliveryError::BodyTooLarge(..)) {
                     // One large answer does not keep its memory.
                     self.body = Vec::new();
                 }
@@ -188,8 +192,9 @@ impl Uplink {
             if bytes == 0 {
                 return Ok((status, retry_after_ms));
             }
-            if self.body.len() + bytes > BODY_BYTES {
-                return Err(self.link.fail(DeliveryError::BodyTooLarge(status)));
+            let limit = self.settings.body_bytes;
+            if self.body.len() + bytes > limit {
+                return Err(self.link.fail(DeliveryError::BodyTooLarge(status, limit)));
             }
             self.body.extend_from_slice(&piece[..bytes]);
         }

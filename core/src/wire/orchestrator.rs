@@ -26,7 +26,7 @@ mod salvage;
 mod tests;
 mod write;
 
-pub use answer::{AnswerError, EventsAnswer, Poll, ResultAnswer};
+pub use answer::{ANSWER_BYTES, AnswerError, EventsAnswer, Poll, ResultAnswer};
 pub use instruction::{
     ENTRY_POINT_BYTES, Instruction, InstructionKind, Reason, Recipient, Refused, Source, may_be_set,
 };

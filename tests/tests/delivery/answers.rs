@@ -20,9 +20,11 @@ fn check_slowest_pace(line: &LogLine) {
 #[test]
 fn any_good_status_delivers() {
     for status in [200, 201, 204, 206, 299] {
-        let (hub, agent) = met_by([status; 3].map(Misbehaviour::status));
-        let samples = wait_for_each(&hub, 1..=4);
-        assert_eq!(samples.len(), 4, "{status}");
+        let hub = good_hub();
+        hub.script([status; 3].map(Misbehaviour::status));
+        // Such a server may file by arrival; a sample that another overtook is to come all the same.
+        let agent = hurried(&hub).flag("backfill", "on").start().unwrap();
+        wait_for_each(&hub, 1..=4);
         let sent = lines(&agent, "Metrics sent successfully");
         assert_eq!(count(&sent[0], "status_code"), Some(status.into()));
         assert_eq!(complaints(&agent).len(), 0, "{status}");

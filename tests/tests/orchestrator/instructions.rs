@@ -39,6 +39,26 @@ fn an_instruction_runs_once_and_its_result_is_whole() {
 }
 
 #[test]
+fn an_instruction_of_nearly_a_mebibyte_reaches_its_plugin_whole() {
+    let hub = hub();
+    let mut large = execute("large");
+    large["input_data"] = json!({"x": "y".repeat(1_000_000)});
+    hub.give(large);
+    hub.give(execute("small"));
+    let builder = builder(&hub, "action");
+    let count = "#!/bin/sh\nprintf '{\"bytes\":%d}' \"$(tr -cd y | wc -c)\"\n";
+    builder.plugin_file("once", "run.sh", count).unwrap();
+    let agent = builder.start().unwrap();
+    for (id, bytes) in [("large", 1_000_000), ("small", 0)] {
+        let result = wait_for_result(&hub, id);
+        assert_eq!(result.body["status"], "completed", "{}", result.body);
+        let output = &result.body["result"]["execution_result"]["output_data"];
+        assert_eq!(*output, json!({"bytes": bytes}), "{id}");
+    }
+    end(&hub, agent);
+}
+
+#[test]
 fn the_next_instruction_is_taken_up_at_once() {
     let hub = hub_with(OrchestratorConfig {
         next_poll_s: 3600.0,

@@ -46,7 +46,7 @@ fn what_is_too_much_or_not_ours_or_reaches_out_is_reported_failed_and_audited() 
     let preload = json!({"entrypoint": "run.sh", "environment": {"LD_PRELOAD": "/x.so"}});
     let huge = json!({"x": "y".repeat(HUGE)});
     let all = [
-        (with("big", "input_data", huge), "larger than 64 KiB"),
+        (with("big", "input_data", huge), "larger than 1024 KiB"),
         (
             with("deep", "input_data", deep()),
             "more than 32 levels deep",

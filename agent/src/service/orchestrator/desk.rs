@@ -14,8 +14,8 @@ use mote_core::json::{self, Object, Value as JsonValue};
 use mote_core::log_line::Value;
 use mote_core::text;
 use mote_core::wire::orchestrator::{
-    Entry, Execution, Installation, Instruction, InstructionKind, Outcome, OutcomeStatus,
-    Recipient, write_executing,
+    ANSWER_BYTES, Entry, Execution, Installation, Instruction, InstructionKind, Outcome,
+    OutcomeStatus, Recipient, write_executing,
 };
 
 use super::results::Results;
@@ -28,8 +28,6 @@ use crate::state::journal::{Journal, Kind, PushError};
 use crate::state::ledger::{Ledger, LedgerError, Process};
 use crate::state::{Now, State};
 
-/// An instruction is part of an answer, and answers are shorter.
-const INSTRUCTION_BYTES: usize = 64 * 1024;
 /// Room that a result may need in the journal.
 const RESULT_BYTES: usize = 160 * 1024;
 /// Instructions that wait here; more stay with the orchestrator.
@@ -144,7 +142,14 @@ impl Desk {
 
     /// Whether the orchestrator is to be asked for an instruction.
     pub(super) fn has_room(&self) -> bool {
-        self.tasks.len() < self.max_running && self.unfiled.is_empty()
+        self.tasks.len() < self.max_running
+            && self.unfiled.is_empty()
+            && self.text_bytes() < ANSWER_BYTES
+    }
+
+    /// What the instructions are held in.
+    fn text_bytes(&self) -> usize {
+        self.tasks.iter().map(|task| task.text.len()).sum()
     }
 
     /// Whether actions can run: what the heartbeat is to warn of otherwise.
@@ -248,9 +253,10 @@ impl Desk {
             self.repeat(id);
             return false;
         }
-        if self.tasks.len() >= MAX_TASKS || !self.journal.has_room(RESULT_BYTES, Now::read()) {
+        let is_full = self.tasks.len() >= MAX_TASKS || self.text_bytes() >= ANSWER_BYTES;
+        if is_full || !self.journal.has_room(RESULT_BYTES, Now::read()) {
             log::warn(
-                "Instruction left with the orchestrator, there is no room for its result",
+                "Instruction left with the orchestrator, there is no room for it or its result",
                 &[("instruction", Value::Str(id))],
             );
             return false;
@@ -401,7 +407,7 @@ impl Desk {
             organization_id: self.organization_id.as_deref(),
         };
         let text = task.text.clone();
-        let read = json::read(text.as_bytes(), INSTRUCTION_BYTES).ok();
+        let read = json::read(text.as_bytes(), ANSWER_BYTES).ok();
         let instruction = read.and_then(|object| Instruction::read(object, recipient).ok());
         let Some(instruction) = instruction else {
             // The settings changed since it was taken up, and it is somebody else's now.
@@ -460,7 +466,7 @@ impl Desk {
         task.note(words);
         let text = task.text.clone();
         let recipient = self.recipient();
-        let read = json::read(text.as_bytes(), INSTRUCTION_BYTES).ok();
+        let read = json::read(text.as_bytes(), ANSWER_BYTES).ok();
         let instruction = read.and_then(|object| Instruction::read(object, recipient).ok());
         let retries = instruction.as_ref().map_or(0, |it| it.max_retries);
         let (id, attempt) = (self.tasks[at].id.clone(), self.tasks[at].attempt);
@@ -491,7 +497,7 @@ impl Desk {
     /// Reports what came of the task.
     fn end(&mut self, at: usize, finished: Finished) {
         let task = self.tasks.remove(at);
-        let read = json::read(task.text.as_bytes(), INSTRUCTION_BYTES).ok();
+        let read = json::read(task.text.as_bytes(), ANSWER_BYTES).ok();
         let instruction = read.and_then(|object| Instruction::read(object, self.recipient()).ok());
         let body = outcome_of(&task, &finished, instruction.as_ref());
         log::info(

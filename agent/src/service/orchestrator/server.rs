@@ -13,7 +13,7 @@ use mote_core::outage::{Failure, Layer, Outages};
 use mote_core::rate_limit::RateLimit;
 use mote_core::rng::Rng;
 use mote_core::text;
-use mote_core::wire::orchestrator::AnswerError;
+use mote_core::wire::orchestrator::{ANSWER_BYTES, AnswerError};
 use ureq::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, USER_AGENT};
 use ureq::http::{HeaderValue, Method, Uri};
 
@@ -123,6 +123,7 @@ impl Server {
             connect_timeout_ms: CONNECT_TIMEOUT_MS.min(settings.timeout_ms),
             timeout_ms: settings.timeout_ms,
             keep_ms: keep_ms(longest_ms),
+            body_bytes: ANSWER_BYTES,
         };
         let most_ms = match settings.retry_backoff {
             RetryBackoff::Exponential => settings.retry_max_ms,
@@ -202,7 +203,7 @@ impl Server {
     /// Why the last good answer means nothing: what its reader says, or that it was too large.
     pub(super) fn why_unread(&self, error: AnswerError) -> String {
         if self.is_cut {
-            DeliveryError::BodyTooLarge(200).to_string()
+            DeliveryError::BodyTooLarge(200, ANSWER_BYTES).to_string()
         } else {
             error.to_string()
         }
@@ -252,20 +253,16 @@ impl Server {
             headers: self.headers.clone(),
             body,
         };
-        let sent = self.uplink.send(&request).map(|answer| {
-            self.answer.clear();
-            self.answer.extend_from_slice(answer.body);
-            (answer.status, answer.retry_after_ms)
-        });
-        self.is_cut = matches!(sent, Err(DeliveryError::BodyTooLarge(_)));
+        let sent = self.uplink.send(&request);
+        let sent = sent.map(|answer| (answer.status, answer.retry_after_ms));
+        self.is_cut = matches!(sent, Err(DeliveryError::BodyTooLarge(..)));
+        if sent.is_ok() || self.is_cut {
+            self.uplink.swap_body(&mut self.answer);
+        }
         let (status, retry_after_ms) = match sent {
             Ok(answered) => answered,
             // It did answer, and its beginning may name what it is about.
-            Err(DeliveryError::BodyTooLarge(status)) => {
-                self.answer.clear();
-                self.answer.extend_from_slice(self.uplink.beginning());
-                (status, None)
-            }
+            Err(DeliveryError::BodyTooLarge(status, _)) => (status, None),
             Err(DeliveryError::Stopped) => return Said::Stopped,
             Err(error) => {
                 let words = in_orchestrators_words(&error.to_string());

@@ -4,8 +4,8 @@ use core::fmt;
 
 use crate::json::{self, Array, JsonError, Object, Value};
 
-/// Largest answer that is read, in bytes.
-const ANSWER_BYTES: usize = 256 * 1024;
+/// Largest answer that is read, in bytes; an instruction is part of one.
+pub const ANSWER_BYTES: usize = 1024 * 1024;
 /// However soon an orchestrator wants to be asked again, and however late.
 const POLL_LEAST_MS: u64 = 1_000;
 const POLL_MOST_MS: u64 = 3_600_000;

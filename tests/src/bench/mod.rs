@@ -270,7 +270,11 @@ pub fn run(plan: &Plan, wanted: impl Fn(&Measurement) -> bool) -> Report {
             scope.spawn(one_after_the_other);
         }
         for one in &beside {
-            scope.spawn(move || lock(found).push((one.name, measure(one))));
+            scope.spawn(move || {
+                // Not while the lock is held: the others are to be found meanwhile.
+                let findings = measure(one);
+                lock(found).push((one.name, findings));
+            });
         }
     });
     let mut found = std::mem::take(&mut *lock(&found));

@@ -174,9 +174,17 @@ fn a_status_line_says_how_it_is_doing() {
         "{}",
         line.text
     );
-    for count in ["failures", "held", "dropped", "log_lines_dropped"] {
+    for count in ["failures", "dropped", "log_lines_dropped"] {
         assert_eq!(line.field(count).unwrap(), 0, "{count}: {}", line.text);
     }
+    // One may be on its way.
+    let count = |name| line.field(name).unwrap().as_u64().unwrap();
+    assert_eq!(
+        count("sent") + count("held"),
+        count("collected"),
+        "{}",
+        line.text
+    );
     assert_eq!(line.str("outage"), "none");
     let clock = line.str("clock");
     let words = ["synchronized", "not synchronized", "unknown"];
@@ -221,10 +229,13 @@ fn p14_an_agent_that_was_stopped_and_goes_on_catches_up_with_one_sample() {
         .wait_for(other_hub.stats().delivered + 25, LONG)
         .unwrap();
     agent.signal(Signal::SIGCONT).unwrap();
-    let missed = |line: &LogLine| line.msg().starts_with("Samples missed");
+    // A busy machine may have missed one before.
+    let missed = |line: &LogLine| {
+        let count = line.field("missed").and_then(serde_json::Value::as_u64);
+        line.msg().starts_with("Samples missed") && count >= Some(15)
+    };
     let missed = agent.wait_for_log(missed, LONG).unwrap();
-    let count = missed.field("missed").unwrap().as_u64().unwrap();
-    assert!(count >= 15, "{}", missed.text);
+    let count = missed.field("missed").unwrap();
     other_hub
         .wait_for(other_hub.stats().delivered + 10, LONG)
         .unwrap();

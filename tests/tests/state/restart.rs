@@ -83,7 +83,10 @@ fn p1_a_killed_agent_loses_at_most_what_came_since_the_last_save() {
     let mut agent = builder.start().unwrap();
     let first = wait_for_save(&builder, 0);
     wait_for_save(&builder, first);
-    let taken = count(&ask_status(&mut agent), "collected");
+    let mut taken = 0;
+    while taken < 30 {
+        taken = count(&ask_status(&mut agent), "collected");
+    }
     agent.signal(Signal::SIGKILL).unwrap();
     agent.wait_exit(LONG).unwrap();
     hub.misbehave(Misbehaviour::Normal);

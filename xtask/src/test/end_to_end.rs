@@ -20,8 +20,10 @@ use crate::shell;
 /// Begun first, because they take longest.
 const LONG: [&str; 6] = ["page", "state", "orchestrator", "link", "face", "delivery"];
 
-/// Programs at once, and threads of each: these tests mostly wait.
+/// Programs at once, and threads of each: these tests mostly wait. An emulated agent computes, and
+/// would make others miss their ticks.
 const AT_ONCE: usize = 4;
+const EMULATED_AT_ONCE: usize = 2;
 const THREADS: usize = 2;
 
 /// A test program.
@@ -67,7 +69,12 @@ pub(super) fn run(cross: &Cross, mote: &Path, filters: &[String]) -> Result<(), 
         )));
     }
     programs.sort_by_key(|program| rank(&program.name()));
-    let failed = run_all(programs, |program| {
+    let at_once = if cross.runner().is_some() {
+        EMULATED_AT_ONCE
+    } else {
+        AT_ONCE
+    };
+    let failed = run_all(programs, at_once, |program| {
         let mut command = command(program);
         command.arg(format!("--test-threads={THREADS}"));
         command
@@ -83,11 +90,15 @@ pub(super) fn run(cross: &Cross, mote: &Path, filters: &[String]) -> Result<(), 
 
 /// Runs them, in this order, and shows each when it has ended; gives the lines to repeat those that
 /// failed.
-fn run_all(programs: Vec<Program>, command: impl Fn(&Program) -> Command + Sync) -> Vec<String> {
+fn run_all(
+    programs: Vec<Program>,
+    at_once: usize,
+    command: impl Fn(&Program) -> Command + Sync,
+) -> Vec<String> {
     let queue = Mutex::new(programs.into_iter());
     let failed = Mutex::new(Vec::new());
     thread::scope(|scope| {
-        for _ in 0..AT_ONCE {
+        for _ in 0..at_once {
             scope.spawn(|| {
                 loop {
                     // The lock is not held while the program runs.
@@ -257,7 +268,7 @@ mod tests {
             command
         };
         let all = programs(&["a", "b", "c", "d", "e", "f"]);
-        let failed = run_all(all, script);
+        let failed = run_all(all, 2, script);
         assert_eq!(failed, ["sh -c 'echo said; test $0 != b' b"]);
     }
 

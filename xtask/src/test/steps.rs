@@ -6,7 +6,6 @@
 //! other. If this program fails or is told to stop, what runs beside is killed with all its
 //! children.
 
-use std::env;
 use std::fs::{self, File};
 use std::io::{self, IsTerminal, Write};
 use std::os::unix::process::CommandExt;
@@ -90,11 +89,13 @@ impl Steps {
 
     /// Starts a command of this program, with its arguments, beside what follows.
     pub(super) fn beside(&self, name: &str, args: &[&str]) -> Result<Beside, Failure> {
-        let this = env::current_exe()
-            .map_err(|error| Failure::Failed(format!("cannot find this program: {error}")))?;
+        // Not by its name: the unit tests may have built another in its place.
+        let this = format!("/proc/{}/exe", process::id());
         let mut command = Command::new("nice");
         command.args(["-n", "19"]).arg(this).args(args);
-        Beside::start(name, &mut command, &self.groups)
+        let mut beside = Beside::start(name, &mut command, &self.groups)?;
+        beside.typed = format!("cargo xtask {}", args.join(" "));
+        Ok(beside)
     }
 
     /// Waits for what runs beside, and shows what it said.

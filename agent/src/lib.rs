@@ -6,7 +6,6 @@
 //! [`config`] is where it all comes from.
 
 pub mod agent;
-pub mod base64;
 pub mod board;
 pub mod check;
 pub mod cli;

@@ -2,9 +2,9 @@
 //! both have and nothing besides.
 
 use std::ffi::OsStr;
-use std::io;
+use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::TimedOut;
@@ -67,6 +67,26 @@ pub fn address_of(agent: &AgentUnderTest, timeout: Duration) -> Result<SocketAdd
     let address = line.str("address");
     let parsed = address.parse();
     Ok(parsed.unwrap_or_else(|error| panic!("the agent listens at {address:?}: {error}")))
+}
+
+/// What `promtool check metrics` finds wrong, line by line. It dislikes capitals in the names that
+/// `node_exporter` takes from the kernel's, and nobody asked for other names: that is left out.
+///
+/// # Errors
+/// If there is no `promtool`, or what it says cannot be read.
+pub fn promtool(metrics: &str) -> io::Result<Vec<String>> {
+    let mut command = Command::new("promtool");
+    command.args(["check", "metrics"]).stdin(Stdio::piped());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn()?;
+    if let Some(mut input) = child.stdin.take() {
+        input.write_all(metrics.as_bytes())?;
+    }
+    let output = child.wait_with_output()?;
+    let said = [output.stdout, output.stderr].concat();
+    let is_wrong = |line: &&str| !(line.starts_with("node_memory_") && line.contains("camelCase"));
+    let said = String::from_utf8_lossy(&said);
+    Ok(said.lines().filter(is_wrong).map(str::to_owned).collect())
 }
 
 /// An address on loopback at which nobody listens.

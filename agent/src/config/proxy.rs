@@ -7,8 +7,10 @@
 
 use std::net::IpAddr;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+
 use super::Secret;
-use crate::base64::base64;
 
 /// Where a URL says none.
 const USUAL_PORT: u16 = 80;
@@ -85,7 +87,7 @@ impl Proxy {
         let credentials = self.credentials.as_ref()?.expose();
         let colon = if credentials.contains(':') { "" } else { ":" };
         let both = format!("{credentials}{colon}");
-        Some(format!("Basic {}", base64(both.as_bytes())))
+        Some(format!("Basic {}", BASE64_STANDARD.encode(both)))
     }
 }
 

@@ -20,7 +20,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use super::reaper::{self, End};
-use super::sandbox::Walls;
+use super::sandbox::{self, Walls};
 use super::tree::{Stat, Usage};
 
 /// From SIGTERM to SIGKILL.
@@ -107,6 +107,7 @@ impl Process {
         walls.surround(&mut command);
         let mut child = command.spawn()?;
         let group = i32::try_from(child.id()).unwrap_or(i32::MAX);
+        sandbox::step_back(group);
         // Where it cannot be set the process is none the worse.
         let _ = std::fs::write(format!("/proc/{group}/oom_score_adj"), OOM_SCORE);
         let process = Self {

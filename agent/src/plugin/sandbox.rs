@@ -6,11 +6,14 @@
 //! [`Walls::max_file_bytes`], and another user where the agent is root and one is named. A limit on
 //! processes comes with that user only: the kernel counts them by user, and does not count root's.
 //!
+//! On the processor they come after the agent ([`step_back`]): a plugin that forks without end takes
+//! no sample's time.
+//!
 //! What the kernel does not give here is named by [`Walls::describe`], never assumed. Memory, CPU
 //! and time are watched from outside, in `tree.rs`: `RLIMIT_AS` would starve an interpreter long
 //! before it uses the memory that it maps.
 //!
-//! This is one of the few places with `unsafe`: the closure that runs in the child, and three
+//! This is one of the few places with `unsafe`: the closure that runs in the child, and four
 //! system calls that have no safe wrapper.
 
 use std::fs::Permissions;
@@ -33,6 +36,9 @@ const PROCESSES: u64 = 256;
 const CAPABILITIES: libc::c_ulong = 64;
 /// Descriptors that are looked at one by one where `close_range(2)` is missing.
 const DESCRIPTORS: i32 = 4096;
+/// Of plugins, on top of the agent's 0 (sched(7)): about a tenth of its share of a processor that
+/// both want, all of one that the agent leaves.
+const NICENESS: libc::c_int = 10;
 /// `_LINUX_CAPABILITY_VERSION_3` of capset(2).
 const CAPSET_VERSION: u32 = 0x2008_0522;
 
@@ -192,6 +198,7 @@ impl Walls {
             ("session", "its own, killed whole".to_owned()),
             ("descriptors", "0, 1 and 2".to_owned()),
             ("core dumps", "none".to_owned()),
+            ("processor", format!("after the agent: nice {NICENESS}")),
             ("user", user),
             ("capabilities", when_enabled("none")),
             ("new privileges", when_enabled("none (no_new_privs)")),
@@ -203,6 +210,20 @@ impl Walls {
         let missing = self.missing.iter();
         walls.extend(missing.map(|words| ("missing", (*words).to_owned())));
         walls
+    }
+}
+
+/// Makes the process group of a plugin that was just started, and whoever it forks, yield to the
+/// agent. Not in the child before exec, for which the agent waits.
+#[expect(unsafe_code, reason = "nix has no wrapper for setpriority(2)")]
+pub(super) fn step_back(group: i32) {
+    let Ok(group) = libc::id_t::try_from(group) else {
+        return;
+    };
+    // SAFETY: the call takes numbers only, and changes no memory. A group that is gone already has
+    // nothing to yield.
+    unsafe {
+        libc::setpriority(libc::PRIO_PGRP as _, group, NICENESS);
     }
 }
 

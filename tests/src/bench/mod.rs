@@ -77,15 +77,34 @@ impl From<Vec<Figure>> for Findings {
 #[derive(Debug)]
 pub struct Plan {
     quick: bool,
+    /// Measurements and figures by their names; all if there are none.
+    names: Vec<String>,
     begun: Instant,
 }
 
 impl Plan {
     /// `quick` takes a tenth of the ticks, several measurements at once, and leaves out what cannot
-    /// be shortened.
-    pub fn new(quick: bool) -> Self {
+    /// be shortened. `names` are those of measurements and of figures; without any, all are taken.
+    pub fn new(quick: bool, names: Vec<String>) -> Self {
         let begun = Instant::now();
-        Self { quick, begun }
+        Self {
+            quick,
+            names,
+            begun,
+        }
+    }
+
+    fn wants(&self, one: &Measurement) -> bool {
+        self.names.is_empty() || self.names.iter().any(|name| one.is_called(name))
+    }
+
+    /// Whether `key`, a figure of a kind that has several, is to be found: it is not if others of
+    /// the measurement were asked for by name.
+    fn wants_figure(&self, key: &str) -> bool {
+        let kind = key.split('.').next().unwrap_or_default();
+        let is_of_kind = |name: &&String| name.split('.').next() == Some(kind);
+        let mut asked = self.names.iter().filter(is_of_kind).peekable();
+        asked.peek().is_none() || asked.any(|name| name == key || name == kind)
     }
 
     /// How many ticks, deliveries or intervals are enough.
@@ -225,8 +244,8 @@ pub const MEASUREMENTS: [Measurement; 13] = [
     },
 ];
 
-/// Measures what is `wanted`.
-pub fn run(plan: &Plan, wanted: impl Fn(&Measurement) -> bool) -> Report {
+/// Measures what the plan asks for.
+pub fn run(plan: &Plan) -> Report {
     let mut report = Report::new(machine::look());
     if let Some(words) = machine::busy_note() {
         report.note(words);
@@ -237,7 +256,7 @@ pub fn run(plan: &Plan, wanted: impl Fn(&Measurement) -> bool) -> Report {
         plan.say(&format!("{}: done", one.name));
         findings
     };
-    let chosen: Vec<_> = MEASUREMENTS.iter().filter(|one| wanted(one)).collect();
+    let chosen: Vec<_> = MEASUREMENTS.iter().filter(|one| plan.wants(one)).collect();
     if chosen.len() < MEASUREMENTS.len() {
         let names: Vec<_> = chosen.iter().map(|one| one.name).collect();
         report.note(format!(
@@ -326,6 +345,26 @@ mod tests {
         for name in MEASUREMENTS.iter().flat_map(names) {
             let called = MEASUREMENTS.iter().filter(|one| one.is_called(name));
             assert_eq!(called.count(), 1, "{name}");
+        }
+    }
+
+    #[test]
+    fn one_figure_of_a_kind_can_be_asked_for() {
+        let plan = |names: &[&str]| Plan::new(true, names.iter().map(|&it| it.into()).collect());
+        for (names, wanted) in [
+            (&[][..], true),
+            (&["late"], true),
+            (&["late_ms"], true),
+            (&["late_ms.crowd"], true),
+            (&["late_ms.none"], false),
+            (&["late_ms.none", "late_ms.crowd"], true),
+            (&["late_ms.none", "late_ms"], true),
+        ] {
+            assert_eq!(
+                plan(names).wants_figure("late_ms.crowd"),
+                wanted,
+                "{names:?}"
+            );
         }
     }
 

@@ -65,10 +65,7 @@ fn main() -> ExitCode {
             }
         };
     }
-    let names = &options.names;
-    let report = bench::run(&Plan::new(options.quick), |one| {
-        names.is_empty() || names.iter().any(|name| one.is_called(name))
-    });
+    let report = bench::run(&Plan::new(options.quick, options.names));
     say(&report.to_string());
     match write(&report, &json_path(options.quick)) {
         Ok(()) => {}

@@ -8,8 +8,8 @@ use mote_tests::wait::poll_until;
 
 use super::LONG;
 use super::page::{Page, name};
-use super::programs::{metrics, node_exporter_at, promtool, scrape, start};
-use mote_tests::scraped::{COLLECTORS, agent};
+use super::programs::{metrics, node_exporter_at, scrape, start};
+use mote_tests::scraped::{COLLECTORS, agent, promtool};
 
 const BOARDS: [&str; 4] = ["x86-server", "raspberry-pi", "mips-router", "kernel-3.10"];
 
@@ -107,7 +107,7 @@ fn every_series_of_every_board_is_node_exporters() {
             assert!(page.types.contains_key(&family), "{board} has no {family}");
         }
         assert!(page.families("node_memory_").count() > 30, "{board}");
-        let wrong = promtool(&metrics(address));
+        let wrong = promtool(&metrics(address)).unwrap();
         assert_eq!(wrong, Vec::<String>::new(), "{board}");
     }
 }

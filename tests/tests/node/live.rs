@@ -3,8 +3,8 @@
 use mote_tests::agent::left_out;
 
 use super::page::{Page, name};
-use super::programs::{metrics, node_exporter, promtool, scrape, start};
-use mote_tests::scraped::agent;
+use super::programs::{metrics, node_exporter, scrape, start};
+use mote_tests::scraped::{agent, promtool};
 
 /// Gauges that depend on nothing but what this machine is, and so must be the same.
 const FIXED: [&str; 12] = [
@@ -79,5 +79,5 @@ fn counters_lie_between_two_looks_of_node_exporters() {
     for series in before.series.keys().filter(offered) {
         assert!(mine.series.contains_key(series), "{series} is missing");
     }
-    assert_eq!(promtool(&metrics(address)), Vec::<String>::new());
+    assert_eq!(promtool(&metrics(address)).unwrap(), Vec::<String>::new());
 }

@@ -114,27 +114,3 @@ pub(crate) fn metrics(address: SocketAddr) -> String {
 pub(crate) fn scrape(address: SocketAddr) -> Page {
     Page::read(&metrics(address))
 }
-
-/// What `promtool check metrics` finds wrong, line by line.
-pub(crate) fn promtool(text: &str) -> Vec<String> {
-    let mut command = Command::new("promtool");
-    command.args(["check", "metrics"]).stdin(Stdio::piped());
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command
-        .spawn()
-        .unwrap_or_else(|error| panic!("promtool is needed here: {error}"));
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(text.as_bytes())
-        .unwrap();
-    let output = child.wait_with_output().unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8(said).unwrap();
-    said.lines()
-        // The kernel's names have capitals, and so have node_exporter's for them.
-        .filter(|line| !(line.starts_with("node_memory_") && line.contains("camelCase")))
-        .map(str::to_owned)
-        .collect()
-}

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use super::programs::{metrics, node_exporter, promtool, scrape, start};
-use mote_tests::scraped::agent;
+use super::programs::{metrics, node_exporter, scrape, start};
+use mote_tests::scraped::{agent, promtool};
 
 const GOOD: &str = "# HELP raid_failed Disks that failed.\n# TYPE raid_failed gauge\n\
     raid_failed { array = \"md0\", } 1\nraid_failed{array=\"a \\\"b\\\\c\\n\"} 1.5e3\n\
@@ -85,7 +85,7 @@ fn a_wrong_file_is_left_out_whole_and_named() {
         .keys()
         .filter(|it| it.starts_with("node_textfile_mtime_seconds"));
     assert_eq!(times.count(), 1);
-    assert_eq!(promtool(&metrics(address)), Vec::<String>::new());
+    assert_eq!(promtool(&metrics(address)).unwrap(), Vec::<String>::new());
     let line = agent
         .wait_for_log(
             |line| line.msg().starts_with("Text files are left out"),

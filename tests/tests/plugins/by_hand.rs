@@ -118,6 +118,21 @@ fn a_file_is_run_once_without_a_shell_and_without_the_agents_secrets() {
 }
 
 #[test]
+fn a_plugin_and_what_it_starts_come_after_the_agent_on_the_processor() {
+    let agent = plugin(&["test", "once", "--entrypoint", "run.sh"]);
+    // The 19th field of its own is niceness (proc(5)). The agent sets it once the plugin runs.
+    let script = "until read -r _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ own _ </proc/$$/stat\n\
+                  [ \"$own\" = 10 ]; do sleep 0.01; done\n\
+                  (read -r _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ child _ </proc/self/stat\n\
+                  echo \"own $own, child $child\" >&2)\necho '{}'\n";
+    put(&agent, "once", None, "run.sh", script);
+    let (text, code, errors) = outcome(&agent);
+    assert_eq!(code, Some(0), "{text}\n{errors}");
+    assert!(text.contains("own 10, child 10"), "{text}");
+    assert!(text.contains("nice 10"), "{text}");
+}
+
+#[test]
 fn a_plugin_dies_with_its_agent_however_that_ends() {
     for signal in [Signal::SIGTERM, Signal::SIGKILL] {
         let agent = plugin(&["test", "stays"]);

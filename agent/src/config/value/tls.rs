@@ -1,5 +1,8 @@
 //! Values that are about TLS: versions, cipher suites, pins.
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+
 use super::{list, must_be};
 use crate::config::settings::TlsVersion;
 
@@ -30,33 +33,13 @@ fn pin(word: &str) -> Result<[u8; 32], String> {
              openssl dgst -sha256 -binary | base64"
         )
     };
-    let text = word
-        .strip_prefix("sha256/")
-        .or_else(|| word.strip_prefix("sha256//"));
-    let text = text
-        .and_then(|text| text.strip_suffix('='))
-        .ok_or_else(wrong)?;
-    let mut bits: u32 = 0;
-    let mut count = 0;
-    let mut hash = heapless::Vec::<u8, 32>::new();
-    for letter in text.bytes() {
-        let value = match letter {
-            b'A'..=b'Z' => letter - b'A',
-            b'a'..=b'z' => letter - b'a' + 26,
-            b'0'..=b'9' => letter - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return Err(wrong()),
-        };
-        bits = bits << 6 | u32::from(value);
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            hash.push((bits >> count) as u8).map_err(|_| wrong())?;
-            bits &= (1 << count) - 1;
-        }
-    }
-    hash.into_array().map_err(|_| wrong())
+    // curl writes two strokes; the second may also be the first letter.
+    let forms = ["sha256/", "sha256//"].into_iter();
+    let mut hashes = forms.filter_map(|form| {
+        let hash = BASE64_STANDARD.decode(word.strip_prefix(form)?).ok()?;
+        hash.try_into().ok()
+    });
+    hashes.next().ok_or_else(wrong)
 }
 
 /// The suites that there are, by their names and numbers (IANA, TLS Cipher Suites).
@@ -95,6 +78,8 @@ mod tests {
         let pins = pins(words).unwrap();
         assert_eq!(pins[0][..4], [0xe3, 0xb0, 0xc4, 0x42]);
         assert_eq!(pins[0][30..], [0xb8, 0x55]);
+        let as_curl = words.replacen('/', "//", 1);
+        assert_eq!(super::pins(&as_curl), Ok(pins));
         for wrong in [
             "sha256/",
             "47DEQpj8",

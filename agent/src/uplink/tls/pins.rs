@@ -10,6 +10,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use ring::digest::{Context, SHA256};
 use rustls::client::WebPkiServerVerifier;
 use rustls::crypto::CryptoProvider;
@@ -18,7 +20,6 @@ use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, Error, OtherError, RootCertStore};
 
 use super::judge::{Chain, Judge};
-use crate::base64::base64;
 
 /// SHA-256 of a public key.
 pub(super) type Pin = [u8; 32];
@@ -30,7 +31,7 @@ pub(super) struct NotPinned(Pin);
 impl fmt::Display for NotPinned {
     /// In the form of `tls.pins`, base64 by RFC 4648, section 4.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "sha256/{}", base64(&self.0))
+        write!(f, "sha256/{}", BASE64_STANDARD.encode(self.0))
     }
 }
 

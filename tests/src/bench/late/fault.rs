@@ -71,6 +71,11 @@ pub(super) struct Stage {
 }
 
 impl Fault {
+    /// Where its lateness is found.
+    pub(super) fn figure(&self) -> String {
+        format!("late_ms.{}", self.key)
+    }
+
     /// Whether the agent has somebody to say goodbye to before it ends.
     pub(super) fn takes_leave(&self) -> bool {
         self.cause == Cause::Plugins

@@ -44,7 +44,8 @@ struct Conduct {
 
 pub(super) fn measure(plan: &Plan) -> Result<Findings, Failure> {
     let at_once = if plan.quick { QUICK_AT_ONCE } else { AT_ONCE };
-    let queue = Mutex::new(FAULTS.iter());
+    let wanted = |fault: &&Fault| plan.wants_figure(&fault.figure());
+    let queue = Mutex::new(FAULTS.iter().filter(wanted));
     let found = Mutex::new(Vec::new());
     thread::scope(|scope| {
         for _ in 0..at_once {
@@ -65,7 +66,7 @@ pub(super) fn measure(plan: &Plan) -> Result<Findings, Failure> {
     let mut found = found.into_inner().map_err(|_| "a trial panicked")?;
     found.sort_by_key(|(fault, _)| FAULTS.iter().position(|it| it.key == fault.key));
     for (fault, conduct) in found {
-        let key = format!("late_ms.{}", fault.key);
+        let key = fault.figure();
         match conduct {
             Ok(Ok(conduct)) => {
                 late_ms = late_ms.max(conduct.late_ms);
@@ -79,6 +80,15 @@ pub(super) fn measure(plan: &Plan) -> Result<Findings, Failure> {
             Ok(Err(Skipped(why))) => findings.notes.push(format!("{key} is left out: {why}")),
             Err(error) => findings.failures.push(format!("{key}: {error}")),
         }
+    }
+    if !FAULTS
+        .iter()
+        .any(|fault| plan.wants_figure(&fault.figure()))
+    {
+        let words = FAULTS.map(|fault| fault.key).join(", ");
+        findings
+            .failures
+            .push(format!("no fault is called so; there are {words}"));
     }
     // Of nothing there is no worst.
     if !findings.figures.is_empty() {

@@ -22,6 +22,7 @@
 pub mod agent;
 pub mod bench;
 pub mod browser;
+pub mod call_graph;
 pub mod chaos;
 pub mod fake_dns;
 pub mod hub;

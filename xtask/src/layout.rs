@@ -21,7 +21,8 @@ use crate::shell;
 
 const SCRIPT: &str = "agent/link/hot.ld";
 const HEAD: &str = "\
-/* Functions that a running agent executes, side by side, so that few pages are resident.
+/* Functions that a running agent executes, side by side, so that few pages are resident; those of
+   every delivery first and in their order, so that a sleeper finds them with few cache misses.
    Made by `cargo xtask layout` from a profile. */
 SECTIONS
 {
@@ -65,8 +66,10 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
 /// The linker script that puts functions of these names first. Those that the compiler takes for
 /// unlikely are in sections of another beginning.
 fn script(names: &str) -> String {
-    let patterns: BTreeSet<String> = names.lines().map(pattern).collect();
-    let lines = patterns.iter().map(|it| format!("    *(.text*.{it})\n"));
+    let mut known = BTreeSet::new();
+    let patterns = names.lines().map(pattern);
+    let patterns = patterns.filter(|it| known.insert(it.clone()));
+    let lines = patterns.map(|it| format!("    *(.text*.{it})\n"));
     [HEAD.to_owned()]
         .into_iter()
         .chain(lines)
@@ -133,9 +136,11 @@ mod tests {
     }
 
     #[test]
-    fn a_script_names_each_pattern_once() {
-        let script = script("memcpy\n_ZN1a1b17haaE\n_ZN1a1b17hbbE\n");
+    fn a_script_names_each_pattern_once_in_the_order_given() {
+        let script = script("memcpy\n_ZN1a1b17haaE\nabs\n_ZN1a1b17hbbE\n");
         assert_eq!(script.matches("_ZN1a1b17h*").count(), 1);
+        let at = |name| script.find(name).unwrap();
+        assert!(at("memcpy") < at("_ZN1a1b17h*") && at("_ZN1a1b17h*") < at("abs"));
         assert!(script.starts_with(HEAD) && script.ends_with(TAIL));
     }
 }

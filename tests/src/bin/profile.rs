@@ -1,4 +1,5 @@
-//! Which functions an agent executes in a day's work, one symbol a line.
+//! Which functions an agent executes in a day's work, one symbol a line: those of every delivery
+//! first, about as execution comes by them, then the others.
 //!
 //! `MOTE_BIN` names a binary that has its symbols. It runs under `valgrind`, which sees every call,
 //! and goes through what a device goes through: samples delivered over TLS, a server that answers
@@ -17,11 +18,15 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use mote_tests::agent::{AgentBuilder, Signal, mote_binary};
+use mote_tests::call_graph::CallGraph;
 use mote_tests::hub::{Hub, HubConfig, Misbehaviour};
 
 /// A program under valgrind takes its time.
 const LONG: Duration = Duration::from_mins(2);
 const PROFILE: &str = "profile";
+/// Enough to tell what each of them calls from what a start calls, whose functions are called as
+/// often as there are keys in the configuration.
+const DELIVERIES: u64 = 500;
 
 fn main() -> ExitCode {
     match names().and_then(|names| Ok(io::stdout().write_all(names.join("\n").as_bytes())?)) {
@@ -35,27 +40,29 @@ fn main() -> ExitCode {
 
 fn names() -> Result<Vec<String>, Box<dyn Error>> {
     let binary = mote_binary()?;
-    let executed = work(&binary)?;
+    let profile = work(&binary)?;
+    let graph = CallGraph::read(&profile)?;
     let places = places(&binary)?;
-    let mut all: BTreeSet<&str> = BTreeSet::new();
-    for name in &executed {
+    let mut all: Vec<String> = Vec::new();
+    for name in graph.order(DELIVERIES) {
         // A name without a place belongs to the machine, as those in the kernel's own page.
         let names = places.iter().find(|names| names.contains(name));
-        all.extend(names.into_iter().flatten().map(String::as_str));
+        all.extend(names.into_iter().flatten().cloned());
     }
     if all.len() < 500 {
         return Err(format!("only {} functions: has the binary its symbols?", all.len()).into());
     }
-    Ok(all.into_iter().map(str::to_owned).collect())
+    Ok(all)
 }
 
-/// Lets an agent work; gives the names of the functions that were called.
-fn work(binary: &Path) -> Result<BTreeSet<String>, Box<dyn Error>> {
+/// Lets an agent work; gives the profile of that.
+fn work(binary: &Path) -> Result<String, Box<dyn Error>> {
     let hub = Hub::start(HubConfig::default())?;
     let builder = AgentBuilder::new()?;
     let profile = builder.dir().join(PROFILE);
     let script = format!(
-        "exec valgrind --quiet --tool=callgrind --demangle=no --callgrind-out-file={} {} \"$@\"\n",
+        "exec valgrind --quiet --tool=callgrind --demangle=no --dump-instr=yes \
+         --callgrind-out-file={} {} \"$@\"\n",
         profile.display(),
         binary.display()
     );
@@ -74,7 +81,7 @@ fn work(binary: &Path) -> Result<BTreeSet<String>, Box<dyn Error>> {
         .start()?;
 
     let more = |n: u64| hub.wait_for(hub.stats().delivered + n, LONG);
-    more(30)?;
+    more(DELIVERIES)?;
     hub.script(vec![Misbehaviour::status(503); 3]);
     more(10)?;
     hub.misbehave(Misbehaviour::RefuseConnections);
@@ -100,7 +107,7 @@ fn work(binary: &Path) -> Result<BTreeSet<String>, Box<dyn Error>> {
     }
     agent.signal(Signal::SIGTERM)?;
     agent.wait_exit(LONG)?;
-    Ok(called(&fs::read_to_string(profile)?))
+    Ok(fs::read_to_string(profile)?)
 }
 
 /// Reads an answer of the agent's own to its end.
@@ -117,17 +124,6 @@ fn ask(address: SocketAddr, path: &str) -> io::Result<()> {
     }
     let status = answer.lines().next().unwrap_or_default();
     Err(io::Error::other(format!("{path}: {status}")))
-}
-
-/// The functions in a callgrind profile: `fn=(ID) NAME` where a name comes for the first time, with
-/// `'2` and so on behind it inside a recursion.
-fn called(profile: &str) -> BTreeSet<String> {
-    let name = |line: &str| {
-        let rest = line.strip_prefix("cfn=").or(line.strip_prefix("fn="))?;
-        let name = rest.split_once(") ")?.1;
-        Some(name.split('\'').next().unwrap_or(name).to_owned())
-    };
-    profile.lines().filter_map(name).collect()
 }
 
 /// The names of each place in the binary.
@@ -147,17 +143,4 @@ fn places(binary: &Path) -> Result<Vec<BTreeSet<String>>, Box<dyn Error>> {
         }
     }
     Ok(places.into_values().collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_function_is_named_once_however_it_was_called() {
-        let profile =
-            "events: Ir\nfn=(1) run\n16 5\ncfn=(2) turn'2\ncalls=1 0\nfn=(1)\ncfn=(3) turn\n";
-        let names: Vec<_> = called(profile).into_iter().collect();
-        assert_eq!(names, ["run", "turn"]);
-    }
 }

@@ -254,7 +254,10 @@ fn what_there_is_besides_is_shown_when_there_is_any_and_foreign_words_stay_words
 #[test]
 fn what_there_is_besides_fits_on_every_screen() {
     let stand = stand(status(), history());
-    stand.tell(|status| tell_all(status, "it answered 503: come back after the maintenance"));
+    stand.tell(|status| {
+        tell_all(status, "it answered 503: come back after the maintenance");
+        status["hostname"] = "gw-7.north.example".into();
+    });
     for (name, screen) in SCREENS {
         let test = "what_there_is_besides_fits_on_every_screen";
         let Some(browser) = looking_at_two_days(test, &stand, screen) else {

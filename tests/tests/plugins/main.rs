@@ -33,7 +33,9 @@ fn plugin(words: &[&str]) -> AgentBuilder {
     }
     fs::create_dir_all(plugins(&agent)).unwrap();
     fs::create_dir_all(agent.base_dir().join("config/plugins")).unwrap();
-    agent
+    // What an agent leaves that is killed goes with the test's own folder.
+    let folder = agent.dir().to_owned();
+    agent.env("TMPDIR", folder)
 }
 
 fn plugins(agent: &AgentBuilder) -> PathBuf {

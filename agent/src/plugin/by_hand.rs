@@ -12,10 +12,12 @@ use mote_core::json;
 
 use super::harvest::Harvest;
 use super::hidden::Hidden;
+use super::installed::folders;
 use super::manifest::{Kind, Manifest};
+use super::report::State;
 use super::scope::Scope;
-use super::standing::{Standing, State};
-use super::{Action, Active, Finished, Plugins, Status, folders, setup};
+use super::standing::Standing;
+use super::{Action, Active, Finished, Plugins, Status, setup};
 use crate::agent::{Exit, Refusal, print, seed, start_reactor};
 use crate::clock;
 use crate::config::{self, Settings, Sources, process_environment};

@@ -1,11 +1,62 @@
 //! How each plugin does, for whoever looks: the face, tests.
 //!
-//! Nothing is kept for it: what is told is read from where it stands, at that moment.
+//! Counts ([`Tally`]) are kept where they arise; all else is read from where it stands, at that
+//! moment.
 
 use super::manifest::Kind;
 use super::shelf::{Shelved, Why};
 use super::standing::Standing;
-use super::{Active, MAX_PLUGINS, Plugins, State, Tally};
+use super::{Active, MAX_PLUGINS, Plugins};
+
+/// What it is doing, for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// No process: not needed yet, or waiting for its next start.
+    Down,
+    /// Getting ready.
+    Starting,
+    /// At work.
+    Running,
+    /// On its way out.
+    Stopping,
+    /// It went wrong, and may be tried again later.
+    Failed,
+    /// The configuration does not let it run.
+    Blocked,
+}
+
+impl State {
+    /// For people.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Down => "idle",
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Stopping => "stopping",
+            Self::Failed => "failed",
+            Self::Blocked => "blocked",
+        }
+    }
+}
+
+/// Counted since the agent's start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Requests to detect or to execute.
+    pub runs: u64,
+    /// Those of them that failed.
+    pub failures: u64,
+    /// Processes that ended without being asked to.
+    pub crashes: u64,
+    /// Events that it reported.
+    pub events: u64,
+    /// Processes that were started for it after its first.
+    pub restarts: u64,
+    /// CPU time of its processes that ended, milliseconds.
+    pub cpu_ms: u64,
+    /// When it was asked to detect or to execute last.
+    pub last_run_ms: Option<u64>,
+}
 
 /// How one plugin does.
 #[derive(Debug, Clone, PartialEq, Eq)]

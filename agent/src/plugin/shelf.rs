@@ -5,7 +5,7 @@
 use mote_core::text;
 
 use super::MAX_PLUGINS;
-use super::standing::Tally;
+use super::report::Tally;
 
 /// How much of a reason is kept.
 const WORDS_BYTES: usize = 500;

@@ -1,16 +1,21 @@
 //! A standing plugin: one long-lived process that is asked, one request at a time.
 //!
 //! Requests and answers are JSON objects, one a line: `get_info`, `initialize`, `start` in that
-//! order, then `detect_triggers` each interval, `get_health` each [`HEALTH_EVERY_MS`] and
-//! `execute_action` as they come, and at the end `stop`. Moments are `CLOCK_BOOTTIME` milliseconds.
+//! order, then `detect_triggers` each interval, `get_health` each half minute and
+//! `execute_action` as they come (`standing/ask.rs`, `standing/job.rs`), and at the end `stop`.
+//! Moments are `CLOCK_BOOTTIME` milliseconds.
 //!
 //! Whatever breaks the exchange ends the process: no answer in time, an answer that nobody asked
 //! for, that is no JSON, or that is too long; after one of these nobody knows which answer belongs
-//! to which request. A process that ended is started again after a delay that grows with each
+//! to which request (`standing/answer.rs`). A process that ended is started again after a delay that grows with each
 //! failure. A trigger runs always, an action plugin from its first action on.
 //!
 //! Where events wait already, or the orchestrator's buffer is full, no trigger is asked: nothing is
 //! detected that could not be kept.
+
+mod answer;
+mod ask;
+mod job;
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -18,139 +23,33 @@ use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 
 use mote_core::backoff::Backoff;
-use mote_core::json::{self, Object, Value};
 use mote_core::{log_line, text};
 use nix::poll::PollFlags;
 
-use super::action::{Finished, RunId, Status, judge};
+use super::action::{Status, judge};
 use super::error::PluginError;
 use super::harvest::Harvest;
 use super::hidden::Hidden;
 use super::live::{Live, Verdict};
 use super::manifest::{Kind, Manifest};
 use super::options;
-use super::pipe::{MAX_LINE_BYTES, MAX_UNSENT_BYTES};
+use super::pipe::MAX_UNSENT_BYTES;
 use super::process::{self, Launch, Process};
 use super::reaper::End;
-use super::scope::{Scope, smaller};
+use super::report::{State, Tally};
+use super::scope::Scope;
 use super::words::Words;
-use crate::clock;
 use crate::log::{self, SideLog};
-
-/// Between two questions for its health.
-const HEALTH_EVERY_MS: u64 = 30_000;
-/// For an answer to any of these: longer than an interpreter takes to load on a slow device.
-const START_MS: u64 = 60_000;
-const HEALTH_MS: u64 = 30_000;
+use ask::{Ask, Call};
+pub(super) use job::Job;
 /// From the wish to stop to SIGTERM.
 const STOP_MS: u64 = 2_000;
 /// Delay after the first failure, and the longest.
 const AGAIN_MS: (u64, u64) = (1_000, 300_000);
 /// Who lived as long as this does not fail at its start.
 const WELL_MS: u64 = 60_000;
-/// From a closed output to the end of whoever should have ended by then.
-const MUTE_MS: u64 = 1_000;
-/// Events in one answer.
-const MAX_EVENTS: usize = 256;
 /// Where a trigger may not be asked, this is how long until that is looked at again.
 const HELD_MS: u64 = 1_000;
-
-/// What was asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ask {
-    Info,
-    Initialize,
-    Start,
-    Detect,
-    Health,
-    Execute,
-}
-
-impl Ask {
-    const fn action(self) -> &'static str {
-        match self {
-            Self::Info => "get_info",
-            Self::Initialize => "initialize",
-            Self::Start => "start",
-            Self::Detect => "detect_triggers",
-            Self::Health => "get_health",
-            Self::Execute => "execute_action",
-        }
-    }
-}
-
-/// A request without an answer so far.
-#[derive(Debug, Clone, Copy)]
-struct Call {
-    ask: Ask,
-    allowed_ms: u64,
-    deadline_ms: u64,
-}
-
-/// An action that waits for its turn, or has it.
-#[derive(Debug)]
-pub(super) struct Job {
-    /// Which.
-    pub run: RunId,
-    /// The line that asks for it.
-    pub request: Vec<u8>,
-    /// For the whole, waiting included.
-    pub timeout_ms: u64,
-    /// On the boot clock.
-    pub started_ms: u64,
-    /// On the wall clock.
-    pub wall_ms: u64,
-}
-
-/// What it is doing, for people.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// No process: not needed yet, or waiting for its next start.
-    Down,
-    /// Getting ready.
-    Starting,
-    /// At work.
-    Running,
-    /// On its way out.
-    Stopping,
-    /// It went wrong, and may be tried again later.
-    Failed,
-    /// The configuration does not let it run.
-    Blocked,
-}
-
-impl State {
-    /// For people.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Down => "idle",
-            Self::Starting => "starting",
-            Self::Running => "running",
-            Self::Stopping => "stopping",
-            Self::Failed => "failed",
-            Self::Blocked => "blocked",
-        }
-    }
-}
-
-/// Counted since the agent's start.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Requests to detect or to execute.
-    pub runs: u64,
-    /// Those of them that failed.
-    pub failures: u64,
-    /// Processes that ended without being asked to.
-    pub crashes: u64,
-    /// Events that it reported.
-    pub events: u64,
-    /// Processes that were started for it after its first.
-    pub restarts: u64,
-    /// CPU time of its processes that ended, milliseconds.
-    pub cpu_ms: u64,
-    /// When it was asked to detect or to execute last.
-    pub last_run_ms: Option<u64>,
-}
 
 /// One such plugin.
 #[derive(Debug)]
@@ -278,16 +177,6 @@ impl Standing {
     /// Whether it is asked for triggers right now.
     pub(super) fn is_detecting(&self) -> bool {
         self.call.is_some_and(|call| call.ask == Ask::Detect)
-    }
-
-    /// Actions that it has and did not finish.
-    pub(super) fn jobs(&self) -> usize {
-        self.waiting.len() + usize::from(self.current.is_some())
-    }
-
-    /// Takes an action; it is done when those before it are.
-    pub(super) fn take_job(&mut self, job: Job) {
-        self.waiting.push_back(job);
     }
 
     /// What poll(2) is to look at.
@@ -425,302 +314,6 @@ impl Standing {
         }
     }
 
-    /// Sends the next request, if one is due and none is outstanding.
-    fn ask_next(&mut self, now_ms: u64, scope: &Scope, harvest: &mut Harvest) {
-        let can_ask = |live: &Live| !live.process.is_ending() && live.process.end.is_none();
-        if self.call.is_some() || self.stop_ms.is_some() || !self.live.as_ref().is_some_and(can_ask)
-        {
-            return;
-        }
-        let call_ms = scope.call_ms(self.manifest.execution_ms);
-        let (ask, allowed_ms) = match self.reached {
-            None => (Ask::Info, smaller(call_ms, START_MS)),
-            Some(Ask::Info) => (Ask::Initialize, smaller(call_ms, START_MS)),
-            Some(Ask::Initialize) => (Ask::Start, smaller(call_ms, START_MS)),
-            Some(_) if !self.waiting.is_empty() => {
-                self.current = self.waiting.pop_front();
-                let job = self.current.as_ref();
-                let until_ms = job.map_or(0, |job| job.started_ms.saturating_add(job.timeout_ms));
-                (Ask::Execute, until_ms.saturating_sub(now_ms))
-            }
-            Some(_)
-                if self.manifest.kind == Kind::Trigger
-                    && now_ms >= self.detect_ms
-                    && harvest.may_detect() =>
-            {
-                harvest.detecting += 1;
-                let interval_ms = scope.options.trigger_interval_ms.max(1);
-                // Those that were missed are not made up for.
-                let behind_ms = now_ms - self.detect_ms;
-                self.detect_ms += (behind_ms / interval_ms + 1) * interval_ms;
-                (
-                    Ask::Detect,
-                    smaller(call_ms, scope.options.trigger_timeout_ms),
-                )
-            }
-            Some(_) if now_ms >= self.health_ms => {
-                self.health_ms = now_ms + HEALTH_EVERY_MS;
-                (Ask::Health, smaller(call_ms, HEALTH_MS))
-            }
-            Some(_) => return,
-        };
-        let line = match ask {
-            Ask::Execute => self
-                .current
-                .as_mut()
-                .map(|job| std::mem::take(&mut job.request)),
-            Ask::Initialize => {
-                let head = "{\"action\":\"initialize\",\"config\":";
-                Some([head, &self.configuration, "}"].concat().into_bytes())
-            }
-            _ => Some(
-                ["{\"action\":\"", ask.action(), "\"}"]
-                    .concat()
-                    .into_bytes(),
-            ),
-        };
-        let allowed_ms = if allowed_ms == 0 {
-            START_MS
-        } else {
-            allowed_ms
-        };
-        if matches!(ask, Ask::Detect | Ask::Execute) {
-            self.tally.runs += 1;
-            self.tally.last_run_ms = Some(now_ms);
-        }
-        self.call = Some(Call {
-            ask,
-            allowed_ms,
-            deadline_ms: now_ms.saturating_add(allowed_ms),
-        });
-        let line = line.unwrap_or_default();
-        if let Some(lines) = &mut self.transcript {
-            lines.push(('>', line.clone()));
-        }
-        if let Some(live) = &mut self.live {
-            self.cpu_from_ms = live.process.usage.cpu_ms;
-            if !live.send(&line) {
-                live.end(Verdict::Misbehaved("does not read".to_owned()), now_ms);
-            }
-        }
-    }
-
-    fn take_answers(&mut self, now_ms: u64, harvest: &mut Harvest) {
-        while let Some(live) = &mut self.live {
-            let Some(line) = live.answers.take() else {
-                if live.answers.is_overlong() {
-                    let words = format!("wrote a line of more than {MAX_LINE_BYTES} bytes");
-                    live.end(Verdict::Misbehaved(words), now_ms);
-                    live.process.kill(now_ms);
-                }
-                return;
-            };
-            if let Some(lines) = &mut self.transcript {
-                lines.push(('<', line.clone()));
-            }
-            if line.trim_ascii().is_empty() || live.process.is_ending() {
-                continue;
-            }
-            let Some(call) = self.call.take() else {
-                // The answer to its last request, which nobody waits for.
-                if self.stop_ms.is_none() {
-                    let words = "wrote a line without being asked".to_owned();
-                    live.end(Verdict::Misbehaved(words), now_ms);
-                }
-                continue;
-            };
-            let outcome = match json::read(&line, MAX_LINE_BYTES) {
-                Ok(answer) => self.take_answer(call.ask, answer, now_ms, harvest),
-                Err(error) => Err(format!(
-                    "gave an answer to {} that is not JSON: {error}",
-                    call.ask.action()
-                )),
-            };
-            if let Err(words) = outcome
-                && let Some(live) = &mut self.live
-            {
-                if call.ask == Ask::Execute {
-                    // It is over as the process is.
-                    self.call = Some(call);
-                }
-                live.end(Verdict::Misbehaved(words), now_ms);
-            }
-        }
-    }
-
-    /// Who closed its standard output and goes on will give no answer any more; returns when that
-    /// is sure.
-    fn end_if_mute(&mut self, now_ms: u64) -> u64 {
-        let Some(live) = &mut self.live else {
-            return u64::MAX;
-        };
-        let is_awaited = live.process.end.is_none() && !live.process.is_ending();
-        match live.closed_ms.map(|ms| ms.saturating_add(MUTE_MS)) {
-            Some(mute_ms) if is_awaited && self.stop_ms.is_none() => {
-                if now_ms >= mute_ms {
-                    let words = "closed its standard output".to_owned();
-                    live.end(Verdict::Misbehaved(words), now_ms);
-                }
-                mute_ms
-            }
-            _ => u64::MAX,
-        }
-    }
-
-    /// The error is one that ends the process.
-    fn take_answer(
-        &mut self,
-        ask: Ask,
-        answer: Object<'_>,
-        now_ms: u64,
-        harvest: &mut Harvest,
-    ) -> Result<(), String> {
-        let is_good = answer.get("success").and_then(Value::as_bool) == Some(true);
-        let why = || match answer.present("error").and_then(Value::as_str) {
-            Some(error) => error.chars().take(500).collect(),
-            None => "it gives no reason".to_owned(),
-        };
-        match ask {
-            Ask::Info | Ask::Initialize | Ask::Start => {
-                if !is_good {
-                    return Err(format!("refused to {}: {}", ask.action(), why()));
-                }
-                if ask == Ask::Start {
-                    (self.detect_ms, self.health_ms) = (now_ms, now_ms + HEALTH_EVERY_MS);
-                    let fields = [("plugin", log_line::Value::Str(&self.id))];
-                    log::info("Plugin started", &fields);
-                }
-            }
-            Ask::Detect if is_good => self.take_events(answer, harvest),
-            Ask::Detect => {
-                self.tally.failures += 1;
-                self.say(&format!("cannot detect: {}", why()));
-            }
-            Ask::Health => self.take_health(answer),
-            Ask::Execute => {
-                if let Some(job) = self.current.take() {
-                    self.finish_by_answer(&job, answer, is_good, why(), now_ms, harvest);
-                }
-            }
-        }
-        self.reached = Some(if self.reached_start() {
-            Ask::Start
-        } else {
-            ask
-        });
-        Ok(())
-    }
-
-    fn reached_start(&self) -> bool {
-        self.reached == Some(Ask::Start)
-    }
-
-    fn take_events(&mut self, answer: Object<'_>, harvest: &mut Harvest) {
-        let mut faults = None;
-        let mut take = |value: Value<'_>| match value {
-            Value::Object(object) => match harvest.take_event(object, &self.manifest.id) {
-                Ok(true) => self.tally.events += 1,
-                Ok(false) => {}
-                Err(words) => faults = Some(words),
-            },
-            Value::Null => {}
-            _ => faults = Some("an event that is no object"),
-        };
-        match answer.get("data") {
-            Some(Value::Array(list)) => {
-                list.elements().take(MAX_EVENTS).for_each(&mut take);
-                if list.elements().nth(MAX_EVENTS).is_some() {
-                    faults = Some("more than 256 events at once: the rest is dropped");
-                }
-            }
-            Some(value) => take(value),
-            None => {}
-        }
-        if let Some(words) = faults {
-            self.tally.failures += 1;
-            self.say(&format!("reported {words}"));
-        } else {
-            self.fault.clear();
-        }
-    }
-
-    fn take_health(&mut self, answer: Object<'_>) {
-        let data = answer.present("data").and_then(Value::as_object);
-        let word = |key: &str| -> Option<String> {
-            let text = data?.present(key)?.as_str()?;
-            Some(text.chars().take(200).collect())
-        };
-        let health = word("status").unwrap_or_else(|| "unknown".to_owned());
-        if self.health.as_ref() != Some(&health) && (health != "healthy" || self.health.is_some()) {
-            let fields = [
-                ("plugin", log_line::Value::Str(&self.id)),
-                ("health", log_line::Value::Str(&health)),
-                (
-                    "message",
-                    log_line::Value::Str(&word("message").unwrap_or_default()),
-                ),
-            ];
-            log::info("Plugin health", &fields);
-        }
-        self.health = Some(health);
-    }
-
-    fn finish_by_answer(
-        &mut self,
-        job: &Job,
-        answer: Object<'_>,
-        is_good: bool,
-        why: String,
-        now_ms: u64,
-        harvest: &mut Harvest,
-    ) {
-        let data = answer.present("data").and_then(Value::as_object);
-        let member = |key: &str| data.and_then(|data| data.present(key));
-        let status = member("status").and_then(Value::as_str);
-        let is_done = is_good && status.is_none_or(|status| status.is("completed"));
-        let error = (!is_done).then(|| {
-            let told = member("error").and_then(Value::as_str);
-            told.map_or(why, |error| error.chars().take(2_000).collect())
-        });
-        let output = match (member("data"), data) {
-            (Some(Value::Object(inner)), _) => inner.raw().to_owned(),
-            (_, Some(data)) => data.raw().to_owned(),
-            _ => "{}".to_owned(),
-        };
-        if !is_done {
-            self.tally.failures += 1;
-        }
-        let status = if is_done {
-            Status::Completed
-        } else {
-            Status::Failed
-        };
-        self.finish(job, status, error, output, now_ms, harvest);
-    }
-
-    fn finish(
-        &mut self,
-        job: &Job,
-        status: Status,
-        error: Option<String>,
-        output: String,
-        now_ms: u64,
-        harvest: &mut Harvest,
-    ) {
-        let logs = self.live.as_mut().map(|live| live.words.take_recent());
-        harvest.finished.push_back(Finished {
-            run: job.run,
-            status,
-            exit_code: None,
-            output,
-            error,
-            logs: logs.unwrap_or_default(),
-            started_ms: job.wall_ms,
-            ended_ms: clock::wall_ms(),
-            duration_ms: now_ms.saturating_sub(job.started_ms),
-        });
-    }
-
     fn keep_deadlines(&mut self, now_ms: u64, harvest: &mut Harvest) {
         if let Some(live) = &mut self.live {
             if let Some(call) = self.call
@@ -732,20 +325,7 @@ impl Standing {
                 live.end(Verdict::Stopped, now_ms);
             }
         }
-        let is_over = |job: &Job| now_ms >= job.started_ms.saturating_add(job.timeout_ms);
-        while let Some(at) = self.waiting.iter().position(is_over) {
-            if let Some(job) = self.waiting.remove(at) {
-                let words = "the plugin was busy for all of its time".to_owned();
-                self.finish(
-                    &job,
-                    Status::TimedOut,
-                    Some(words),
-                    "{}".into(),
-                    now_ms,
-                    harvest,
-                );
-            }
-        }
+        self.drop_overdue(now_ms, harvest);
     }
 
     /// The process is gone.
@@ -822,19 +402,6 @@ impl Standing {
         ];
         log::warn("Plugin failed", &fields);
         self.drop_waiting(words, Status::Failed, now_ms, harvest);
-    }
-
-    fn drop_waiting(&mut self, words: &str, status: Status, now_ms: u64, harvest: &mut Harvest) {
-        while let Some(job) = self.waiting.pop_front() {
-            self.finish(
-                &job,
-                status,
-                Some(words.to_owned()),
-                "{}".into(),
-                now_ms,
-                harvest,
-            );
-        }
     }
 
     /// Logs a failure, once while it stays the same.

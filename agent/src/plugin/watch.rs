@@ -9,8 +9,9 @@ use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use super::installed::folders;
+use super::manifest;
 use super::scope::PluginOptions;
-use super::{folders, manifest};
 
 /// Between two looks.
 const LOOK_EVERY_MS: u64 = 10_000;

@@ -1,0 +1,73 @@
+//! Which processes there are, whose they are, and what they use.
+//!
+//! A look at `/proc` each second, and whenever a child ended. Who uses more than it may is ended;
+//! what belongs to no plugin that lives is killed.
+
+use super::tree::{Stat, Tree, Usage};
+use super::{Active, left_over, reaper};
+use crate::log;
+
+/// How often is looked what plugins use.
+const LOOK_EVERY_MS: u64 = 1_000;
+/// Strangers that are reaped in one turn.
+const MAX_STRANGERS: usize = 1_024;
+
+impl Active {
+    /// Hears of leaders that ended, reaps strangers, and kills what the ended ones left.
+    pub(super) fn reap(&mut self, now_ms: u64) {
+        for _ in 0..MAX_STRANGERS {
+            for live in self.lives_mut() {
+                live.process.hear_end();
+            }
+            let is_leader = |pid| self.lives().any(|live| live.process.group == pid);
+            if !reaper::reap_stranger(is_leader) {
+                break;
+            }
+        }
+        self.look(now_ms);
+    }
+
+    /// Looks what each plugin uses, and kills orphans that belong to none that lives.
+    pub(super) fn look(&mut self, now_ms: u64) {
+        self.look_ms = now_ms.saturating_add(LOOK_EVERY_MS);
+        let Some(mut tree) = Tree::read() else {
+            if !std::mem::replace(&mut self.is_blind, true) {
+                log::warn(
+                    "Plugins are not held to limits of memory and CPU: no /proc",
+                    &[],
+                );
+            }
+            return;
+        };
+        let children = tree.adopted();
+        let mut strangers: Vec<Stat> = children;
+        for live in self.lives_mut() {
+            let process = &mut live.process;
+            if process.end.is_some() {
+                continue;
+            }
+            let mut usage = Usage::default();
+            tree.add(process.group, &mut usage, &mut |_| {});
+            strangers.retain(|child| {
+                let is_its = child.pid == process.group || child.session == process.group;
+                if is_its && child.pid != process.group {
+                    tree.add(child.pid, &mut usage, &mut |_| {});
+                }
+                !is_its
+            });
+            // A process that ended takes its time with it.
+            usage.cpu_ms = usage.cpu_ms.max(process.usage.cpu_ms);
+            process.usage = usage;
+        }
+        // They are this process's own children: their numbers are theirs until they are reaped.
+        for stranger in strangers {
+            left_over::kill_one(stranger.pid);
+        }
+        for plugin in &mut self.standing {
+            plugin.hold_to_limits(&self.scope, now_ms);
+        }
+        for task in &mut self.tasks {
+            task.hold_to_limits(&self.scope, now_ms);
+        }
+    }
+}

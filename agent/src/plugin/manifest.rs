@@ -11,6 +11,7 @@ use std::path::Path;
 
 use super::error::PluginError;
 use super::options::{self, PluginOption};
+use super::text_file::read_text;
 use crate::config::{value, yaml};
 
 /// The file's name.
@@ -67,7 +68,7 @@ impl Manifest {
     /// Reads the one in `folder`; `None` if the plugin has none.
     pub fn load(folder: &Path) -> Result<Option<Self>, PluginError> {
         let path = folder.join(FILE);
-        match options::read_text(&path)? {
+        match read_text(&path)? {
             Some(text) => Self::parse(&path, &text).map(Some),
             None => Ok(None),
         }

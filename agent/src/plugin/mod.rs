@@ -36,6 +36,7 @@ pub mod setup;
 mod shelf;
 mod standing;
 mod task;
+mod text_file;
 mod tree;
 mod watch;
 mod words;

@@ -2,24 +2,19 @@
 //!
 //! The operator's file is `{plugins.config_dir}/{id}.yaml`, one line an option. An option that is
 //! not declared is an error that offers no guess: a plugin would ignore it in silence. A value
-//! stands as it was written, checked against type and bounds; lists hold values of one type.
+//! stands as it was written, checked against type and bounds (`options/value.rs`); lists hold values of one type.
 //! Options of type object are written as one line of JSON.
 
-use std::fs::OpenOptions;
-use std::io::{ErrorKind, Read};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+mod value;
 
-use mote_core::json;
-use nix::libc::O_NONBLOCK;
+use std::path::Path;
 
 use super::error::PluginError;
 use super::hidden::{Hidden, is_telling};
 use super::quote::quote;
-use crate::config::yaml::{self, FILE_BYTES};
-
-/// Largest value of type object.
-const OBJECT_BYTES: usize = 16 * 1024;
+use super::text_file::read_text;
+use crate::config::yaml;
+use value::is_number;
 
 /// Type of an option's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -152,105 +147,6 @@ impl PluginOption {
     fn is_nothing(&self, given: &Given) -> bool {
         given.text.is_empty() && given.items.is_none() && self.kind != OptionKind::Text
     }
-
-    /// Adds the value's JSON to `out`.
-    fn json(&self, given: &Given, out: &mut Vec<u8>) -> Result<(), String> {
-        match (&given.items, self.kind) {
-            (Some(items), OptionKind::Array) => {
-                out.push(b'[');
-                for (at, item) in items.iter().enumerate() {
-                    if at > 0 {
-                        out.push(b',');
-                    }
-                    self.scalar(self.items, item, out)?;
-                }
-                out.push(b']');
-                Ok(())
-            }
-            (Some(_), _) => Err("takes one value, not a list".to_owned()),
-            (None, OptionKind::Array) => Err("takes a list: write it in brackets".to_owned()),
-            (None, kind) => self.scalar(kind, &given.text, out),
-        }
-    }
-
-    fn scalar(&self, kind: OptionKind, text: &str, out: &mut Vec<u8>) -> Result<(), String> {
-        match kind {
-            OptionKind::Text => {
-                if text.contains('\0') {
-                    return Err("has a NUL byte".to_owned());
-                }
-                quote(out, text);
-            }
-            OptionKind::Truth => match text {
-                "true" | "false" => out.extend_from_slice(text.as_bytes()),
-                _ => return Err(format!("{text:?} must be true or false")),
-            },
-            OptionKind::Integer | OptionKind::Number => {
-                self.number(kind, text)?;
-                out.extend_from_slice(text.as_bytes());
-            }
-            OptionKind::Object => {
-                json::read(text.as_bytes(), OBJECT_BYTES)
-                    .map_err(|error| format!("must be a JSON object in one line: {error}"))?;
-                out.extend_from_slice(text.as_bytes());
-            }
-            OptionKind::Array => return Err("lists of lists are not supported".to_owned()),
-        }
-        Ok(())
-    }
-
-    fn number(&self, kind: OptionKind, text: &str) -> Result<(), String> {
-        if !is_number(text) {
-            return Err(format!("{text:?} is no number"));
-        }
-        if kind == OptionKind::Integer && text.parse::<i64>().is_err() {
-            return Err(format!("{text:?} is no whole number"));
-        }
-        let number = millionths(text);
-        if let Some(least) = &self.minimum
-            && number < millionths(least)
-        {
-            return Err(format!("{text} is below the minimum of {least}"));
-        }
-        if let Some(most) = &self.maximum
-            && number > millionths(most)
-        {
-            return Err(format!("{text} is above the maximum of {most}"));
-        }
-        Ok(())
-    }
-}
-
-/// Whether it is a number in JSON too: its text goes there as it is.
-fn is_number(text: &str) -> bool {
-    is_same_in_json(text, &mut |_| {})
-}
-
-/// To be compared, not computed with: what is too large for it counts as the largest.
-fn millionths(text: &str) -> i128 {
-    let (size, sign) = match text.strip_prefix('-') {
-        Some(size) => (size, -1),
-        None => (text, 1),
-    };
-    let mut found = u64::MAX;
-    is_same_in_json(size, &mut |number| {
-        found = number.scaled(6).unwrap_or(u64::MAX);
-    });
-    i128::from(found) * sign
-}
-
-fn is_same_in_json(text: &str, each: &mut dyn FnMut(json::Number<'_>)) -> bool {
-    let document = format!("{{\"n\":{text}}}");
-    let Ok(object) = json::read(document.as_bytes(), document.len()) else {
-        return false;
-    };
-    match object.get("n").and_then(json::Value::as_number) {
-        Some(number) if number.raw() == text => {
-            each(number);
-            true
-        }
-        _ => false,
-    }
 }
 
 /// The configuration that a plugin is given: its options, as the operator set them in the file at
@@ -300,30 +196,6 @@ pub fn configuration(
     out.push(b'}');
     // Only text went into it.
     Ok((String::from_utf8(out).unwrap_or_default(), hidden))
-}
-
-/// The text of a file of at most [`FILE_BYTES`]; `None` if there is none.
-pub fn read_text(path: &Path) -> Result<Option<String>, PluginError> {
-    let wrong = |words: &str| PluginError::File(format!("{}: {words}", path.display()));
-    // A pipe under that name would make the loop wait.
-    let opened = OpenOptions::new()
-        .read(true)
-        .custom_flags(O_NONBLOCK)
-        .open(path);
-    let file = match opened {
-        Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(wrong(&error.to_string())),
-    };
-    if !file.metadata().is_ok_and(|found| found.is_file()) {
-        return Err(wrong("is no regular file: put one there"));
-    }
-    let mut bytes = Vec::new();
-    file.take(FILE_BYTES as u64 + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| wrong(&error.to_string()))?;
-    let text = String::from_utf8(bytes).map_err(|_| wrong("is not UTF-8 text: save it as such"))?;
-    Ok(Some(text))
 }
 
 #[cfg(test)]

@@ -1,45 +1,42 @@
 //! The metrics server: which sample it gets next, in what words, and what its answer means here.
 //!
-//! The order and the pace are `mote_core::delivery`'s. This file turns a held sample into a
-//! request, and an answer into a log line. What a sample's first sending gave it (its wall time,
-//! whether the system information goes along) is written back into the outbox, so that a repeat
-//! is the same bytes under the same `Idempotency-Key`. The words are `report`'s.
+//! The order and the pace are `mote_core::delivery`'s. `request.rs` turns a held sample into a
+//! request, `settled.rs` an answer into counts and a log line. What a sample's first sending gave it
+//! (its wall time, whether the system information goes along) is written back into the outbox, so
+//! that a repeat is the same bytes under the same `Idempotency-Key`. The words are `report.rs`'s.
 
 mod report;
+mod request;
+mod settled;
 
 use std::sync::Arc;
 
 use mote_core::backlog::Origin;
-use mote_core::delivery::{Delivery, Next, Outcome, Policy, Settled, Standing, address_spread_ms};
+use mote_core::delivery::{Delivery, Next, Policy, Standing, address_spread_ms};
 use mote_core::log_line::Value;
 use mote_core::outage::{Layer, Outages};
 use mote_core::outbox::Cursor;
-use mote_core::sample::Sample;
-use mote_core::wire::lunasentri::{EncodeError, Form, encode, is_documented_acceptance};
-use ureq::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, USER_AGENT};
+use mote_core::wire::lunasentri::Form;
+use ureq::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, USER_AGENT};
 use ureq::http::uri::Scheme;
-use ureq::http::{HeaderValue, Method, Uri};
+use ureq::http::{HeaderValue, Uri};
 
-use crate::agent::key_prefix;
 use crate::clock;
 use crate::config::{Secret, Settings, read_again};
-use crate::device::{Device, Samples};
+use crate::device::Samples;
 use crate::log;
 use crate::setup::Target;
-use crate::state::backlog::mended_ms;
-use crate::state::{Start, State};
+use crate::state::State;
 use crate::sysinfo::Inventory;
 use crate::uplink::link::Link;
-use crate::uplink::{Answer, DeliveryError, Request, Uplink};
+use crate::uplink::{DeliveryError, Uplink};
 pub use report::{cause, server_words};
-use report::{failure, log_delivered, log_dropped, log_return, said, trouble, what_happened};
 
 /// A payload fits with every text at its longest and every letter escaped.
 pub const PAYLOAD_BYTES: usize = 8 * 1024;
 /// How often the clock is looked at while it matters, and the longest time that attempts of a
 /// whole fleet are spread over: together less than the minute in which a device must recover.
 const LOOK_MS: u64 = 25_000;
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// The metrics server.
 #[derive(Debug)]
@@ -232,182 +229,6 @@ impl MetricsServer {
         true
     }
 
-    /// Sends the sample at `cursor`; `None` if it is gone, or cannot be written.
-    pub fn post<'u>(
-        &mut self,
-        link: &Arc<Link>,
-        uplink: &'u mut Uplink,
-        cursor: Cursor,
-    ) -> Option<Result<Answer<'u>, DeliveryError>> {
-        // The bytes are copied out here: while the request runs, samples go on coming in.
-        let (sample, length, key) = self.prepare(&mut link.reactor().device, cursor)?;
-        let mut headers = self.headers.clone();
-        headers.insert(IDEMPOTENCY_KEY, HeaderValue::try_from(key).ok()?);
-        let request = Request {
-            method: Method::POST,
-            uri: &self.uri,
-            headers,
-            body: &self.payload[..length],
-        };
-        let sent = uplink.send(&request);
-        // What did not leave the device may still be said differently: a clock that is not set yet
-        // will be.
-        if link.has_left() {
-            remember(&mut link.reactor().device, cursor, &sample);
-        }
-        Some(sent)
-    }
-
-    /// Writes the payload of a sample; gives it as its first sending makes it, the length, and the
-    /// key. One that an earlier start took is sent as that start would have.
-    fn prepare(&mut self, device: &mut Device, cursor: Cursor) -> Option<(Sample, usize, String)> {
-        let outbox = &device.outbox;
-        let mut sample = outbox.get(cursor)?;
-        let (now_ms, wall_ms) = (clock::boot_ms(), clock::wall_ms());
-        if sample.wall_ms.is_none() {
-            sample.stamp(now_ms, wall_ms);
-            sample.with_info = self.info_due && self.form != Form::Documented;
-        } else if outbox.marks(cursor)?.provisional {
-            let mended_ms = mended_ms(sample.boot_ms, sample.wall_ms, now_ms, wall_ms);
-            sample.wall_ms = mended_ms.or(sample.wall_ms);
-        }
-        let this = self.inventory.as_info();
-        let (form, info, key) = match device.origin(cursor) {
-            Some(origin) => {
-                let start = Start {
-                    identity: format!("{:016x}", origin.identity),
-                    number: origin.start,
-                };
-                let key = key_prefix(origin.info.hostname, &start);
-                (origin.form, origin.info, key)
-            }
-            None => (self.form, this, self.key_prefix.clone()),
-        };
-        let key = format!("{key}{}", sample.number);
-        let encoded = encode(
-            form,
-            info.hostname,
-            &sample,
-            sample.with_info.then_some(&info),
-            &mut self.payload[..],
-        );
-        match encoded {
-            Ok(length) => Some((sample, length, key)),
-            Err(error) => {
-                let reason = match error {
-                    EncodeError::Full => "its payload is larger than 8 KiB: shorten hostname",
-                    EncodeError::NoTime => "it has no time",
-                };
-                log::error("Sample dropped", &[("error", Value::Str(reason))]);
-                device.outbox.remove(cursor);
-                device.counts.dropped_refused += 1;
-                None
-            }
-        }
-    }
-
-    /// Takes the outcome; `true` if the key was refused.
-    fn settle(
-        &mut self,
-        device: &mut Device,
-        cursor: Cursor,
-        sent: &Result<Answer<'_>, DeliveryError>,
-    ) -> bool {
-        let now_ms = clock::boot_ms();
-        let sample = device.outbox.get(cursor);
-        let outcome = match sent {
-            Ok(answer) => Outcome::Answer {
-                status: answer.status,
-                retry_after_ms: answer.retry_after_ms,
-                documented: is_documented_acceptance(answer.body),
-            },
-            Err(_) => Outcome::NoAnswer,
-        };
-        let words = said(sent, &self.api_key);
-        let settled = self
-            .delivery
-            .settle(&mut device.outbox, cursor, outcome, now_ms);
-        let delivered = matches!(settled, Settled::Delivered { .. });
-        self.trouble = if delivered {
-            String::new()
-        } else {
-            trouble(sent)
-        };
-        // Trouble with one held sample is no outage.
-        let failed = !delivered && !matches!(settled, Settled::Troubled { .. });
-        if let Some(failure) = failure(sent, now_ms).filter(|_| failed) {
-            self.outages.failed(failure);
-        }
-        let held = Value::Uint(device.outbox.len() as u64);
-        match settled {
-            Settled::Delivered { dropped, .. } => {
-                // One that had to go while it was sent is counted as that already.
-                device.counts.sent += u64::from(sample.is_some());
-                device.counts.dropped_late += u64::from(dropped);
-                let is_of_this_start = cursor.origin() == 0;
-                if sample.is_some_and(|sample| sample.with_info && is_of_this_start) {
-                    self.info_due = false;
-                }
-                if let (Ok(answer), Some(sample)) = (sent, sample) {
-                    log_delivered(answer, &sample);
-                }
-                log_dropped(dropped);
-                if let Some(outage) = self.outages.delivered(now_ms) {
-                    log_return(outage, dropped, device.outbox.len());
-                }
-            }
-            Settled::Troubled { tries, dropped } => {
-                device.counts.dropped_refused += u64::from(dropped);
-                let mut fields = what_happened(sent, &words);
-                fields.push(("tries", Value::Uint(tries.into())));
-                fields.push(("dropped", Value::Bool(dropped)));
-                log::error("A held sample was not taken, fresh ones are", &fields);
-            }
-            Settled::Refused { hold_ms } => {
-                device.counts.dropped_refused += u64::from(sample.is_some());
-                let mut fields = what_happened(sent, &words);
-                fields.extend(hold_ms.map(|ms| ("retry_in_ms", Value::Uint(ms))));
-                log::error("Sample refused by the server and dropped", &fields);
-            }
-            Settled::Retry {
-                attempt,
-                in_ms,
-                holding,
-            } => {
-                let mut fields = what_happened(sent, &words);
-                fields.extend([
-                    ("attempt", Value::Uint(attempt.into())),
-                    ("retry_in_ms", Value::Uint(in_ms)),
-                ]);
-                if holding {
-                    fields.push(("held", held));
-                    log::error("Metrics send failed, holding samples", &fields);
-                } else {
-                    log::error("Metrics send failed", &fields);
-                }
-            }
-            Settled::KeyRefused { in_ms, first } => {
-                if first {
-                    let mut fields = what_happened(sent, &words);
-                    fields.extend([("retry_in_ms", Value::Uint(in_ms)), ("held", held)]);
-                    log::error("API key refused, holding samples: check api_key", &fields);
-                }
-                return true;
-            }
-            Settled::NotThere { in_ms, first } => {
-                if first {
-                    let mut fields = what_happened(sent, &words);
-                    fields.extend([("retry_in_ms", Value::Uint(in_ms)), ("held", held)]);
-                    log::error(
-                        "What answers is not the metrics server, holding samples: check server_url",
-                        &fields,
-                    );
-                }
-            }
-        }
-        false
-    }
-
     /// Keys are changed on servers first; where this one came from may have the new one by now.
     fn read_key_again(&mut self) {
         let error = match read_again(&self.settings.api_key_origin, true) {
@@ -438,18 +259,6 @@ impl MetricsServer {
         self.info_due = true;
         self.info_next_ms = now_ms + self.settings.system_info_period_ms;
     }
-}
-
-/// Keeps what the first sending of a sample gave it.
-fn remember(device: &mut Device, cursor: Cursor, sample: &Sample) {
-    let Some(mut marks) = device.outbox.marks(cursor) else {
-        return;
-    };
-    if device.outbox.get(cursor).as_ref() != Some(sample) {
-        device.restamped |= marks.saved;
-    }
-    marks.provisional = false;
-    device.outbox.update(cursor, sample, marks);
 }
 
 impl Inventory {
@@ -504,37 +313,5 @@ mod tests {
     fn the_defaults_are_the_policy_that_a_fleet_is_simulated_with() {
         let settings = Settings::default();
         assert_eq!(policy(&settings), Policy::usual(settings.interval_ms));
-    }
-
-    #[test]
-    fn a_sample_that_had_to_go_while_it_was_sent_is_counted_once() {
-        for status in [200, 400] {
-            let settings = Settings {
-                server_url: Some("https://hub.example.com".into()),
-                api_key: Some(Secret::new("key".into())),
-                buffer_samples: 2,
-                ..Settings::default()
-            };
-            let target = Target::of(&settings).unwrap();
-            let (hostname, prefix) = ("gw-7".to_owned(), "gw-7.1-1-".to_owned());
-            let mut server = MetricsServer::new(&settings, &target, hostname, prefix, 1);
-            let mut device = Device::new(&settings, 0).unwrap();
-            device.tick();
-            device.tick();
-            let oldest = device.outbox.oldest().unwrap();
-            // The outbox is full: the next one takes its place while it is on its way.
-            device.tick();
-            let answer = Answer {
-                status,
-                retry_after_ms: None,
-                body: b"",
-                took_ms: 1,
-            };
-            server.settle(&mut device, oldest, &Ok(answer));
-            let counts = device.counts;
-            let held = device.outbox.len() as u64;
-            let known = counts.sent + counts.dropped() + held;
-            assert_eq!(counts.collected, known, "{status}: {counts:?}");
-        }
     }
 }

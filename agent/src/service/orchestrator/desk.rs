@@ -1,7 +1,8 @@
 //! Instructions: taken up, carried out at most once, reported for certain.
 //!
 //! In this order: the ledger has the attempt on disk, the orchestrator is told (or cannot be), the
-//! plugin runs, the result is kept and in the journal, the ledger has its end. So whatever ends
+//! plugin runs (`desk/run.rs`), the result is kept and in the journal, the ledger has its end
+//! (`desk/filing.rs`). So whatever ends
 //! the agent in between, no attempt runs twice, and each instruction that was taken up is reported:
 //! one whose end was not seen as failed, "may or may not have run".
 //!
@@ -10,12 +11,15 @@
 //! as a new attempt, up to `max_retries` times. An instruction that is not taken now, for want of
 //! room, stays with the orchestrator.
 
-use mote_core::json::{self, Object, Value as JsonValue};
+mod filing;
+mod outcome;
+mod run;
+
+use mote_core::json::{Object, Value as JsonValue};
 use mote_core::log_line::Value;
 use mote_core::text;
 use mote_core::wire::orchestrator::{
-    ANSWER_BYTES, Entry, Execution, Installation, Instruction, InstructionKind, Outcome,
-    OutcomeStatus, Recipient, write_executing,
+    ANSWER_BYTES, Entry, Instruction, InstructionKind, Recipient, write_executing,
 };
 
 use super::results::Results;
@@ -23,20 +27,18 @@ use crate::clock;
 use crate::config::Settings;
 use crate::config::settings::AgentType;
 use crate::log;
-use crate::plugin::{Action, Finished, PluginError, Plugins, RunId, Status};
-use crate::state::journal::{Journal, Kind, PushError};
-use crate::state::ledger::{Ledger, LedgerError, Process};
+use crate::plugin::{Plugins, RunId};
+use crate::state::journal::Journal;
+use crate::state::ledger::{Ledger, LedgerError};
 use crate::state::{Now, State};
+use filing::Unfiled;
+pub(super) use filing::split;
+use outcome::failure;
 
 /// Room that a result may need in the journal.
 const RESULT_BYTES: usize = 160 * 1024;
 /// Instructions that wait here; more stay with the orchestrator.
 const MAX_TASKS: usize = 16;
-/// Before another attempt at what failed in passing; twice as long each time.
-const RETRY_FIRST_MS: u64 = 1_000;
-const RETRY_MOST_MS: u64 = 60_000;
-/// `EX_TEMPFAIL` of sysexits.h: try again later.
-const EXIT_TEMPORARY: i32 = 75;
 /// How much is logged of what should be an id.
 const BAD_ID_BYTES: usize = 128;
 /// What is said of an attempt whose end nobody saw.
@@ -61,16 +63,6 @@ pub(super) struct Desk {
     /// What the last instruction had for an id that has none.
     bad_id: Option<Box<str>>,
     taken: u64,
-}
-
-/// A result that is in memory only.
-#[derive(Debug)]
-struct Unfiled {
-    id: Box<str>,
-    body: Vec<u8>,
-    /// The attempt that the ledger has as under way until the result is in the journal: a start after
-    /// a power cut then reports it.
-    attempt: Option<u32>,
 }
 
 /// An instruction that was taken up and is not reported yet.
@@ -355,11 +347,7 @@ impl Desk {
         while let Some(finished) = plugins.take_finished() {
             self.finished(finished, now_ms);
         }
-        for result in std::mem::take(&mut self.unfiled) {
-            if self.try_to_file(&result).is_err() {
-                self.unfiled.push(result);
-            }
-        }
+        self.file_what_waits();
         let mut next_ms = u64::MAX;
         let mut at = 0;
         while at < self.tasks.len() {
@@ -400,212 +388,6 @@ impl Desk {
         self.journal.close(Now::read());
     }
 
-    fn start(&mut self, at: usize, plugins: &mut Plugins, now_ms: u64) {
-        let task = &self.tasks[at];
-        let recipient = Recipient {
-            agent_id: &self.agent_id,
-            organization_id: self.organization_id.as_deref(),
-        };
-        let text = task.text.clone();
-        let read = json::read(text.as_bytes(), ANSWER_BYTES).ok();
-        let instruction = read.and_then(|object| Instruction::read(object, recipient).ok());
-        let Some(instruction) = instruction else {
-            // The settings changed since it was taken up, and it is somebody else's now.
-            return self.give_up(at, "the agent's configuration changed meanwhile");
-        };
-        let timeout_ms = instruction.timeout_ms.unwrap_or(self.timeout_ms);
-        match start_action(&instruction, timeout_ms, plugins, now_ms) {
-            Ok(run) => {
-                if let Some((group, start_ticks)) = plugins.process_of(run) {
-                    let process = Process { group, start_ticks };
-                    self.ledger.started(&task.id, task.attempt, process);
-                }
-                let task = &mut self.tasks[at];
-                task.note("started");
-                task.stage = Stage::Running(run);
-                let fields = [
-                    ("instruction", Value::Str(instruction.id)),
-                    ("plugin", Value::Str(instruction.plugin_id)),
-                    ("attempt", Value::Uint(task.attempt.into())),
-                    (
-                        "correlation_id",
-                        Value::Str(instruction.correlation_id.unwrap_or_default()),
-                    ),
-                ];
-                log::info("Instruction started", &fields);
-            }
-            Err(PluginError::Busy(_)) => {
-                self.tasks[at].stage = Stage::Ready(now_ms + RETRY_FIRST_MS);
-            }
-            Err(error) => {
-                // Nothing ran: the attempt is still to be made.
-                let task = &mut self.tasks[at];
-                task.false_starts += 1;
-                let words = error.to_string();
-                task.note(&words);
-                let tries = task.false_starts;
-                if error.is_temporary() && tries <= instruction.max_retries {
-                    task.stage = Stage::Ready(now_ms + delay_ms(tries));
-                } else {
-                    self.give_up(at, &words);
-                }
-            }
-        }
-    }
-
-    fn finished(&mut self, finished: Finished, now_ms: u64) {
-        let is_it = |task: &Task| task.stage == Stage::Running(finished.run);
-        let Some(at) = self.tasks.iter().position(is_it) else {
-            return;
-        };
-        let task = &mut self.tasks[at];
-        let words = match finished.status {
-            Status::Completed => "completed",
-            _ => finished.error.as_deref().unwrap_or("failed"),
-        };
-        task.note(words);
-        let text = task.text.clone();
-        let recipient = self.recipient();
-        let read = json::read(text.as_bytes(), ANSWER_BYTES).ok();
-        let instruction = read.and_then(|object| Instruction::read(object, recipient).ok());
-        let retries = instruction.as_ref().map_or(0, |it| it.max_retries);
-        let (id, attempt) = (self.tasks[at].id.clone(), self.tasks[at].attempt);
-        let is_temporary = finished.exit_code == Some(EXIT_TEMPORARY)
-            && finished.status == Status::Failed
-            && attempt <= retries;
-        if is_temporary {
-            // The next attempt is on disk before this one is done with: between the two the
-            // instruction is never without one that is to be reported.
-            if self.ledger.begin(&id, attempt + 1, Now::read()).is_ok() {
-                self.ledger.finish(&id, attempt);
-                let task = &mut self.tasks[at];
-                task.attempt += 1;
-                task.stage = Stage::Ready(now_ms + delay_ms(attempt));
-                log::warn(
-                    "Instruction is tried again",
-                    &[
-                        ("instruction", Value::Str(&id)),
-                        ("attempt", Value::Uint(u64::from(attempt) + 1)),
-                    ],
-                );
-                return;
-            }
-        }
-        self.end(at, finished);
-    }
-
-    /// Reports what came of the task.
-    fn end(&mut self, at: usize, finished: Finished) {
-        let task = self.tasks.remove(at);
-        let read = json::read(task.text.as_bytes(), ANSWER_BYTES).ok();
-        let instruction = read.and_then(|object| Instruction::read(object, self.recipient()).ok());
-        let body = outcome_of(&task, &finished, instruction.as_ref());
-        log::info(
-            "Instruction ended",
-            &[
-                ("instruction", Value::Str(&task.id)),
-                ("status", Value::Str(status(finished.status).as_str())),
-                ("took_ms", Value::Uint(finished.duration_ms)),
-            ],
-        );
-        drop(finished);
-        self.conclude(&task, body);
-    }
-
-    /// Ends a task that did not run.
-    fn give_up(&mut self, at: usize, words: &str) {
-        let task = self.tasks.remove(at);
-        log::error(
-            "Instruction failed",
-            &[
-                ("instruction", Value::Str(&task.id)),
-                ("error", Value::Str(words)),
-            ],
-        );
-        let body = failed_with(&task.id, words, &task.entries());
-        self.conclude(&task, body);
-    }
-
-    /// Keeps and files the result, then closes the attempt.
-    fn conclude(&mut self, task: &Task, body: Vec<u8>) {
-        self.results.keep(&task.id, &body);
-        self.file(&task.id, body, Some(task.attempt));
-    }
-
-    fn report_failure(&mut self, id: &str, words: &str) {
-        let body = failure(id, words);
-        self.results.keep(id, &body);
-        self.file(id, body, None);
-    }
-
-    /// Whether `id` was answered, or taken up, before.
-    fn is_known(&mut self, id: &str) -> bool {
-        self.ledger.attempts(id) > 0 || self.results.find(id).is_some() || self.is_filed(id)
-    }
-
-    /// The orchestrator asks again: it gets the same result again.
-    fn repeat(&mut self, id: &str) {
-        let is_waiting = self.unfiled.iter().any(|result| *result.id == *id);
-        if is_waiting || self.is_filed(id) {
-            return;
-        }
-        log::info(
-            "Instruction is known, its result is sent again",
-            &[("instruction", Value::Str(id))],
-        );
-        if let Some(body) = self.results.find(id) {
-            self.file(id, body, None);
-        } else {
-            let words = "it was taken up before, and its result is no longer kept";
-            self.report_failure(id, words);
-        }
-    }
-
-    /// Puts a result into the journal, or keeps it until there is room. Then the ledger has the
-    /// attempt, if it is one, as finished.
-    fn file(&mut self, id: &str, body: Vec<u8>, attempt: Option<u32>) {
-        let result = Unfiled {
-            id: id.into(),
-            body,
-            attempt,
-        };
-        if let Err(error) = self.try_to_file(&result) {
-            let words = error.to_string();
-            let fields = [
-                ("instruction", Value::Str(id)),
-                ("error", Value::Str(&words)),
-            ];
-            log::error("Result not in the journal yet", &fields);
-            self.unfiled.push(result);
-        }
-    }
-
-    /// A record is the id, a line end, the body.
-    fn try_to_file(&mut self, result: &Unfiled) -> Result<(), PushError> {
-        let Unfiled { id, body, attempt } = result;
-        let record = [id.as_bytes(), b"\n", body].concat();
-        self.journal.push(Kind::Result, &record, Now::read())?;
-        if let Some(attempt) = attempt {
-            self.ledger.finish(id, *attempt);
-        }
-        Ok(())
-    }
-
-    /// Whether a result of `id` is on its way.
-    fn is_filed(&mut self, id: &str) -> bool {
-        let held: Vec<u64> = self
-            .journal
-            .unacknowledged(Kind::Result)
-            .map(|(entry, _)| entry)
-            .collect();
-        let mut buffer = Vec::new();
-        let mut is_its = |entry| {
-            let record = self.journal.read(entry, &mut buffer);
-            record.and_then(split).is_some_and(|(found, _)| found == id)
-        };
-        held.into_iter().any(&mut is_its)
-    }
-
     /// What has no id that can stand in a URL cannot be reported; each is said once in a row.
     fn say_bad_id(&mut self, object: Object<'_>, words: &str) {
         let id = object.get("id").map_or("", JsonValue::raw);
@@ -631,13 +413,6 @@ impl Task {
     }
 }
 
-/// A result's id and body, as the journal holds it.
-pub(super) fn split(record: &[u8]) -> Option<(&str, &[u8])> {
-    let end = record.iter().position(|byte| *byte == b'\n')?;
-    let id = str::from_utf8(&record[..end]).ok()?;
-    Some((id, &record[end + 1..]))
-}
-
 fn entries(log: &[(u64, String)]) -> Vec<Entry<'_>> {
     log.iter()
         .map(|(wall_ms, words)| Entry {
@@ -645,119 +420,4 @@ fn entries(log: &[(u64, String)]) -> Vec<Entry<'_>> {
             words,
         })
         .collect()
-}
-
-fn delay_ms(tries: u32) -> u64 {
-    let factor = 1_u64 << tries.saturating_sub(1).min(10);
-    (RETRY_FIRST_MS * factor).min(RETRY_MOST_MS)
-}
-
-fn start_action(
-    instruction: &Instruction<'_>,
-    timeout_ms: u64,
-    plugins: &mut Plugins,
-    now_ms: u64,
-) -> Result<RunId, PluginError> {
-    let arguments: Vec<String> = instruction
-        .arguments
-        .iter()
-        .flat_map(|list| list.elements())
-        .filter_map(|value| Some(value.as_str()?.chars().collect()))
-        .collect();
-    let environment: Vec<(String, String)> = instruction
-        .environment
-        .iter()
-        .flat_map(|object| object.members())
-        .filter_map(|(name, value)| {
-            let value = value.as_str()?;
-            Some((name.chars().collect(), value.chars().collect()))
-        })
-        .collect();
-    let entrypoint: Option<String> = instruction.entry_point.map(|path| path.chars().collect());
-    let action = Action {
-        id: instruction.id,
-        plugin_id: instruction.plugin_id,
-        entrypoint: entrypoint.as_deref(),
-        arguments: &arguments,
-        environment: &environment,
-        timeout_ms,
-        input_data: instruction.input_data.map(Object::raw),
-        context: instruction.context.map(Object::raw),
-        variables: instruction.variables.map(Object::raw),
-        correlation_id: instruction.correlation_id,
-        traceparent: instruction.traceparent,
-    };
-    plugins.start_action(&action, now_ms)
-}
-
-const fn status(status: Status) -> OutcomeStatus {
-    match status {
-        Status::Completed => OutcomeStatus::Completed,
-        Status::TimedOut => OutcomeStatus::Timeout,
-        Status::Failed | Status::Interrupted => OutcomeStatus::Failed,
-    }
-}
-
-/// The result of what ran.
-fn outcome_of(task: &Task, finished: &Finished, instruction: Option<&Instruction<'_>>) -> Vec<u8> {
-    let logs: Vec<&str> = finished.logs.iter().map(String::as_str).collect();
-    let error = match finished.status {
-        Status::Completed => None,
-        Status::Interrupted => Some(INTERRUPTED),
-        _ => Some(finished.error.as_deref().unwrap_or("failed")),
-    };
-    // Room for the output, and for as much of what was logged as is usual.
-    let mut body = Vec::with_capacity(finished.output.len() + 2_048);
-    let outcome = Outcome {
-        instruction_id: &task.id,
-        status: status(finished.status),
-        start_ms: finished.started_ms,
-        end_ms: finished.ended_ms,
-        duration_ms: finished.duration_ms,
-        logs: &logs,
-        execution: Some(Execution {
-            plugin_id: instruction.map_or("", |instruction| instruction.plugin_id),
-            output_data: &finished.output,
-            exit_code: finished.exit_code,
-        }),
-        installation: None::<Installation<'_>>,
-        error_message: error,
-        error_details: None,
-        execution_log: &task.entries(),
-        correlation_id: instruction.and_then(|instruction| instruction.correlation_id),
-        traceparent: instruction.and_then(|instruction| instruction.traceparent),
-    };
-    let Ok(()) = outcome.write(&mut body);
-    body
-}
-
-/// The result of what never ran, or of what nobody knows whether it did.
-fn failure(id: &str, words: &str) -> Vec<u8> {
-    let entry = Entry {
-        wall_ms: clock::wall_ms(),
-        words,
-    };
-    failed_with(id, words, &[entry])
-}
-
-fn failed_with(id: &str, words: &str, log: &[Entry<'_>]) -> Vec<u8> {
-    let now_ms = clock::wall_ms();
-    let outcome = Outcome {
-        instruction_id: id,
-        status: OutcomeStatus::Failed,
-        start_ms: log.first().map_or(now_ms, |entry| entry.wall_ms),
-        end_ms: now_ms,
-        duration_ms: 0,
-        logs: &[],
-        execution: None,
-        installation: None,
-        error_message: Some(words),
-        error_details: None,
-        execution_log: log,
-        correlation_id: None,
-        traceparent: None,
-    };
-    let mut body = Vec::new();
-    let Ok(()) = outcome.write(&mut body);
-    body
 }

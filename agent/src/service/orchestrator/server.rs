@@ -1,18 +1,19 @@
 //! One call to the orchestrator, and where it stands after it.
 //!
-//! Backoff, the rate limit and the refusal of a key belong to the server and hold for all calls;
-//! what an answer means for a message is the caller's. The answer's body is kept until the next
-//! call.
+//! Backoff, the rate limit and the refusal of a key belong to the server and hold for all calls
+//! (`server/aftermath.rs`); what an answer means for a message is the caller's. The answer's body is
+//! kept until the next call.
+
+mod aftermath;
 
 use std::sync::Arc;
 
 use mote_core::backoff::Backoff;
 use mote_core::delivery::keep_ms;
 use mote_core::log_line::Value;
-use mote_core::outage::{Failure, Layer, Outages};
+use mote_core::outage::{Layer, Outages};
 use mote_core::rate_limit::RateLimit;
 use mote_core::rng::Rng;
-use mote_core::text;
 use mote_core::wire::orchestrator::{ANSWER_BYTES, AnswerError};
 use ureq::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, USER_AGENT};
 use ureq::http::{HeaderValue, Method, Uri};
@@ -32,10 +33,6 @@ const USER_AGENT_USUAL: &str = concat!("Stavily-Agent/", env!("CARGO_PKG_VERSION
 const CONNECT_TIMEOUT_MS: u64 = 5_000;
 /// How far a delay is spread either way.
 const JITTER_PERMILLE: u16 = 200;
-/// Refused calls that are remembered: as many as there are kinds of them.
-const REFUSED_MOST: usize = 6;
-/// How much of a server's own words is logged.
-const WORDS_BYTES: usize = 200;
 
 /// Where the orchestrator stands.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -300,115 +297,6 @@ impl Server {
                 self.failed(retry_after_ms, "http", &words);
                 Said::Nothing
             }
-        }
-    }
-
-    /// What the server said in its last answer, cut, and without the key if it repeats it.
-    pub(super) fn words(&self) -> String {
-        let words = str::from_utf8(&self.answer).unwrap_or("(not text)");
-        let words = match self.credential.secret() {
-            Some(secret) => words.replace(secret.expose(), "(key)"),
-            None => words.to_owned(),
-        };
-        text::cut(&words, WORDS_BYTES).to_owned()
-    }
-
-    fn answered(&mut self) {
-        let now_ms = clock::boot_ms();
-        self.last_answer_ms = Some(now_ms);
-        if let Some(outage) = self.outages.delivered(now_ms) {
-            log::info(
-                "Orchestrator is back",
-                &[
-                    ("failures", Value::Uint(outage.failures.into())),
-                    ("away_ms", Value::Uint(outage.duration_ms())),
-                    ("layers", Value::Str(&outage.layers().to_string())),
-                ],
-            );
-        }
-        self.standing = Standing::Answering;
-        self.backoff.reset();
-        self.not_before_ms = 0;
-        self.trouble.clear();
-    }
-
-    /// Tells the black box of the outage.
-    fn note_failure(&mut self, layer: Option<Layer>, code: u16) {
-        if let Some(layer) = layer {
-            let boot_ms = clock::boot_ms();
-            self.outages.failed(Failure {
-                layer,
-                code,
-                boot_ms,
-            });
-        }
-    }
-
-    fn say_refused(&mut self, path: &str, status: u16) {
-        let is_it = |(refused, before): &(Box<str>, u16)| **refused == *path && *before == status;
-        if self.refused.iter().any(is_it) {
-            return;
-        }
-        if self.refused.len() >= REFUSED_MOST {
-            self.refused.remove(0);
-        }
-        self.refused.push((path.into(), status));
-        let words = self.words();
-        log::warn(
-            "Orchestrator refuses a call",
-            &[
-                ("path", Value::Str(path)),
-                ("status_code", Value::Uint(status.into())),
-                ("answer", Value::Str(&words)),
-            ],
-        );
-    }
-
-    fn failed(&mut self, asked_ms: Option<u64>, layer: &str, words: &str) {
-        let now_ms = clock::boot_ms();
-        self.standing = Standing::Away;
-        let backoff_ms = self.backoff.fail(&mut self.rng);
-        // Later than asked, never earlier, and not all in the same moment.
-        let in_ms = asked_ms.map_or(backoff_ms, |asked| asked + self.rng.below(asked / 5 + 1));
-        self.not_before_ms = now_ms + in_ms;
-        words.clone_into(&mut self.trouble);
-        let attempt = self.backoff.failures();
-        let fields = [
-            ("layer", Value::Str(layer)),
-            ("error", Value::Str(words)),
-            ("attempt", Value::Uint(attempt.into())),
-            ("retry_in_ms", Value::Uint(in_ms)),
-        ];
-        if attempt > self.max_attempts {
-            log::error("Orchestrator is away", &fields);
-        } else {
-            log::warn("Orchestrator not reached", &fields);
-        }
-    }
-
-    /// Keys are changed on servers first; where this one came from may have the new one by now.
-    fn key_refused(&mut self, status: u16) {
-        if self.credential.read_again() {
-            self.renew_headers();
-            self.not_before_ms = 0;
-            return;
-        }
-        let now_ms = clock::boot_ms();
-        self.note_failure(Some(Layer::Http), status);
-        let in_ms = self.backoff.capped(&mut self.rng);
-        self.not_before_ms = now_ms + in_ms;
-        self.trouble = format!("it refuses the key ({status})");
-        if self.standing != Standing::KeyRefused {
-            self.standing = Standing::KeyRefused;
-            let words = self.words();
-            log::error(
-                "Orchestrator refuses the key: check api.auth",
-                &[
-                    ("status_code", Value::Uint(status.into())),
-                    ("answer", Value::Str(&words)),
-                    ("retry_in_ms", Value::Uint(in_ms)),
-                ],
-            );
         }
     }
 

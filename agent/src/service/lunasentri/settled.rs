@@ -1,0 +1,160 @@
+//! What came of a request: counted, noted as an outage or its end, and said once.
+//!
+//! What becomes of the sample is `mote_core::delivery`'s to decide.
+
+use mote_core::delivery::{Outcome, Settled};
+use mote_core::log_line::Value;
+use mote_core::outbox::Cursor;
+use mote_core::wire::lunasentri::is_documented_acceptance;
+
+use super::MetricsServer;
+use super::report::{
+    failure, log_delivered, log_dropped, log_return, said, trouble, what_happened,
+};
+use crate::clock;
+use crate::device::Device;
+use crate::log;
+use crate::uplink::{Answer, DeliveryError};
+
+impl MetricsServer {
+    /// Takes the outcome; `true` if the key was refused.
+    pub(super) fn settle(
+        &mut self,
+        device: &mut Device,
+        cursor: Cursor,
+        sent: &Result<Answer<'_>, DeliveryError>,
+    ) -> bool {
+        let now_ms = clock::boot_ms();
+        let sample = device.outbox.get(cursor);
+        let outcome = match sent {
+            Ok(answer) => Outcome::Answer {
+                status: answer.status,
+                retry_after_ms: answer.retry_after_ms,
+                documented: is_documented_acceptance(answer.body),
+            },
+            Err(_) => Outcome::NoAnswer,
+        };
+        let words = said(sent, &self.api_key);
+        let settled = self
+            .delivery
+            .settle(&mut device.outbox, cursor, outcome, now_ms);
+        let delivered = matches!(settled, Settled::Delivered { .. });
+        self.trouble = if delivered {
+            String::new()
+        } else {
+            trouble(sent)
+        };
+        // Trouble with one held sample is no outage.
+        let failed = !delivered && !matches!(settled, Settled::Troubled { .. });
+        if let Some(failure) = failure(sent, now_ms).filter(|_| failed) {
+            self.outages.failed(failure);
+        }
+        let held = Value::Uint(device.outbox.len() as u64);
+        match settled {
+            Settled::Delivered { dropped, .. } => {
+                // One that had to go while it was sent is counted as that already.
+                device.counts.sent += u64::from(sample.is_some());
+                device.counts.dropped_late += u64::from(dropped);
+                let is_of_this_start = cursor.origin() == 0;
+                if sample.is_some_and(|sample| sample.with_info && is_of_this_start) {
+                    self.info_due = false;
+                }
+                if let (Ok(answer), Some(sample)) = (sent, sample) {
+                    log_delivered(answer, &sample);
+                }
+                log_dropped(dropped);
+                if let Some(outage) = self.outages.delivered(now_ms) {
+                    log_return(outage, dropped, device.outbox.len());
+                }
+            }
+            Settled::Troubled { tries, dropped } => {
+                device.counts.dropped_refused += u64::from(dropped);
+                let mut fields = what_happened(sent, &words);
+                fields.push(("tries", Value::Uint(tries.into())));
+                fields.push(("dropped", Value::Bool(dropped)));
+                log::error("A held sample was not taken, fresh ones are", &fields);
+            }
+            Settled::Refused { hold_ms } => {
+                device.counts.dropped_refused += u64::from(sample.is_some());
+                let mut fields = what_happened(sent, &words);
+                fields.extend(hold_ms.map(|ms| ("retry_in_ms", Value::Uint(ms))));
+                log::error("Sample refused by the server and dropped", &fields);
+            }
+            Settled::Retry {
+                attempt,
+                in_ms,
+                holding,
+            } => {
+                let mut fields = what_happened(sent, &words);
+                fields.extend([
+                    ("attempt", Value::Uint(attempt.into())),
+                    ("retry_in_ms", Value::Uint(in_ms)),
+                ]);
+                if holding {
+                    fields.push(("held", held));
+                    log::error("Metrics send failed, holding samples", &fields);
+                } else {
+                    log::error("Metrics send failed", &fields);
+                }
+            }
+            Settled::KeyRefused { in_ms, first } => {
+                if first {
+                    let mut fields = what_happened(sent, &words);
+                    fields.extend([("retry_in_ms", Value::Uint(in_ms)), ("held", held)]);
+                    log::error("API key refused, holding samples: check api_key", &fields);
+                }
+                return true;
+            }
+            Settled::NotThere { in_ms, first } => {
+                if first {
+                    let mut fields = what_happened(sent, &words);
+                    fields.extend([("retry_in_ms", Value::Uint(in_ms)), ("held", held)]);
+                    log::error(
+                        "What answers is not the metrics server, holding samples: check server_url",
+                        &fields,
+                    );
+                }
+            }
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Secret, Settings};
+    use crate::setup::Target;
+
+    #[test]
+    fn a_sample_that_had_to_go_while_it_was_sent_is_counted_once() {
+        for status in [200, 400] {
+            let settings = Settings {
+                server_url: Some("https://hub.example.com".into()),
+                api_key: Some(Secret::new("key".into())),
+                buffer_samples: 2,
+                ..Settings::default()
+            };
+            let target = Target::of(&settings).unwrap();
+            let (hostname, prefix) = ("gw-7".to_owned(), "gw-7.1-1-".to_owned());
+            let mut server = MetricsServer::new(&settings, &target, hostname, prefix, 1);
+            let mut device = Device::new(&settings, 0).unwrap();
+            device.tick();
+            device.tick();
+            let oldest = device.outbox.oldest().unwrap();
+            // The outbox is full: the next one takes its place while it is on its way.
+            device.tick();
+            let answer = Answer {
+                status,
+                retry_after_ms: None,
+                body: b"",
+                took_ms: 1,
+            };
+            server.settle(&mut device, oldest, &Ok(answer));
+            let counts = device.counts;
+            let held = device.outbox.len() as u64;
+            let known = counts.sent + counts.dropped() + held;
+            assert_eq!(counts.collected, known, "{status}: {counts:?}");
+        }
+    }
+}

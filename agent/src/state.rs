@@ -8,8 +8,10 @@
 //! | `backlog` | held samples (`backlog.rs`) | in a long outage, and at a clean stop |
 //! | `journal` | events and results on their way (`journal.rs`) | as they come |
 //! | `ledger` | what was executed (`ledger.rs`) | before and after each |
+//! | `results` | what became of instructions (`results.rs`) | one file after each |
 //!
-//! Files of records are `store.rs`; the folder itself is `folder.rs`. Whatever the disk does, the
+//! Files of records are `store.rs`, files that are replaced as a whole `whole.rs`; the folder itself is
+//! `folder.rs`. Whatever the disk does, the
 //! agent goes on from memory and says so; only the ledger then stops what it guards. Writes come
 //! from the loop, between two requests: they can take as long as the card does.
 
@@ -20,8 +22,10 @@ mod good_time;
 pub mod journal;
 pub mod ledger;
 mod pace;
+pub mod results;
 mod start;
 mod store;
+mod whole;
 
 use std::fmt;
 use std::fs::File;
@@ -39,7 +43,10 @@ use good_time::GoodTime;
 use journal::Journal;
 use ledger::Ledger;
 use pace::{Pace, QUICK_MS};
+use results::Results;
 pub use start::Start;
+use store::say_unwritable;
+use whole::write_whole;
 
 /// Why the folder cannot be used, in words that say what to do.
 #[derive(Debug)]
@@ -136,14 +143,7 @@ impl State {
         let (start, pace) = match start::write(&home, &start, pace.as_ref()) {
             Ok(()) => (start, pace),
             Err(error) => {
-                flash::trouble(true);
-                log::warn(
-                    UNWRITABLE,
-                    &[
-                        ("path", Value::Str(&home.join("start").to_string_lossy())),
-                        ("error", Value::Str(&error.to_string())),
-                    ],
-                );
+                say_unwritable(&home.join("start"), &error);
                 // The next start would get this one's number too. What is there can still be read,
                 // and the disk may take what comes later.
                 (Start::alone(), None)
@@ -189,9 +189,9 @@ impl State {
         Ledger::open(self.folder.as_deref(), self.boot_id, now)
     }
 
-    /// Where the state is; none while it is in memory only.
-    pub fn folder(&self) -> Option<&Path> {
-        self.folder.as_deref()
+    /// The results that this folder keeps.
+    pub fn results(&self) -> Results {
+        Results::open(self.folder.as_deref())
     }
 
     /// When the clock was last known to be right, Unix milliseconds; 0 if that was never kept.

@@ -15,6 +15,7 @@ use nix::poll::poll;
 use nix::unistd::Uid;
 
 use super::StateError;
+use super::store::flush_folder;
 use crate::log;
 
 /// Refuses a folder that somebody else could change under us.
@@ -55,17 +56,33 @@ pub(super) fn check(base: &Path) -> Result<(), Result<String, StateError>> {
     Ok(())
 }
 
+/// Makes `folder`, and what is missing on the way to it, unless it is there.
 pub(super) fn make(folder: &Path) -> std::io::Result<()> {
     // A parent that has to be made is not ours alone: others look for their folders in it.
-    if let Some(parent) = folder.parent() {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o755)
-            .create(parent)?;
+    let parents = folder.ancestors().skip(1);
+    let missing: Vec<&Path> = parents.take_while(|parent| !is_there(parent)).collect();
+    for parent in missing.into_iter().rev() {
+        make_one(parent, 0o755)?;
     }
-    match DirBuilder::new().mode(0o700).create(folder) {
+    make_one(folder, 0o700)
+}
+
+/// The folder of a name without any is the one that we are in.
+fn is_there(folder: &Path) -> bool {
+    folder == Path::new("") || folder.exists()
+}
+
+/// Makes a folder whose name survives a power cut.
+fn make_one(folder: &Path, mode: u32) -> std::io::Result<()> {
+    match DirBuilder::new().mode(mode).create(folder) {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-        made => made,
+        Err(error) => Err(error),
+        Ok(()) => {
+            // A parent that may be written but not read cannot be flushed; what is written into the
+            // folder says itself if the disk fails.
+            let _ = flush_folder(folder);
+            Ok(())
+        }
     }
 }
 

@@ -6,9 +6,7 @@
 //! (`pace.rs`). The file is written once a start, and once more by a good stop that comes right
 //! after it.
 
-use std::fs::OpenOptions;
-use std::io::{Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::Read;
 use std::path::Path;
 
 use mote_core::log_line::Value;
@@ -16,7 +14,8 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use super::flash;
 use super::pace::Pace;
-use super::store::{flush_folder, open};
+use super::store::open;
+use super::write_whole;
 use crate::log;
 
 /// Hex digits of an identity.
@@ -75,22 +74,11 @@ fn parse(text: &str) -> Option<(Start, Option<Pace>)> {
     (is_identity && number > 0 && number < u64::MAX).then_some((start, pace))
 }
 
-/// Replaces the file so that a power cut leaves the old one or the new one, never half of either.
+/// Replaces the file.
 pub(super) fn write(folder: &Path, start: &Start, pace: Option<&Pace>) -> std::io::Result<()> {
-    let (path, next) = (folder.join("start"), folder.join("start.new"));
-    let mut file = OpenOptions::new()
-        .create(true)
-        .truncate(true)
-        .write(true)
-        .mode(0o600)
-        .custom_flags(nix::libc::O_NOFOLLOW)
-        .open(&next)?;
     let pace = pace.map(|pace| format!(" {pace}")).unwrap_or_default();
     let text = format!("{} {}{pace}\n", start.identity, start.number);
-    flash::write(text.len(), || file.write_all(text.as_bytes()))?;
-    flash::flush(|| file.sync_all())?;
-    std::fs::rename(&next, &path)?;
-    flush_folder(&path)
+    write_whole(&folder.join("start"), text.as_bytes(), None)
 }
 
 fn draw_identity() -> String {

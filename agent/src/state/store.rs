@@ -378,21 +378,12 @@ impl Store {
         if std::mem::replace(&mut self.in_trouble, true) {
             return;
         }
-        flash::trouble(true);
-        log::warn(
-            super::UNWRITABLE,
-            &[
-                ("path", Value::Str(&self.path.to_string_lossy())),
-                ("error", Value::Str(&error.to_string())),
-            ],
-        );
+        say_unwritable(&self.path, error);
     }
 
     fn succeeded(&mut self) {
         if std::mem::take(&mut self.in_trouble) {
-            flash::trouble(false);
-            let path = self.path.to_string_lossy();
-            log::info("State is written again", &[("path", Value::Str(&path))]);
+            say_written_again(&self.path);
         }
     }
 }
@@ -428,6 +419,25 @@ pub(super) fn open(path: &Path) -> io::Result<Option<(File, bool)>> {
     Ok(Some((file, may_write)))
 }
 
+/// Counts and logs that `path` cannot be written; to be said once.
+pub(super) fn say_unwritable(path: &Path, error: &io::Error) {
+    flash::trouble(true);
+    log::warn(
+        super::UNWRITABLE,
+        &[
+            ("path", Value::Str(&path.to_string_lossy())),
+            ("error", Value::Str(&error.to_string())),
+        ],
+    );
+}
+
+/// And that it can be again.
+pub(super) fn say_written_again(path: &Path) {
+    flash::trouble(false);
+    let path = path.to_string_lossy();
+    log::info("State is written again", &[("path", Value::Str(&path))]);
+}
+
 /// Whether there are but zeros from `at` to `end`.
 fn is_zero(file: &File, mut at: u64, end: u64) -> io::Result<bool> {
     let mut piece = [0; 4096];
@@ -444,12 +454,12 @@ fn is_zero(file: &File, mut at: u64, end: u64) -> io::Result<bool> {
 
 /// Makes the names in the folder of `path` survive a power cut.
 pub(super) fn flush_folder(path: &Path) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let folder = File::open(folder)?;
+    let folder = path.parent().filter(|folder| *folder != Path::new(""));
+    let folder = File::open(folder.unwrap_or(Path::new(".")))?;
     flash::flush(|| folder.sync_all())
 }
 
-fn with_ending(path: &Path, ending: &str) -> PathBuf {
+pub(super) fn with_ending(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
     name.into()

@@ -22,7 +22,6 @@ use mote_core::wire::orchestrator::{
     ANSWER_BYTES, Entry, Instruction, InstructionKind, Recipient, write_executing,
 };
 
-use super::results::Results;
 use crate::clock;
 use crate::config::Settings;
 use crate::config::settings::AgentType;
@@ -30,6 +29,7 @@ use crate::log;
 use crate::plugin::{Plugins, RunId};
 use crate::state::journal::Journal;
 use crate::state::ledger::{Ledger, LedgerError};
+use crate::state::results::Results;
 use crate::state::{Now, State};
 use filing::Unfiled;
 pub(super) use filing::split;
@@ -111,7 +111,7 @@ impl Desk {
             tasks: Vec::new(),
             journal: state.journal(now),
             ledger: state.ledger(now),
-            results: Results::open(state.folder()),
+            results: state.results(),
             unfiled: Vec::new(),
             bad_id: None,
             taken: 0,

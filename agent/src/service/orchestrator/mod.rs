@@ -17,7 +17,6 @@ mod offers;
 pub mod plan;
 mod postponed;
 mod presence;
-mod results;
 mod server;
 mod shown;
 

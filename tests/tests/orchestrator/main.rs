@@ -9,6 +9,7 @@ mod asleep;
 mod events;
 mod forms;
 mod instructions;
+mod kept;
 mod kill;
 mod presence;
 mod refusals;

@@ -187,3 +187,31 @@ fn crc32(bytes: Vec<u8>) -> [u8; 4] {
     }
     (!crc).to_le_bytes()
 }
+
+#[test]
+fn the_name_of_each_folder_that_a_first_start_makes_is_flushed() {
+    if needs_own_calls() {
+        return;
+    }
+    let hub = good_hub();
+    let builder = hurried(&hub);
+    let base = builder.base_dir();
+    assert!(!base.exists());
+    let arguments = words(&["-e", "trace=?mkdir,?mkdirat,fsync"]);
+    let mut agent = traced(&builder, &arguments).unwrap().start().unwrap();
+    hub.wait_for(1, LONG).unwrap();
+    stop(&mut agent);
+    let trace = fs::read_to_string(builder.dir().join("trace")).unwrap();
+    for name in ["", "data", "data/state"] {
+        let folder = base.join(name);
+        let made = format!(
+            "\"{}\", ",
+            folder.display().to_string().trim_end_matches('/')
+        );
+        let is_made = |line: &str| line.contains(&made) && line.ends_with(" = 0");
+        let after = trace.lines().skip_while(|line| !is_made(line)).skip(1);
+        let flushed = format!("<{}>", folder.parent().unwrap().display());
+        let is_flushed = |line: &str| line.contains("fsync(") && line.contains(&flushed);
+        assert!(after.clone().any(is_flushed), "{made}: {trace}");
+    }
+}

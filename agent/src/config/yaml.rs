@@ -2,12 +2,18 @@
 //!
 //! The events of a YAML 1.2 parser are enough for that, so no document is ever built in memory.
 //! What a configuration has no use for and an attacker has, is refused: aliases, deep nesting,
-//! more than [`FILE_BYTES`], a key given twice.
+//! more than [`FILE_BYTES`], more than [`MAX_VALUES`] values, a key of more than [`KEY_BYTES`], a key
+//! given twice.
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
 /// Largest file that is read.
 pub const FILE_BYTES: usize = 256 * 1024;
+/// Values of a file, items of lists among them. Each key is compared with those before it, and each
+/// takes memory many times its length.
+const MAX_VALUES: usize = 2_048;
+/// Longest key. A section's stands in the path of each value in it.
+const KEY_BYTES: usize = 128;
 /// Sections in sections.
 const MAX_DEPTH: usize = 8;
 
@@ -47,6 +53,7 @@ pub fn read(text: &str) -> Result<Vec<Entry>, YamlError> {
         entries: Vec::new(),
         levels: Vec::new(),
         documents: 0,
+        values: 0,
     };
     for event in Parser::new_from_str(text) {
         match event {
@@ -67,6 +74,8 @@ struct Reader {
     entries: Vec<Entry>,
     levels: Vec<Level>,
     documents: usize,
+    /// Values so far.
+    values: usize,
 }
 
 /// A section or a list that is open.
@@ -171,9 +180,13 @@ impl Reader {
         };
         if level.is_list {
             level.items.push(text.to_owned());
-            return Ok(());
+            return self.count(line);
         }
         match level.key.take() {
+            None if text.len() > KEY_BYTES => {
+                let words = format!("a key is longer than {KEY_BYTES} bytes");
+                Err(YamlError { line, words })
+            }
             None => {
                 level.key = Some((text.to_owned(), line));
                 Ok(())
@@ -190,6 +203,15 @@ impl Reader {
         self.levels.last_mut()?.key.take().map(|(_, line)| line)
     }
 
+    fn count(&mut self, line: usize) -> Result<(), YamlError> {
+        self.values += 1;
+        if self.values > MAX_VALUES {
+            let words = format!("there are more than {MAX_VALUES} values: remove some");
+            return Err(YamlError { line, words });
+        }
+        Ok(())
+    }
+
     fn add(
         &mut self,
         path: String,
@@ -204,6 +226,7 @@ impl Reader {
             );
             return Err(YamlError { line, words });
         }
+        self.count(line)?;
         self.entries.push(Entry {
             path,
             text,
@@ -288,5 +311,19 @@ mod tests {
         refuse("a:\n\tb: 1\n", 2, "not valid YAML");
         refuse(&format!("{}1", "a: {".repeat(9)), 1, "nested too deep");
         refuse(&"a".repeat(FILE_BYTES + 1), 1, "larger than");
+    }
+
+    #[test]
+    fn a_file_of_more_values_or_longer_keys_than_any_configuration_has_is_refused() {
+        let keys = |count: usize| (0..count).map(|number| format!("k{number}:\n"));
+        let most: String = keys(MAX_VALUES).collect();
+        assert_eq!(read(&most).unwrap().len(), MAX_VALUES);
+        let more: String = keys(MAX_VALUES + 1).collect();
+        refuse(&more, MAX_VALUES + 1, "more than 2048 values");
+        let list = format!("a: 1\nb: [{}]\n", "x,".repeat(MAX_VALUES));
+        refuse(&list, 2, "more than 2048 values");
+        // Each value in it would take the room of the section's name.
+        let section = format!("? {}\n: {{a: 1, b: 2}}\n", "s".repeat(60_000));
+        refuse(&section, 1, "a key is longer");
     }
 }

@@ -6,8 +6,9 @@
 //! the file is then written anew; a result goes only when it is 7 days old. A journal without room
 //! for a result says so ([`Journal::has_room`]), and no new instruction is to be taken.
 //!
-//! What was acknowledged may come again after a power cut: acknowledgements are not flushed. While
-//! the disk takes nothing, the journal goes on in memory, up to 256 KiB.
+//! What was acknowledged may come again after a power cut, but not after the agent's own end:
+//! acknowledgements are written with the next [`Journal::turn`] and not flushed for it. While the
+//! disk takes nothing, the journal goes on in memory, up to 256 KiB.
 //!
 //! Bodies are the caller's and are not looked into. Nothing is sent from here.
 
@@ -96,6 +97,8 @@ pub struct Journal {
     memory_bytes: usize,
     /// Acknowledged or let go, and the file does not know.
     settled: Vec<u64>,
+    /// Some of them were acknowledged: to send these again would be in vain.
+    has_acknowledged: bool,
     flush_ms: u64,
 }
 
@@ -128,6 +131,7 @@ impl Journal {
             next_id: 1,
             memory_bytes: 0,
             settled: Vec::new(),
+            has_acknowledged: false,
             flush_ms: 0,
         };
         journal.store = folder.map(|folder| {
@@ -218,6 +222,7 @@ impl Journal {
         };
         if matches!(self.drop_at(at).place, Place::File(_)) {
             self.settled.push(id);
+            self.has_acknowledged = true;
         }
         true
     }
@@ -236,7 +241,8 @@ impl Journal {
         kept_bytes + bytes <= room && self.held.iter().filter(kept).count() < LIMIT_COUNT
     }
 
-    /// Flushes, trims and mends the file if that is due; returns when it is next.
+    /// Tells the file what was acknowledged, and flushes and mends it if that is due; returns when
+    /// it is next.
     pub fn turn(&mut self, now: Now) -> u64 {
         let Some(store) = &self.store else {
             return u64::MAX;
@@ -245,9 +251,12 @@ impl Journal {
         if !has_work {
             return u64::MAX;
         }
+        let has_acknowledged = std::mem::take(&mut self.has_acknowledged);
         if now.boot_ms >= self.flush_ms {
             self.note_settled();
             self.flush(now);
+        } else if has_acknowledged {
+            self.write_settled();
         }
         self.flush_ms
     }
@@ -384,18 +393,25 @@ impl Journal {
         true
     }
 
-    /// Tells the file what is held no more.
+    /// Tells the file what is held no more; leaves it empty if that is all.
     fn note_settled(&mut self) {
+        let store = self.store.as_mut().filter(|store| store.is_good());
+        if let Some(store) = store.filter(|_| self.held.is_empty()) {
+            // Whatever fails here is tried again with the next.
+            let _ = store.clear();
+            self.settled.clear();
+        } else {
+            self.write_settled();
+        }
+    }
+
+    fn write_settled(&mut self) {
         let Some(store) = self.store.as_mut().filter(|store| store.is_good()) else {
             // A file that is written anew does not have them.
             self.settled.clear();
             return;
         };
-        if self.held.is_empty() {
-            // Whatever fails here is tried again with the next.
-            let _ = store.clear();
-            self.settled.clear();
-        } else if !self.settled.is_empty() && store.may_try() {
+        if !self.settled.is_empty() && store.may_try() {
             // More than fit into one record are told with the next.
             let from = self.settled.len().saturating_sub(MAX_BODY_BYTES / 8);
             let ids = self.settled[from..].iter();

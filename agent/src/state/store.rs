@@ -51,8 +51,7 @@ pub(super) struct Store {
     is_new: bool,
     /// It is to be kept aside when it is replaced.
     is_damaged: bool,
-    /// A failure was logged and nothing succeeded since.
-    in_trouble: bool,
+    trouble: Trouble,
     again_ms: u64,
     /// The record under way.
     scratch: Vec<u8>,
@@ -76,7 +75,7 @@ impl Store {
             is_dirty: false,
             is_new: true,
             is_damaged: false,
-            in_trouble: false,
+            trouble: Trouble::None,
             again_ms: 0,
             scratch: Vec::new(),
         };
@@ -113,6 +112,8 @@ impl Store {
             let taken_back = self.file.as_ref().map(|file| file.set_len(self.length));
             self.is_good = !matches!(taken_back, Some(Err(_)));
             self.failed(error);
+        } else {
+            self.took();
         }
         appended
     }
@@ -129,7 +130,10 @@ impl Store {
         match &flushed {
             Ok(()) => {
                 (self.is_dirty, self.is_new) = (false, false);
-                self.succeeded();
+                // What was written before a failure may be flushed well after it.
+                if self.trouble == Trouble::Mended {
+                    self.succeeded();
+                }
             }
             Err(error) => {
                 self.is_good = false;
@@ -155,7 +159,7 @@ impl Store {
             is_new: false,
             is_damaged: false,
             // Its failures are this one's, and are said once.
-            in_trouble: true,
+            trouble: Trouble::Lasting,
             again_ms: 0,
             scratch: Vec::new(),
         };
@@ -180,7 +184,7 @@ impl Store {
             return Err(error);
         }
         next.path.clone_from(&self.path);
-        (next.in_trouble, next.again_ms) = (self.in_trouble, self.again_ms);
+        (next.trouble, next.again_ms) = (self.trouble, self.again_ms);
         *self = next;
         match flush_folder(&self.path) {
             Ok(()) => {
@@ -213,6 +217,7 @@ impl Store {
             return Err(error);
         }
         (self.length, self.is_dirty) = (0, true);
+        self.took();
         Ok(())
     }
 
@@ -243,12 +248,12 @@ impl Store {
 
     /// Whether the last failure is long enough ago, if there was one.
     pub(super) fn may_try(&self) -> bool {
-        !self.in_trouble || clock::boot_ms() >= self.again_ms
+        self.trouble == Trouble::None || clock::boot_ms() >= self.again_ms
     }
 
     /// Whether what was written last is not safe: it failed, or was not flushed.
     pub(super) fn is_unsafe(&self) -> bool {
-        self.in_trouble || self.is_dirty
+        self.trouble != Trouble::None || self.is_dirty
     }
 
     /// Lets the next attempt come at once.
@@ -375,17 +380,35 @@ impl Store {
 
     fn failed(&mut self, error: &io::Error) {
         self.again_ms = clock::boot_ms() + TRY_AGAIN_MS;
-        if std::mem::replace(&mut self.in_trouble, true) {
-            return;
+        if std::mem::replace(&mut self.trouble, Trouble::Lasting) == Trouble::None {
+            say_unwritable(&self.path, error);
         }
-        say_unwritable(&self.path, error);
+    }
+
+    /// The file took something again.
+    fn took(&mut self) {
+        if self.trouble == Trouble::Lasting {
+            self.trouble = Trouble::Mended;
+        }
     }
 
     fn succeeded(&mut self) {
-        if std::mem::take(&mut self.in_trouble) {
+        if std::mem::take(&mut self.trouble) != Trouble::None {
             say_written_again(&self.path);
         }
     }
+}
+
+/// Whether a file takes what it is given.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Trouble {
+    /// As far as is known.
+    #[default]
+    None,
+    /// A failure was logged, and nothing was taken since.
+    Lasting,
+    /// Something was taken since, and is not flushed.
+    Mended,
 }
 
 /// What a file ended with.

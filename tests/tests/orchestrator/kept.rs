@@ -64,7 +64,13 @@ fn on_a_full_file_system_results_are_reported_and_kept_again_when_there_is_room(
             .filter(|line| of_results(line, words))
             .count()
     };
-    assert_eq!(said("State cannot be written, going on from memory"), 1);
+    let unwritable = "State cannot be written, going on from memory";
+    assert_eq!(said(unwritable), 1);
+    let log = agent.log();
+    let troubled = log.iter().filter(|line| line.msg() == unwritable);
+    let mut paths: Vec<_> = troubled.map(|line| line.field("path")).collect();
+    paths.sort_unstable_by_key(|path| path.map(ToString::to_string));
+    assert!(paths.windows(2).all(|pair| pair[0] != pair[1]), "{paths:?}");
     assert_eq!(files(&base.join("data/state/results")), 0);
     std::fs::remove_file(&filler).unwrap();
     hub.give(execute("i-4"));

@@ -212,6 +212,28 @@ fn what_was_acknowledged_while_the_disk_was_full_is_written_when_it_has_room() {
 }
 
 #[test]
+fn what_was_acknowledged_does_not_come_again_after_a_kill() {
+    let folder = Folder::new("journal-killed");
+    let mut journal = Journal::open(Some(&folder.0), now(0));
+    let one = journal.push(Kind::Result, b"one", now(5_000)).unwrap();
+    let two = journal.push(Kind::Result, b"two", now(5_000)).unwrap();
+    for (id, left) in [(one, 1), (two, 0)] {
+        journal.acknowledge(id);
+        // It is not time for a flush, and a kill does not wait for one.
+        assert_eq!(journal.turn(now(5_010)), 6_000);
+        let mut after = Journal::open(Some(&folder.0), now(5_020));
+        assert_eq!(bodies(&mut after, Kind::Result).len(), left, "{id}");
+    }
+    // Then the file is emptied.
+    assert_eq!(journal.turn(now(6_000)), 7_000);
+    assert_eq!(
+        std::fs::metadata(folder.0.join("journal")).unwrap().len(),
+        0
+    );
+    assert_eq!(journal.turn(now(6_001)), u64::MAX);
+}
+
+#[test]
 fn a_disk_that_stays_full_does_not_fill_the_memory() {
     let folder = Folder::new("journal-full-memory");
     let mut journal = Journal::open(Some(&folder.0), now(0));

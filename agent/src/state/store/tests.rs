@@ -193,7 +193,7 @@ fn a_replacement_that_fails_leaves_the_old_file_and_no_other() {
         new.append(&record(1, &[7; 100]))?;
         Err(io::Error::other("no room"))
     });
-    assert!(failed.is_err() && !store.may_try() && store.in_trouble);
+    assert!(failed.is_err() && !store.may_try() && store.trouble == Trouble::Lasting);
     assert_eq!(std::fs::read(&path).unwrap(), whole);
     assert_eq!(std::fs::read_dir(&folder.0).unwrap().count(), 1);
 }
@@ -203,15 +203,31 @@ fn a_replacement_that_succeeds_ends_the_trouble_and_says_nothing_of_itself() {
     let folder = Folder::new("store-trouble");
     let path = folder.0.join("file");
     let (mut store, _) = open(&path);
-    store.in_trouble = true;
+    store.trouble = Trouble::Lasting;
     store
         .replace(&mut |_, new| {
             new.append(&record(1, b"one"))?;
             // It is not for the new file to say that the old one is well again.
-            assert!(new.in_trouble);
+            assert_ne!(new.trouble, Trouble::None);
             Ok(())
         })
         .unwrap();
-    assert!(!store.in_trouble && store.is_good() && !store.is_unsafe());
+    assert!(store.trouble == Trouble::None && store.is_good() && !store.is_unsafe());
     assert_eq!(ids(&path), [1]);
+}
+
+#[test]
+fn a_flush_of_what_was_there_before_does_not_end_the_trouble() {
+    let folder = Folder::new("store-flush");
+    let (mut store, _) = open(&folder.0.join("file"));
+    store.append(&record(1, b"one")).unwrap();
+    store.fill_disk(true);
+    store.append(&record(2, b"two")).unwrap_err();
+    store.fill_disk(false);
+    store.flush().unwrap();
+    assert_eq!(store.trouble, Trouble::Lasting);
+    store.append(&record(3, b"three")).unwrap();
+    store.flush().unwrap();
+    assert_eq!(store.trouble, Trouble::None);
+    assert_eq!(ids(&folder.0.join("file")), [1, 3]);
 }

@@ -17,7 +17,7 @@ use super::manifest::{Kind, Manifest};
 use super::report::State;
 use super::scope::Scope;
 use super::standing::Standing;
-use super::{Action, Active, Finished, Plugins, Status, setup};
+use super::{Action, Active, Finished, MAX_PLUGINS, Plugins, Status, setup};
 use crate::agent::{Exit, Refusal, print, seed, start_reactor};
 use crate::clock;
 use crate::config::{self, Settings, Sources, process_environment};
@@ -47,7 +47,8 @@ pub fn list(sources: &Sources) -> Result<(), Refusal> {
     let dir = &active.scope.options.dir;
     let mut text = format!("plugins in {}\n", dir.display());
     let mut wrong = 0;
-    for folder in folders(dir) {
+    let (folders, are_more) = folders(dir);
+    for folder in folders {
         let name = name_of(&folder);
         let described = Manifest::load(&folder).and_then(|manifest| {
             let Some(manifest) = manifest else {
@@ -65,6 +66,12 @@ pub fn list(sources: &Sources) -> Result<(), Refusal> {
         });
         // Writing to a String does not fail.
         let _ = writeln!(text, "{name:<24} {}", plain(&words));
+    }
+    if are_more {
+        let _ = writeln!(
+            text,
+            "there are more than {MAX_PLUGINS}: the others do not run"
+        );
     }
     print(&text)?;
     match wrong {
@@ -135,7 +142,7 @@ fn begin(active: &mut Active, trial: &Trial) -> Result<(), Refusal> {
     let wrong = |error: super::PluginError| (Exit::Config, error.to_string());
     let dir = active.scope.options.dir.clone();
     let mut text = String::new();
-    for folder in folders(&dir) {
+    for folder in folders(&dir).0 {
         let name = name_of(&folder);
         let manifest = match Manifest::load(&folder) {
             Ok(manifest) => manifest,

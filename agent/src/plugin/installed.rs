@@ -15,11 +15,12 @@ use super::standing::Standing;
 use super::{Active, MAX_PLUGINS};
 use crate::log;
 
-/// The folders that may hold a plugin, in the order of their names.
-pub(super) fn folders(dir: &Path) -> Vec<PathBuf> {
+/// The folders that may hold a plugin, in the order of their names, and no more than may be run.
+/// Whether there are more: that is to be said, but not each time that somebody looks.
+pub(super) fn folders(dir: &Path) -> (Vec<PathBuf>, bool) {
     let Ok(entries) = std::fs::read_dir(dir) else {
         // Made when the first plugin is put there.
-        return Vec::new();
+        return (Vec::new(), false);
     };
     let is_plugin = |path: &PathBuf| {
         let name = path.file_name().and_then(|name| name.to_str());
@@ -28,12 +29,9 @@ pub(super) fn folders(dir: &Path) -> Vec<PathBuf> {
     let paths = entries.flatten().map(|entry| entry.path());
     let mut found: Vec<PathBuf> = paths.filter(is_plugin).take(MAX_PLUGINS + 1).collect();
     found.sort_unstable();
-    if found.len() > MAX_PLUGINS {
-        found.truncate(MAX_PLUGINS);
-        let fields = [("max", Value::Uint(MAX_PLUGINS as u64))];
-        log::warn("More plugins than are run", &fields);
-    }
-    found
+    let are_more = found.len() > MAX_PLUGINS;
+    found.truncate(MAX_PLUGINS);
+    (found, are_more)
 }
 
 /// The name of a plugin's folder.
@@ -120,5 +118,25 @@ impl Active {
         }
         self.scope.check_allowed(&[&id, &manifest.id])?;
         Standing::new(id, folder.to_owned(), manifest, &self.scope).map(Some)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_plugins_are_found_than_may_be_run() {
+        let dir = std::env::temp_dir().join(format!("mote-installed-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&dir);
+        assert_eq!(folders(&dir), (Vec::new(), false));
+        for number in 0..=MAX_PLUGINS {
+            let (before, are_more) = folders(&dir);
+            assert_eq!((before.len(), are_more), (number, false));
+            std::fs::create_dir_all(dir.join(format!("p{number}"))).unwrap();
+        }
+        let (found, are_more) = folders(&dir);
+        assert!(are_more && found.len() == MAX_PLUGINS && found.is_sorted());
+        std::fs::remove_dir_all(dir).unwrap();
     }
 }

@@ -132,8 +132,13 @@ impl Plugins {
         if active.scope.options.watch {
             active.watch = Watch::new(&active.scope.options, clock::boot_ms());
         }
-        for folder in folders(&active.scope.options.dir) {
-            active.take_up(&folder);
+        let (folders, are_more) = folders(&active.scope.options.dir);
+        if are_more {
+            let fields = [("max", Value::Uint(MAX_PLUGINS as u64))];
+            log::warn("More plugins than are run", &fields);
+        }
+        for folder in &folders {
+            active.take_up(folder);
         }
         Self(Some(Box::new(active)))
     }

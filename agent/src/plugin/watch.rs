@@ -68,8 +68,10 @@ impl Watch {
 
     /// It could not be taken up yet: it counts as changed again at the next look.
     pub(super) fn forget(&mut self, name: &str) {
-        if let Some(known) = self.known.iter_mut().find(|(known, _)| known == name) {
-            known.1 = !known.1;
+        match self.known.iter_mut().find(|(known, _)| known == name) {
+            Some(known) => known.1 = !known.1,
+            // It was taken away.
+            None => self.known.push((name.to_owned(), 0)),
         }
     }
 
@@ -80,7 +82,7 @@ impl Watch {
 }
 
 fn see(options: &PluginOptions) -> Seen {
-    let folders = folders(&options.dir);
+    let (folders, _) = folders(&options.dir);
     let look = |folder: &std::path::PathBuf| {
         let name = folder
             .file_name()

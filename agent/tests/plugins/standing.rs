@@ -39,6 +39,27 @@ fn a_trigger_is_prepared_asked_and_heard() {
 }
 
 #[test]
+fn what_a_plugin_says_of_its_health_is_shown_without_its_secrets() {
+    let mut bench = Bench::new();
+    let text = python("", "").replace("\"healthy\"", "'x' * 190 + ' for canary-in-the-mine'");
+    bench.put("ill", Some("trigger"), "main.py", &text);
+    bench.declare("ill", "  configuration:\n    pin: {secret: true}\n");
+    std::fs::write(bench.file("config/ill.yaml"), "pin: canary-in-the-mine\n").unwrap();
+    // The clock that is put forward runs out for no question.
+    (bench.options.timeout_ms, bench.options.trigger_timeout_ms) = (0, 0);
+    bench.begin();
+    bench.reported(|report| report.state == State::Running);
+    bench.skip_ms(30_000);
+    let health = bench.until(|plugins| plugins.report().next()?.health.map(str::to_owned));
+    assert!(
+        health.starts_with("xxx") && health.contains(" for "),
+        "{health}"
+    );
+    assert!(!health.contains("canary"), "{health}");
+    bench.end();
+}
+
+#[test]
 fn a_trigger_is_not_asked_while_nobody_has_room() {
     let mut bench = Bench::new();
     let detect = "        data = {'type': 't', 'data': {'x': 'y' * 60000}}";
@@ -219,6 +240,44 @@ fn a_plugin_that_changes_on_disk_is_started_anew() {
     });
     bench.until(|plugins| typed(plugins, "second"));
     bench.reported(|report| report.tally.crashes == 0);
+    bench.end();
+}
+
+#[test]
+fn a_plugin_that_is_taken_away_while_it_works_ends_its_work_and_is_let_go() {
+    let mut bench = Bench::new();
+    bench.options.watch = true;
+    bench.options.timeout_ms = 600_000;
+    let go = bench.file("go");
+    let work = format!(
+        "    elif action == 'execute_action':\n        while not os.path.exists('{}'):\n            \
+         time.sleep(0.01)\n        answer({{}})\n    else:",
+        go.display()
+    );
+    let text = python("", "        pass").replace("    else:", &work);
+    bench.put("service", Some("action"), "main.py", &text);
+    bench.begin();
+    let action = mote::plugin::Action {
+        id: "i-1",
+        plugin_id: "service",
+        ..mote::plugin::Action::default()
+    };
+    let now_ms = bench.now_ms();
+    bench.plugins.start_action(&action, now_ms).unwrap();
+    bench.reported(|report| report.tally.runs == 1);
+    std::fs::remove_dir_all(bench.options.dir.join("service")).unwrap();
+    let look_twice = |bench: &mut Bench| {
+        for _ in 0..2 {
+            bench.skip_ms(10_000);
+            bench.turn();
+        }
+    };
+    look_twice(&mut bench);
+    assert_eq!(bench.plugins.running(), 1);
+    std::fs::write(&go, "").unwrap();
+    assert_eq!(bench.finished().status, mote::plugin::Status::Completed);
+    look_twice(&mut bench);
+    bench.until(|plugins| plugins.report().next().is_none().then_some(()));
     bench.end();
 }
 

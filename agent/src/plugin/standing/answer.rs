@@ -4,7 +4,7 @@
 //! belongs to which request. An answer that says no does so only while the plugin gets ready.
 
 use mote_core::json::{self, Object, Value};
-use mote_core::log_line;
+use mote_core::{log_line, text};
 
 use super::super::harvest::Harvest;
 use super::super::live::Verdict;
@@ -15,6 +15,8 @@ use crate::log;
 
 /// From a closed output to the end of whoever should have ended by then.
 const MUTE_MS: u64 = 1_000;
+/// How much is kept of each thing that it says of its health.
+const HEALTH_BYTES: usize = 200;
 /// Events in one answer.
 const MAX_EVENTS: usize = 256;
 
@@ -163,7 +165,10 @@ impl Standing {
         let data = answer.present("data").and_then(Value::as_object);
         let word = |key: &str| -> Option<String> {
             let text = data?.present(key)?.as_str()?;
-            Some(text.chars().take(200).collect())
+            let text: String = text.chars().collect();
+            // Cut after that: of a value that is not to be shown, no half is either.
+            let shown = self.hidden.mask(&text);
+            Some(text::cut(&shown, HEALTH_BYTES).to_owned())
         };
         let health = word("status").unwrap_or_else(|| "unknown".to_owned());
         if self.health.as_ref() != Some(&health) && (health != "healthy" || self.health.is_some()) {

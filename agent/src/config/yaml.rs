@@ -2,8 +2,7 @@
 //!
 //! The events of a YAML 1.2 parser are enough for that, so no document is ever built in memory.
 //! What a configuration has no use for and an attacker has, is refused: aliases, deep nesting,
-//! more than [`FILE_BYTES`], more than [`MAX_VALUES`] values, a key of more than [`KEY_BYTES`], a key
-//! given twice.
+//! more than [`FILE_BYTES`], thousands of values, long keys, a key given twice.
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 

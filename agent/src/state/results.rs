@@ -1,7 +1,7 @@
 //! What became of instructions, kept for an orchestrator that asks again.
 //!
 //! One file an instruction in `results` of the state folder, named by the SHA-256 of its id: the
-//! bytes that were sent, so that a repeat is the same. The newest [`KEPT`] are kept, by the order in
+//! bytes that were sent, so that a repeat is the same. The newest 64 are kept, by the order in
 //! which they came, whatever the clock said. The journal holds those on their way; these are for the
 //! time after, and for a start that finds a result which did not get into the journal.
 //!

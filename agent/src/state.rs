@@ -10,10 +10,10 @@
 //! | `ledger` | what was executed (`ledger.rs`) | before and after each |
 //! | `results` | what became of instructions (`results.rs`) | one file after each |
 //!
-//! Files of records are `store.rs`, files that are replaced as a whole `whole.rs`; the folder itself is
-//! `folder.rs`. Whatever the disk does, the
-//! agent goes on from memory and says so; only the ledger then stops what it guards. Writes come
-//! from the loop, between two requests: they can take as long as the card does.
+//! Files of records are `store.rs`, files that are replaced as a whole `whole.rs`; the folder itself
+//! is `folder.rs`. Whatever the disk does, the agent goes on from memory and says so; only the ledger
+//! then stops what it guards. Writes come from the loop, between two requests: they can take as long
+//! as the card does.
 
 pub mod backlog;
 pub mod flash;

@@ -2,8 +2,9 @@
 //!
 //! `installed.rs`, `manifest.rs` and `options.rs` say which plugins there are, what each is and what
 //! it is told; `process.rs`, `sandbox.rs`, `reaper.rs`, `tree.rs` and `census.rs` start processes,
-//! wall them in, and make sure that none is left; `pipe.rs`, `words.rs` and `live.rs` talk with them; `standing.rs` is the exchange with a
-//! plugin that stays, `task.rs` one that runs once; `event.rs` and `action.rs` are what comes out;
+//! wall them in, and make sure that none is left; `pipe.rs`, `words.rs` and `live.rs` talk with them;
+//! `standing.rs` is the exchange with a plugin that stays, `task.rs` one that runs once, and
+//! `dispatch.rs` finds which of them an action is for; `event.rs` and `action.rs` are what comes out;
 //! `active.rs` does what is due.
 //!
 //! [`Plugins`] lives in the reactor: [`Plugins::watch`] names what poll(2) is to look at and

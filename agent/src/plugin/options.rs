@@ -2,8 +2,8 @@
 //!
 //! The operator's file is `{plugins.config_dir}/{id}.yaml`, one line an option. An option that is
 //! not declared is an error that offers no guess: a plugin would ignore it in silence. A value
-//! stands as it was written, checked against type and bounds (`options/value.rs`); lists hold values of one type.
-//! Options of type object are written as one line of JSON.
+//! stands as it was written, checked against type and bounds (`options/value.rs`); lists hold values
+//! of one type. Options of type object are written as one line of JSON.
 
 mod value;
 

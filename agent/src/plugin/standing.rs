@@ -1,14 +1,15 @@
 //! A standing plugin: one long-lived process that is asked, one request at a time.
 //!
 //! Requests and answers are JSON objects, one a line: `get_info`, `initialize`, `start` in that
-//! order, then `detect_triggers` each interval, `get_health` each half minute and
-//! `execute_action` as they come (`standing/ask.rs`, `standing/job.rs`), and at the end `stop`.
-//! Moments are `CLOCK_BOOTTIME` milliseconds.
+//! order, then `detect_triggers` each interval, `get_health` each half minute and `execute_action` as
+//! they come (`standing/ask.rs`, `standing/job.rs`), and at the end `stop`. Moments are
+//! `CLOCK_BOOTTIME` milliseconds.
 //!
 //! Whatever breaks the exchange ends the process: no answer in time, an answer that nobody asked
 //! for, that is no JSON, or that is too long; after one of these nobody knows which answer belongs
-//! to which request (`standing/answer.rs`). A process that ended is started again after a delay that grows with each
-//! failure (`standing/life.rs`). A trigger runs always, an action plugin from its first action on.
+//! to which request (`standing/answer.rs`). A process that ended is started again after a delay that
+//! grows with each failure (`standing/life.rs`). A trigger runs always, an action plugin from its
+//! first action on.
 //!
 //! Where events wait already, or the orchestrator's buffer is full, no trigger is asked: nothing is
 //! detected that could not be kept.
@@ -41,6 +42,7 @@ use crate::log::{self, SideLog};
 use ask::{Ask, Call};
 pub(super) use job::Job;
 use life::AGAIN_MS;
+
 /// From the wish to stop to SIGTERM.
 const STOP_MS: u64 = 2_000;
 /// Where a trigger may not be asked, this is how long until that is looked at again.

@@ -54,7 +54,7 @@ impl Standing {
         }
     }
 
-    /// The action ends as its answer says; `why` is what an answer that is not good gives as its reason.
+    /// The action ends as its answer says. `why` is the reason of an answer that is not good.
     pub(super) fn finish_by_answer(
         &mut self,
         job: &Job,

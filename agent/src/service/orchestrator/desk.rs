@@ -2,9 +2,9 @@
 //!
 //! In this order: the ledger has the attempt on disk, the orchestrator is told (or cannot be), the
 //! plugin runs (`desk/run.rs`), the result is kept and in the journal, the ledger has its end
-//! (`desk/filing.rs`). So whatever ends
-//! the agent in between, no attempt runs twice, and each instruction that was taken up is reported:
-//! one whose end was not seen as failed, "may or may not have run".
+//! (`desk/filing.rs`). So whatever ends the agent in between, no attempt runs twice, and each
+//! instruction that was taken up is reported: one whose end was not seen as failed, "may or may not
+//! have run".
 //!
 //! An id that was seen before is answered with the result that it had, byte for byte. What failed
 //! in passing (the plugin could not be started, or ended with code 75, `EX_TEMPFAIL`) is tried again

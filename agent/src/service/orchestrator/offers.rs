@@ -1,10 +1,10 @@
 //! Results and events: offered to the orchestrator until it has them.
 //!
 //! The journal holds them (`state/journal.rs`); oldest first, one result or a batch of events at a
-//! time. A 2xx is a yes, 409 too. What is refused is offered again later (`postponed.rs`), and
-//! dropped when that was done often enough: what is refused for its contents sooner than what is
-//! refused for reasons that may pass. Of a batch that is refused for its contents, smaller ones tell
-//! which event is at fault.
+//! time. A 2xx is a yes unless its body says no, and so is 409 to a result. What is refused is
+//! offered again later (`postponed.rs`), and dropped when that was done often enough: what is refused
+//! for its contents sooner than what is refused for reasons that may pass. Of a batch that is refused
+//! for its contents, smaller ones tell which event is at fault.
 
 use mote_core::json;
 use mote_core::log_line::Value;

@@ -1,6 +1,6 @@
 //! One instruction carried out: handed to its plugin, and what it ended with.
 //!
-//! What failed in passing is tried again, as a new attempt if something ran; delays are milliseconds.
+//! What failed in passing is tried again, as a new attempt if something ran. Delays are milliseconds.
 
 use mote_core::json::{self, Object};
 use mote_core::log_line::Value;

@@ -28,18 +28,18 @@ impl CallGraph {
     pub fn read(profile: &str) -> Result<Self, String> {
         let mut graph = Self::default();
         let mut numbers: BTreeMap<&str, usize> = BTreeMap::new();
-        let (mut caller, mut callee) = (None, None);
+        let (mut from, mut to) = (None, None);
         for line in profile.lines() {
             if let Some(rest) = line.strip_prefix("fn=") {
-                caller = Some(graph.numbered(&mut numbers, rest)?);
+                from = Some(graph.numbered(&mut numbers, rest)?);
             } else if let Some(rest) = line.strip_prefix("cfn=") {
-                callee = Some(graph.numbered(&mut numbers, rest)?);
+                to = Some(graph.numbered(&mut numbers, rest)?);
             } else if let Some(rest) = line.strip_prefix("calls=")
-                && let (Some(caller), Some(callee)) = (caller, callee)
+                && let (Some(from), Some(to)) = (from, to)
             {
                 let times = rest.split(' ').next().and_then(|it| it.parse().ok());
-                graph.functions[callee].calls += times.unwrap_or(1_u64);
-                graph.functions[caller].callees.push(callee);
+                graph.functions[to].calls += times.unwrap_or(1_u64);
+                graph.functions[from].callees.push(to);
             }
         }
         Ok(graph)

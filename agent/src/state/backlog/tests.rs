@@ -281,6 +281,28 @@ fn a_time_is_given_anew_only_when_it_is_off() {
 }
 
 #[test]
+fn a_time_given_by_a_clock_that_is_known_to_be_wrong_is_never_sure() {
+    let mut device = device(10);
+    take(&mut device, 1..=2);
+    // Synchronized, and yet earlier than a time that is known to have passed.
+    let early = Now {
+        boot_ms: 30_000,
+        wall_ms: None,
+    };
+    stamp(&mut device.outbox, true, early);
+    let marks = cursors(&device.outbox).map(|cursor| device.outbox.marks(cursor).unwrap());
+    assert!(marks.map(|marks| marks.provisional).eq([true, true]));
+    // Once it tells the time, so do they.
+    stamp(&mut device.outbox, true, now(40_000));
+    for cursor in cursors(&device.outbox) {
+        let (sample, marks) = (device.outbox.get(cursor), device.outbox.marks(cursor));
+        let sample = sample.unwrap();
+        assert_eq!(sample.wall_ms, now(sample.boot_ms).wall_ms);
+        assert!(!marks.unwrap().provisional);
+    }
+}
+
+#[test]
 fn a_week_of_outage_writes_little_and_the_file_stays_bounded() {
     let folder = Folder::new("backlog-week");
     let mut device = device(8_640);

@@ -7,6 +7,7 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use mote_core::log_line::Value;
+use mote_core::text::is_steering;
 use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::board::{self, About};
@@ -320,9 +321,19 @@ fn refuse(error: &config::ConfigError) -> Refusal {
     (Exit::Config, error.to_string())
 }
 
+/// The words as a terminal shows them and does not obey them; line ends stay.
+pub fn tame(words: &str) -> String {
+    let tamed = words.chars().map(|letter| match letter {
+        '\n' => letter,
+        _ if is_steering(letter) => '.',
+        _ => letter,
+    });
+    tamed.collect()
+}
+
 /// Says something to the person at the terminal.
 pub fn complain(words: &str) {
-    for line in words.lines() {
+    for line in tame(words).lines() {
         // Whoever closed standard error does not want to know.
         let _ = writeln!(std::io::stderr(), "mote: {line}");
     }

@@ -110,6 +110,10 @@ pub fn run(sources: &Sources) -> Result<(), Refusal> {
     }
     if let Some(orchestrator) = &mut services.orchestrator {
         orchestrator.stop(&link);
+        // And those that were taken meanwhile.
+        if let Some(server) = services.metrics_server() {
+            disk.save(&link, server);
+        }
     }
     services.log_status("Stopped", &link);
     disk.state.stopped_well();
@@ -135,10 +139,14 @@ impl Disk {
         }
     }
 
-    fn stop(&mut self, link: &Link, server: &MetricsServer) {
+    fn save(&mut self, link: &Link, server: &MetricsServer) {
         let this = server.origin(&self.state);
         let device = &mut link.reactor().device;
         self.backlog.save(device, &this, Now::read());
+    }
+
+    fn stop(&mut self, link: &Link, server: &MetricsServer) {
+        self.save(link, server);
         if server.proves_the_clock() {
             self.state.save_good_time(clock::wall_ms());
         }

@@ -209,7 +209,8 @@ impl Backlog {
     }
 
     fn is_in_use(&self) -> bool {
-        self.store.as_ref().is_some_and(|store| store.bytes() > 0)
+        let has_any = |store: &Store| store.bytes() > 0 || store.is_damaged();
+        self.store.as_ref().is_some_and(has_any)
     }
 
     /// Empties the file when nothing is held that it has. What is saved is older than what is not,

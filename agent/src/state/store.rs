@@ -241,6 +241,11 @@ impl Store {
         self.is_good
     }
 
+    /// Whether it holds what was not written by us, and is to be replaced for that.
+    pub(super) fn is_damaged(&self) -> bool {
+        self.is_damaged
+    }
+
     /// Whether the last failure is long enough ago, if there was one.
     pub(super) fn may_try(&self) -> bool {
         !self.in_trouble || clock::boot_ms() >= self.again_ms

@@ -164,6 +164,19 @@ fn a_delivered_backlog_empties_the_file_and_a_part_of_it_is_noted() {
 }
 
 #[test]
+fn a_spoiled_file_is_kept_aside_at_the_first_turn_though_nothing_is_to_be_saved() {
+    let folder = Folder::new("backlog-spoiled");
+    let spoiled = [0x5a; 300];
+    std::fs::write(folder.0.join("backlog"), spoiled).unwrap();
+    let mut device = device(100);
+    let mut backlog = restore(&folder, &mut device);
+    backlog.turn(&mut device, &this(3, BOOT), None, now(0));
+    assert_eq!(file_bytes(&folder), 0);
+    let aside = std::fs::read(folder.0.join("backlog.damaged")).unwrap();
+    assert_eq!(aside, spoiled);
+}
+
+#[test]
 fn an_id_that_nobody_counts_to_was_not_given_here_and_none_follows_it() {
     let folder = Folder::new("backlog-last-id");
     let mut body = [0; ORIGIN_BYTES];

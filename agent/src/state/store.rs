@@ -117,9 +117,10 @@ impl Store {
         appended
     }
 
-    /// Makes what was appended survive a power cut.
+    /// Makes what was appended survive a power cut. A file that was given up is left as it is.
     pub(super) fn flush(&mut self) -> io::Result<()> {
-        let Some(file) = self.file.as_ref().filter(|_| self.is_dirty) else {
+        let is_due = self.is_dirty && self.is_good;
+        let Some(file) = self.file.as_ref().filter(|_| is_due) else {
             return Ok(());
         };
         let mut flushed = flash::flush(|| file.sync_data());
@@ -139,7 +140,8 @@ impl Store {
         flushed
     }
 
-    /// Writes a new file with what `fill` appends to it, and puts it in the place of this one.
+    /// Writes a new file with what `fill` appends to it, and puts it in the place of this one. If that
+    /// fails, what can be read is still what it was.
     pub(super) fn replace(
         &mut self,
         fill: &mut dyn FnMut(&mut Self, &mut Self) -> io::Result<()>,
@@ -179,20 +181,18 @@ impl Store {
             self.failed(&error);
             return Err(error);
         }
+        if let Err(error) = flush_folder(&self.path) {
+            // It may be there after a power cut or not. Who holds places in this one finds them in
+            // it still, though it has no name any more, until another is written.
+            (self.is_good, self.is_damaged) = (false, false);
+            self.failed(&error);
+            return Err(error);
+        }
         next.path.clone_from(&self.path);
         (next.in_trouble, next.again_ms) = (self.in_trouble, self.again_ms);
         *self = next;
-        match flush_folder(&self.path) {
-            Ok(()) => {
-                self.succeeded();
-                Ok(())
-            }
-            Err(error) => {
-                self.is_good = false;
-                self.failed(&error);
-                Err(error)
-            }
-        }
+        self.succeeded();
+        Ok(())
     }
 
     /// Leaves the file empty, for sure after the next [`flush`](Self::flush). A power cut before

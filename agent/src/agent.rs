@@ -91,6 +91,7 @@ pub fn run(sources: &Sources) -> Result<(), Refusal> {
         metrics: plan
             .target
             .map(|target| Service::new(settings, &target, &name, &link)),
+        has_poll_waited: false,
     };
     let mut disk = Disk { state, backlog };
     look_out(settings, &services, &link);

@@ -56,6 +56,8 @@ pub(super) fn certificate(settings: &Settings) -> Certificate {
 pub(super) struct Services {
     pub(super) metrics: Option<Service>,
     pub(super) orchestrator: Option<Orchestrator>,
+    /// A fresh sample went before a look for an instruction that was due.
+    pub(super) has_poll_waited: bool,
 }
 
 /// What an attempt at a server gets that failed twice, while the other is well. Three seconds late is
@@ -77,7 +79,8 @@ impl Services {
     }
 
     /// The most urgent thing that is due: results, events, heartbeat, the newest sample, the look
-    /// for an instruction, one sample of the backlog.
+    /// for an instruction, one sample of the backlog. The look lets one sample pass and no more: where
+    /// sending one takes longer than the interval, there always is another.
     pub(super) fn next(&mut self, link: &Link) -> Step {
         let now_ms = clock::boot_ms();
         let idle = orchestrator::Next {
@@ -96,9 +99,11 @@ impl Services {
         };
         let reactor = link.reactor();
         let outbox = &reactor.device.outbox;
-        match (urgent, server.next(outbox, now_ms), call.duty) {
+        let may_pass = call.duty.is_none() || !self.has_poll_waited;
+        let is_next = |cursor| may_pass && server.is_fresh(outbox, cursor);
+        let step = match (urgent, server.next(outbox, now_ms), call.duty) {
             (Some(duty), ..) => Step::Call(duty),
-            (_, Next::Send(cursor), _) if server.is_fresh(outbox, cursor) => Step::Deliver(cursor),
+            (_, Next::Send(cursor), _) if is_next(cursor) => Step::Deliver(cursor),
             (_, _, Some(duty)) => Step::Call(duty),
             (_, Next::Send(cursor), None) => Step::Deliver(cursor),
             (_, Next::Wait { until_ms }, None) => {
@@ -106,7 +111,14 @@ impl Services {
                 Step::Wait(until_ms.min(call.until_ms))
             }
             (_, Next::Idle, None) => Step::Wait(call.until_ms),
-        }
+        };
+        self.has_poll_waited = match step {
+            Step::Deliver(_) => call.duty.is_some(),
+            // What is more urgent changes nothing for those who wait.
+            Step::Call(duty) if duty < Duty::Poll => self.has_poll_waited,
+            Step::Call(_) | Step::Wait(_) => false,
+        };
+        step
     }
 
     /// Delivers a sample.

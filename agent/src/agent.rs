@@ -91,6 +91,7 @@ pub fn run(sources: &Sources) -> Result<(), Refusal> {
         metrics: plan
             .target
             .map(|target| Service::new(settings, &target, &name, &link)),
+        has_sample_waited: false,
         has_poll_waited: false,
     };
     let mut disk = Disk { state, backlog };

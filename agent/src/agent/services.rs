@@ -56,6 +56,8 @@ pub(super) fn certificate(settings: &Settings) -> Certificate {
 pub(super) struct Services {
     pub(super) metrics: Option<Service>,
     pub(super) orchestrator: Option<Orchestrator>,
+    /// Events went before a fresh sample.
+    pub(super) has_sample_waited: bool,
     /// A fresh sample went before a look for an instruction that was due.
     pub(super) has_poll_waited: bool,
 }
@@ -79,8 +81,8 @@ impl Services {
     }
 
     /// The most urgent thing that is due: results, events, heartbeat, the newest sample, the look
-    /// for an instruction, one sample of the backlog. The look lets one sample pass and no more: where
-    /// sending one takes longer than the interval, there always is another.
+    /// for an instruction, one sample of the backlog. Of events one batch goes before a fresh sample, and
+    /// of those one before a look: where sending takes long, there always is another.
     pub(super) fn next(&mut self, link: &Link) -> Step {
         let now_ms = clock::boot_ms();
         let idle = orchestrator::Next {
@@ -92,32 +94,42 @@ impl Services {
         if let Some(service) = &mut self.metrics {
             service.look_at_certificate(link, now_ms);
         }
-        let urgent = call.duty.filter(|duty| *duty < Duty::Poll);
         let Some(server) = self.metrics_server() else {
             // Samples are taken, and go nowhere.
             return call.duty.map_or(Step::Wait(call.until_ms), Step::Call);
         };
         let reactor = link.reactor();
         let outbox = &reactor.device.outbox;
-        let may_pass = call.duty.is_none() || !self.has_poll_waited;
-        let is_next = |cursor| may_pass && server.is_fresh(outbox, cursor);
-        let step = match (urgent, server.next(outbox, now_ms), call.duty) {
-            (Some(duty), ..) => Step::Call(duty),
-            (_, Next::Send(cursor), _) if is_next(cursor) => Step::Deliver(cursor),
-            (_, _, Some(duty)) => Step::Call(duty),
-            (_, Next::Send(cursor), None) => Step::Deliver(cursor),
-            (_, Next::Wait { until_ms }, None) => {
+        let next = server.next(outbox, now_ms);
+        let fresh = match next {
+            Next::Send(cursor) if server.is_fresh(outbox, cursor) => Some(cursor),
+            _ => None,
+        };
+        let may_go = match call.duty {
+            None => true,
+            Some(Duty::Events) => self.has_sample_waited,
+            Some(Duty::Poll) => !self.has_poll_waited,
+            Some(_) => false,
+        };
+        let step = match (fresh.filter(|_| may_go), call.duty, next) {
+            (Some(cursor), ..) | (None, None, Next::Send(cursor)) => Step::Deliver(cursor),
+            (None, Some(duty), _) => Step::Call(duty),
+            (None, None, Next::Wait { until_ms }) => {
                 let until_ms = until_ms.min(server.look_again_ms(now_ms));
                 Step::Wait(until_ms.min(call.until_ms))
             }
-            (_, Next::Idle, None) => Step::Wait(call.until_ms),
+            (None, None, Next::Idle) => Step::Wait(call.until_ms),
         };
-        self.has_poll_waited = match step {
-            Step::Deliver(_) => call.duty.is_some(),
+        match step {
+            Step::Deliver(_) => {
+                self.has_sample_waited = false;
+                self.has_poll_waited |= call.duty == Some(Duty::Poll);
+            }
+            Step::Call(Duty::Events) => self.has_sample_waited = fresh.is_some(),
+            Step::Call(Duty::Poll) => self.has_poll_waited = false,
             // What is more urgent changes nothing for those who wait.
-            Step::Call(duty) if duty < Duty::Poll => self.has_poll_waited,
-            Step::Call(_) | Step::Wait(_) => false,
-        };
+            Step::Call(_) | Step::Wait(_) => {}
+        }
         step
     }
 

@@ -7,6 +7,7 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use mote_core::log_line::Value;
+use mote_core::text::is_steering;
 use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::board::{self, About};
@@ -90,6 +91,8 @@ pub fn run(sources: &Sources) -> Result<(), Refusal> {
         metrics: plan
             .target
             .map(|target| Service::new(settings, &target, &name, &link)),
+        has_sample_waited: false,
+        has_poll_waited: false,
     };
     let mut disk = Disk { state, backlog };
     look_out(settings, &services, &link);
@@ -109,6 +112,10 @@ pub fn run(sources: &Sources) -> Result<(), Refusal> {
     }
     if let Some(orchestrator) = &mut services.orchestrator {
         orchestrator.stop(&link);
+        // And those that were taken meanwhile.
+        if let Some(server) = services.metrics_server() {
+            disk.save(&link, server);
+        }
     }
     services.log_status("Stopped", &link);
     disk.state.stopped_well();
@@ -134,10 +141,14 @@ impl Disk {
         }
     }
 
-    fn stop(&mut self, link: &Link, server: &MetricsServer) {
+    fn save(&mut self, link: &Link, server: &MetricsServer) {
         let this = server.origin(&self.state);
         let device = &mut link.reactor().device;
         self.backlog.save(device, &this, Now::read());
+    }
+
+    fn stop(&mut self, link: &Link, server: &MetricsServer) {
+        self.save(link, server);
         if server.proves_the_clock() {
             self.state.save_good_time(clock::wall_ms());
         }
@@ -320,9 +331,19 @@ fn refuse(error: &config::ConfigError) -> Refusal {
     (Exit::Config, error.to_string())
 }
 
+/// The words as a terminal shows them and does not obey them; line ends stay.
+pub fn tame(words: &str) -> String {
+    let tamed = words.chars().map(|letter| match letter {
+        '\n' => letter,
+        _ if is_steering(letter) => '.',
+        _ => letter,
+    });
+    tamed.collect()
+}
+
 /// Says something to the person at the terminal.
 pub fn complain(words: &str) {
-    for line in words.lines() {
+    for line in tame(words).lines() {
         // Whoever closed standard error does not want to know.
         let _ = writeln!(std::io::stderr(), "mote: {line}");
     }

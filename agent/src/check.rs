@@ -5,7 +5,7 @@ use std::fmt::Write;
 use mote_core::delivery::Backfill;
 use mote_core::wire::lunasentri::Form;
 
-use crate::agent::{Exit, Refusal, print};
+use crate::agent::{Exit, Refusal, print, tame};
 use crate::config::keys::KEYS;
 use crate::config::server_url::without_password;
 use crate::config::{ConfigError, Given, Loaded, Settings, Sources, load, process_environment};
@@ -65,7 +65,8 @@ fn report(loaded: &Loaded) -> String {
     for warning in &loaded.warnings {
         let _ = writeln!(text, "warning: {}", warning.words);
     }
-    text
+    // Names of processes and of the device are anybody's words.
+    tame(&text)
 }
 
 /// What stands for a value that is masked or worked out.
@@ -130,6 +131,37 @@ mod tests {
     use super::*;
     use crate::config::CommandLine;
     use crate::config::keys;
+
+    #[test]
+    fn words_of_others_are_shown_and_not_obeyed() {
+        let proc_root = std::env::temp_dir().join(format!("mote-check-{}", std::process::id()));
+        let process = proc_root.join("41");
+        std::fs::create_dir_all(process.join("fd")).unwrap();
+        std::fs::create_dir_all(proc_root.join("net")).unwrap();
+        // Whoever may open a port may call itself so.
+        std::fs::write(process.join("comm"), "\x1b[2Jgood\n").unwrap();
+        std::os::unix::fs::symlink("socket:[7]", process.join("fd/3")).unwrap();
+        let line = "0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 0 0 0 7 1";
+        std::fs::write(proc_root.join("net/tcp"), format!("head\n{line}\n")).unwrap();
+        let flag = |path, text: &str| (keys::find(path).unwrap(), text.to_owned());
+        let sources = Sources {
+            line: CommandLine {
+                config: None,
+                flags: vec![
+                    flag("proc", &proc_root.to_string_lossy()),
+                    flag("hostname", "gw\u{202e}7"),
+                ],
+            },
+            ..Sources::default()
+        };
+        let text = report(&load(&sources, &|_| None).unwrap());
+        std::fs::remove_dir_all(proc_root).unwrap();
+        assert!(
+            text.contains("port 8080 is in use: .[2Jgood (41)\n"),
+            "{text}"
+        );
+        assert!(text.contains("gw.7"), "{text}");
+    }
 
     #[test]
     fn a_report_has_every_key_and_no_secret() {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use mote_core::log_line::Level;
 use mote_core::outbox::Cursor;
-use mote_core::text::is_steering;
 use mote_core::wire::lunasentri::encode;
 
 use crate::agent::{Exit, Refusal, complain, key_prefix, print, seed, start_reactor};
@@ -98,11 +97,8 @@ fn deliver(
             answer.status, answer.took_ms
         )),
         Some(Ok(answer)) => {
-            // A terminal obeys what a server may have put into its words.
-            let words: String = server_words(&answer, &target.api_key)
-                .chars()
-                .map(|letter| if is_steering(letter) { '.' } else { letter })
-                .collect();
+            // They are one line of ours.
+            let words = server_words(&answer, &target.api_key).replace('\n', ".");
             Err((
                 Exit::Failed,
                 format!("not delivered: {} {words}", answer.status),

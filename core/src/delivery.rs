@@ -15,7 +15,8 @@
 //! - A refused sample (400, 413, 422) is dropped, but five in a row look like a broken server
 //!   rather than a broken sample: then it holds.
 //! - A held sample that is answered with trouble while fresh ones are delivered is the trouble
-//!   itself: it changes nothing for the others, and is dropped after three tries.
+//!   itself: it changes nothing for the others, and is dropped after three tries. Between two tries
+//!   a fresh one must have been delivered, or a server that went down would be blamed on samples.
 //! - A refused key or an address that is not the server (401, 404, a redirect) says nothing about
 //!   the samples: they are held, and the server is asked at the slowest pace.
 //!
@@ -157,6 +158,8 @@ pub struct Delivery {
     refused_in_a_row: u32,
     /// The held sample that was answered with trouble last, and how often.
     troubled: Option<(Cursor, u32)>,
+    /// One was since a fresh sample was delivered: whether the server is still there is not known.
+    is_in_doubt: bool,
 }
 
 impl Delivery {
@@ -177,6 +180,7 @@ impl Delivery {
             settled_number: 0,
             refused_in_a_row: 0,
             troubled: None,
+            is_in_doubt: false,
         }
     }
 
@@ -199,6 +203,9 @@ impl Delivery {
         }
         if !answers || self.is_fresh(outbox, newest) {
             return Next::Send(newest);
+        }
+        if self.is_in_doubt {
+            return Next::Idle;
         }
         if now_ms < self.backlog_not_before_ms {
             return Next::Wait {
@@ -347,6 +354,7 @@ impl Delivery {
         let mut dropped = 0;
         if fresh {
             self.settled_number = number;
+            self.is_in_doubt = false;
             let files_by_time = match self.policy.backfill {
                 Backfill::On => true,
                 Backfill::Off => false,
@@ -423,6 +431,7 @@ impl Delivery {
         let before = self.troubled.filter(|(troubled, _)| *troubled == cursor);
         let tries = before.map_or(1, |(_, tries)| tries + 1);
         self.troubled = Some((cursor, tries));
+        self.is_in_doubt = true;
         self.backlog_not_before_ms = now_ms + self.policy.backfill_every_ms;
         let dropped = tries >= BACKLOG_TRIES;
         if dropped {

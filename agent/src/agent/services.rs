@@ -56,6 +56,10 @@ pub(super) fn certificate(settings: &Settings) -> Certificate {
 pub(super) struct Services {
     pub(super) metrics: Option<Service>,
     pub(super) orchestrator: Option<Orchestrator>,
+    /// Events went before a fresh sample.
+    pub(super) has_sample_waited: bool,
+    /// A fresh sample went before a look for an instruction that was due.
+    pub(super) has_poll_waited: bool,
 }
 
 /// What an attempt at a server gets that failed twice, while the other is well. Three seconds late is
@@ -77,7 +81,8 @@ impl Services {
     }
 
     /// The most urgent thing that is due: results, events, heartbeat, the newest sample, the look
-    /// for an instruction, one sample of the backlog.
+    /// for an instruction, one sample of the backlog. Of events one batch goes before a fresh sample, and
+    /// of those one before a look: where sending takes long, there always is another.
     pub(super) fn next(&mut self, link: &Link) -> Step {
         let now_ms = clock::boot_ms();
         let idle = orchestrator::Next {
@@ -89,24 +94,43 @@ impl Services {
         if let Some(service) = &mut self.metrics {
             service.look_at_certificate(link, now_ms);
         }
-        let urgent = call.duty.filter(|duty| *duty < Duty::Poll);
         let Some(server) = self.metrics_server() else {
             // Samples are taken, and go nowhere.
             return call.duty.map_or(Step::Wait(call.until_ms), Step::Call);
         };
         let reactor = link.reactor();
         let outbox = &reactor.device.outbox;
-        match (urgent, server.next(outbox, now_ms), call.duty) {
-            (Some(duty), ..) => Step::Call(duty),
-            (_, Next::Send(cursor), _) if server.is_fresh(outbox, cursor) => Step::Deliver(cursor),
-            (_, _, Some(duty)) => Step::Call(duty),
-            (_, Next::Send(cursor), None) => Step::Deliver(cursor),
-            (_, Next::Wait { until_ms }, None) => {
+        let next = server.next(outbox, now_ms);
+        let fresh = match next {
+            Next::Send(cursor) if server.is_fresh(outbox, cursor) => Some(cursor),
+            _ => None,
+        };
+        let may_go = match call.duty {
+            None => true,
+            Some(Duty::Events) => self.has_sample_waited,
+            Some(Duty::Poll) => !self.has_poll_waited,
+            Some(_) => false,
+        };
+        let step = match (fresh.filter(|_| may_go), call.duty, next) {
+            (Some(cursor), ..) | (None, None, Next::Send(cursor)) => Step::Deliver(cursor),
+            (None, Some(duty), _) => Step::Call(duty),
+            (None, None, Next::Wait { until_ms }) => {
                 let until_ms = until_ms.min(server.look_again_ms(now_ms));
                 Step::Wait(until_ms.min(call.until_ms))
             }
-            (_, Next::Idle, None) => Step::Wait(call.until_ms),
+            (None, None, Next::Idle) => Step::Wait(call.until_ms),
+        };
+        match step {
+            Step::Deliver(_) => {
+                self.has_sample_waited = false;
+                self.has_poll_waited |= call.duty == Some(Duty::Poll);
+            }
+            Step::Call(Duty::Events) => self.has_sample_waited = fresh.is_some(),
+            Step::Call(Duty::Poll) => self.has_poll_waited = false,
+            // What is more urgent changes nothing for those who wait.
+            Step::Call(_) | Step::Wait(_) => {}
         }
+        step
     }
 
     /// Delivers a sample.

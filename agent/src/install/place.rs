@@ -12,11 +12,11 @@ use std::os::unix::fs::{
 use std::path::{Path, PathBuf};
 
 use super::account::USER;
-use crate::agent::{Exit, Refusal, print};
+use crate::agent::{Exit, Refusal, print, tame};
 
-/// Says one line of what is done.
+/// Says one line of what is done. The service's own words may be among it.
 pub(super) fn say(words: impl std::fmt::Display) -> Result<(), Refusal> {
-    print(&format!("{words}\n"))
+    print(&tame(&format!("{words}\n")))
 }
 
 #[derive(Debug)]

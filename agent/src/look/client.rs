@@ -6,6 +6,8 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use mote_core::text::is_steering;
+
 const CONNECT: Duration = Duration::from_secs(2);
 const WHOLE: Duration = Duration::from_secs(5);
 const ANSWER_BYTES: usize = 256 * 1024;
@@ -47,7 +49,8 @@ pub(super) fn get(address: SocketAddr, path: &str) -> Result<Answer, String> {
     read(address, &bytes).ok_or_else(|| format!("what answers at {address} is not mote"))
 }
 
-/// The status and the body. `None` if it is no whole HTTP answer, or no text.
+/// The status and the body. `None` if it is no whole HTTP answer, no text, or has what a terminal
+/// obeys: the agent escapes all of that.
 fn read(from: SocketAddr, bytes: &[u8]) -> Option<Answer> {
     let mut headers = [httparse::EMPTY_HEADER; 32];
     let mut response = httparse::Response::new(&mut headers);
@@ -55,6 +58,9 @@ fn read(from: SocketAddr, bytes: &[u8]) -> Option<Answer> {
         return None;
     };
     let body = str::from_utf8(&bytes[head..]).ok()?;
+    if body.chars().any(|c| is_steering(c) && c != '\n') {
+        return None;
+    }
     let length = response
         .headers
         .iter()
@@ -91,5 +97,15 @@ mod tests {
             Some((200, "abc".into()))
         );
         assert_eq!(body("SSH-2.0-OpenSSH_9.2\r\n"), None);
+    }
+
+    #[test]
+    fn what_a_terminal_would_obey_is_not_ours_and_gets_no_further() {
+        let answer = |body: &str| format!("HTTP/1.1 200 OK\r\n\r\n{body}");
+        assert!(body(&answer("{\"a\":\"\\u001b[2J\"}\n")).is_some());
+        for letter in ["\x1b", "\x07", "\r", "\u{9b}", "\u{202e}", "\0"] {
+            let text = format!("{{\"plugins\":[{{\"runs\":{letter}[2J}}]}}\n");
+            assert_eq!(body(&answer(&text)), None, "{letter:?}");
+        }
     }
 }

@@ -209,7 +209,8 @@ impl Backlog {
     }
 
     fn is_in_use(&self) -> bool {
-        self.store.as_ref().is_some_and(|store| store.bytes() > 0)
+        let has_any = |store: &Store| store.bytes() > 0 || store.is_damaged();
+        self.store.as_ref().is_some_and(has_any)
     }
 
     /// Empties the file when nothing is held that it has. What is saved is older than what is not,
@@ -232,7 +233,8 @@ impl Backlog {
     fn write(&mut self, device: &mut Device, this: &Origin<'_>, with_new: bool, now: Now) {
         let Some(store) = &self.store else { return };
         let is_synchronized = clock::is_synchronized() == Some(true);
-        let mends = is_synchronized && self.has_provisional || device.restamped;
+        let mends =
+            is_synchronized && now.wall_ms.is_some() && self.has_provisional || device.restamped;
         let limit = 2 * capacity_bytes(&device.outbox) + EXTRA_BYTES;
         let is_long = store.bytes() > limit;
         let can_append = store.is_good() && !mends && !is_long;
@@ -334,9 +336,11 @@ impl Backlog {
     }
 }
 
-/// Gives every held sample its wall time, and those a new one whose time was off.
+/// Gives every held sample its wall time, and those a new one whose time was off. A clock that is
+/// synchronized to a time that is known to be over is as wrong as one that nobody set.
 fn stamp(outbox: &mut Samples, is_synchronized: bool, now: Now) {
     let now_wall_ms = now.wall_ms.unwrap_or(0);
+    let is_sure = is_synchronized && now.wall_ms.is_some();
     for at in 0..outbox.span() {
         let Some(cursor) = outbox.at(at) else {
             continue;
@@ -348,14 +352,14 @@ fn stamp(outbox: &mut Samples, is_synchronized: bool, now: Now) {
             continue;
         }
         let off_ms = mended_ms(sample.boot_ms, sample.wall_ms, now.boot_ms, now_wall_ms);
-        if off_ms.is_none() && marks.provisional != is_synchronized {
+        if off_ms.is_none() && marks.provisional != is_sure {
             continue;
         }
         if off_ms.is_some() {
             sample.wall_ms = None;
             sample.stamp(now.boot_ms, now_wall_ms);
         }
-        marks.provisional = !is_synchronized;
+        marks.provisional = !is_sure;
         outbox.update(cursor, &sample, marks);
     }
 }

@@ -37,11 +37,17 @@ impl GoodTime {
                 written_ms = u64::from_le_bytes(*ms);
             }
         });
-        Self {
+        let is_damaged = store.is_damaged();
+        let mut time = Self {
             store: Some(store),
             written_ms,
             noted_ms: written_ms,
+        };
+        if is_damaged {
+            // Each start would find and tell it anew.
+            time.write();
         }
+        time
     }
 
     /// The latest one; 0 if there never was one.
@@ -107,6 +113,23 @@ mod tests {
         assert_eq!(kept_ms(), GOOD_MS + DAY_MS + 1);
         time.save(GOOD_MS);
         assert_eq!(kept_ms(), GOOD_MS + DAY_MS + 1);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_spoiled_file_is_kept_aside_at_once() {
+        let folder = std::env::temp_dir().join(format!("mote-time-bad-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("time"), [0x5a; 99]).unwrap();
+        assert_eq!(GoodTime::open(&folder).last_ms(), 0);
+        assert_eq!(
+            std::fs::read(folder.join("time.damaged")).unwrap(),
+            [0x5a; 99]
+        );
+        let mut time = GoodTime::open(&folder);
+        assert!(time.store.as_ref().is_some_and(Store::is_good));
+        time.note(GOOD_MS);
+        assert_eq!(GoodTime::open(&folder).last_ms(), GOOD_MS);
         std::fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -118,9 +118,10 @@ impl Store {
         appended
     }
 
-    /// Makes what was appended survive a power cut.
+    /// Makes what was appended survive a power cut. A file that was given up is left as it is.
     pub(super) fn flush(&mut self) -> io::Result<()> {
-        let Some(file) = self.file.as_ref().filter(|_| self.is_dirty) else {
+        let is_due = self.is_dirty && self.is_good;
+        let Some(file) = self.file.as_ref().filter(|_| is_due) else {
             return Ok(());
         };
         let mut flushed = flash::flush(|| file.sync_data());
@@ -143,7 +144,8 @@ impl Store {
         flushed
     }
 
-    /// Writes a new file with what `fill` appends to it, and puts it in the place of this one.
+    /// Writes a new file with what `fill` appends to it, and puts it in the place of this one. If that
+    /// fails, what can be read is still what it was.
     pub(super) fn replace(
         &mut self,
         fill: &mut dyn FnMut(&mut Self, &mut Self) -> io::Result<()>,
@@ -183,20 +185,18 @@ impl Store {
             self.failed(&error);
             return Err(error);
         }
+        if let Err(error) = flush_folder(&self.path) {
+            // It may be there after a power cut or not. Who holds places in this one finds them in
+            // it still, though it has no name any more, until another is written.
+            (self.is_good, self.is_damaged) = (false, false);
+            self.failed(&error);
+            return Err(error);
+        }
         next.path.clone_from(&self.path);
         (next.trouble, next.again_ms) = (self.trouble, self.again_ms);
         *self = next;
-        match flush_folder(&self.path) {
-            Ok(()) => {
-                self.succeeded();
-                Ok(())
-            }
-            Err(error) => {
-                self.is_good = false;
-                self.failed(&error);
-                Err(error)
-            }
-        }
+        self.succeeded();
+        Ok(())
     }
 
     /// Leaves the file empty, for sure after the next [`flush`](Self::flush). A power cut before
@@ -244,6 +244,11 @@ impl Store {
     /// Whether it can be appended to. If not, it is to be replaced when [`may_try`](Self::may_try).
     pub(super) fn is_good(&self) -> bool {
         self.is_good
+    }
+
+    /// Whether it holds what was not written by us, and is to be replaced for that.
+    pub(super) fn is_damaged(&self) -> bool {
+        self.is_damaged
     }
 
     /// Whether the last failure is long enough ago, if there was one.

@@ -100,15 +100,15 @@ impl DeliveryError {
         self.layer().map_or("agent", Layer::as_str)
     }
 
-    /// The number that goes with it, for the black box: what the system called it, or the proxy's
-    /// status; 0 if there is none.
+    /// The number that goes with it, for the black box: what the system called it, or the status of an
+    /// answer; 0 if there is none.
     pub fn code(&self) -> u16 {
         match self {
             Self::Connect(_, errno) | Self::Broken(_, errno) | Self::NoNetwork(_, errno) => {
                 u16::try_from(*errno as i32).unwrap_or(0)
             }
             Self::Deadline(_) => Errno::ETIMEDOUT as u16,
-            Self::ProxyRefused(status) => *status,
+            Self::ProxyRefused(status) | Self::BodyTooLarge(status, _) => *status,
             _ => 0,
         }
     }
@@ -212,6 +212,7 @@ mod tests {
             ),
             (DeliveryError::Deadline(Phase::Connect), "tcp", 110),
             (DeliveryError::ProxyRefused(407), "proxy", 407),
+            (DeliveryError::BodyTooLarge(404, 1), "http", 404),
             (DeliveryError::Closed(Phase::Tls), "tls", 0),
             (
                 DeliveryError::Broken(Phase::Body, Errno::ECONNRESET),

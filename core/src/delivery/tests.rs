@@ -360,10 +360,7 @@ fn a_held_sample_that_is_the_trouble_starves_no_other() {
                 Settled::Troubled { tries, dropped },
                 "{code}"
             );
-            assert!(matches!(
-                world.delivery.next(&world.outbox, world.now_ms),
-                Next::Wait { .. }
-            ));
+            assert_eq!(world.delivery.next(&world.outbox, world.now_ms), Next::Idle);
             world.take_sample();
             assert!(
                 matches!(world.answer(GOOD), Settled::Delivered { .. }),
@@ -392,6 +389,26 @@ fn a_server_that_goes_down_amid_the_backlog_is_found_out_by_the_next_fresh_sampl
         Settled::NotThere { first: true, .. }
     ));
     assert_eq!(world.outbox.len(), 3);
+}
+
+#[test]
+fn a_quick_backlog_outlives_a_server_that_goes_down_between_two_fresh_samples() {
+    for code in [404, 500, 502, 504] {
+        let mut world = World::new(Backfill::On);
+        world.delivery.change_policy(Policy {
+            backfill_every_ms: 100,
+            ..Policy::usual(INTERVAL_MS)
+        });
+        (0..100).for_each(|_| world.take_sample());
+        assert!(matches!(world.answer(GOOD), Settled::Delivered { .. }));
+        // Just after a fresh sample was taken, and until just before the next.
+        world.now_ms += 100;
+        world.pass(INTERVAL_MS - 200, status(code));
+        assert_eq!(world.outbox.len(), 99, "{code}");
+        world.pass(6 * INTERVAL_MS, GOOD);
+        assert!(world.outbox.is_empty(), "{code}");
+        assert_eq!(world.arrived.len(), world.taken as usize, "{code}");
+    }
 }
 
 #[test]

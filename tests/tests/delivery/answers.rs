@@ -140,6 +140,27 @@ fn n9_a_refused_key_is_said_once_and_samples_are_held() {
 }
 
 #[test]
+fn n11_a_status_counts_however_long_the_words_behind_it() {
+    // As proxies have them, with pictures.
+    let page = "x".repeat(100 * 1024);
+    let long = |status| Misbehaviour::status_with(status, &[], &page);
+    for (status, msg) in [(401, KEY_REFUSED), (404, NOT_THERE)] {
+        let (hub, agent) = met_by([long(status), long(status)]);
+        wait_for_each(&hub, 1..=3);
+        let said = is_error(&agent, msg);
+        assert_eq!(said.len(), 1, "{status}");
+        assert_eq!(count(&said[0], "status_code"), Some(status.into()));
+        assert_eq!(close_books(&hub, agent).dropped, 0, "{status}");
+    }
+    // What is to be delivered must arrive whole.
+    let (hub, agent) = met_by([long(202)]);
+    wait_for_each(&hub, 2..=3);
+    let failed = is_error(&agent, "Metrics send failed");
+    assert_eq!(count(&failed[0], "status_code"), Some(202));
+    assert_eq!(close_books(&hub, agent).dropped, 0);
+}
+
+#[test]
 fn a_new_key_in_the_file_is_used_at_once() {
     let hub = good_hub();
     let builder = hurried(&hub).without_flag("api-key");

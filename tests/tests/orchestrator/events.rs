@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use mote_tests::agent::{AgentBuilder, Signal};
-use mote_tests::hub::{Hub, Message, Misbehaviour, Route};
+use mote_tests::hub::{Hub, HubConfig, Message, Misbehaviour, Route};
 use serde_json::Value;
 
 use crate::{LONG, builder, end, forget_pace, hub};
@@ -137,4 +137,23 @@ fn events_outlive_an_outage_and_the_agent() {
     hub.wait_for_messages(Route::Events, "what was held", LONG, there)
         .unwrap();
     end(&hub, agent);
+}
+
+#[test]
+fn more_events_than_can_be_sent_do_not_keep_samples_back() {
+    let (metrics, orchestrator) = (Hub::start(HubConfig::default()).unwrap(), hub());
+    let agent = ticking(&orchestrator)
+        .env("MOTE_SENSOR_BATCH_SIZE", "1")
+        .for_hub(&metrics)
+        .hurried()
+        .start()
+        .unwrap();
+    wait_for_events(&orchestrator, 2);
+    // Ten events a second, of which it takes three.
+    orchestrator.misbehave(Misbehaviour::Delay { ms: 300 });
+    wait_for_events(&orchestrator, 10);
+    let before = metrics.received().len() as u64;
+    metrics.wait_for(before + 5, LONG).unwrap();
+    end(&orchestrator, agent);
+    assert_eq!(metrics.violations(), Vec::<String>::new());
 }

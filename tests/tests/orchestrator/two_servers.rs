@@ -84,3 +84,22 @@ fn samples_go_on_while_the_orchestrator_is_a_black_hole() {
     agent.stop(mote_tests::agent::Signal::SIGTERM).unwrap();
     assert_eq!(metrics.violations(), Vec::<String>::new());
 }
+
+#[test]
+fn instructions_are_asked_for_though_a_sample_takes_longer_than_the_interval() {
+    let (metrics, orchestrator) = (metrics_hub(), hub());
+    metrics.misbehave(Misbehaviour::Delay { ms: 300 });
+    let agent = builder(&orchestrator, "both")
+        .for_hub(&metrics)
+        .hurried()
+        .start()
+        .unwrap();
+    metrics.wait_for(3, LONG).unwrap();
+    let before = orchestrator.messages(Route::Poll).len();
+    let more = |polls: &[Message]| polls.len() >= before + 3;
+    orchestrator
+        .wait_for_messages(Route::Poll, "three more polls", LONG, more)
+        .unwrap();
+    end(&orchestrator, agent);
+    assert_eq!(metrics.violations(), Vec::<String>::new());
+}

@@ -25,7 +25,7 @@ use std::{env, fs, io};
 use mote_tests::agent::{
     AgentBuilder, AgentUnderTest, LogLine, Signal, is_emulated, left_out, mote_binary,
 };
-use mote_tests::hub::{Hub, HubConfig, Misbehaviour};
+use mote_tests::hub::{Hub, HubConfig, Message, Misbehaviour, OrchestratorConfig, Route};
 use mote_tests::wait::poll_until;
 
 /// More than anything here takes on a busy machine.
@@ -93,19 +93,24 @@ fn ask_status(agent: &mut AgentUnderTest) -> LogLine {
     agent.wait_for_log_from(from, is_status, LONG).unwrap()
 }
 
-/// Ends the agent; gives its last line, in whose books every sample is found.
+/// Ends the agent; gives its last line.
 fn stop(agent: &mut AgentUnderTest) -> LogLine {
     assert_eq!(agent.stop(Signal::SIGTERM).unwrap().code(), Some(0));
-    let log = agent.log();
-    let stopped = log.iter().rfind(|line| line.msg() == "Stopped").unwrap();
-    let sum = |fields: &[&str]| fields.iter().map(|name| count(stopped, name)).sum::<u64>();
+    last_books(agent)
+}
+
+/// The last line of an agent that ended, in whose books every sample is found.
+fn last_books(agent: &AgentUnderTest) -> LogLine {
+    let is_last = |line: &LogLine| line.msg() == "Stopped";
+    let stopped = agent.wait_for_log(is_last, LONG).unwrap();
+    let sum = |fields: &[&str]| fields.iter().map(|name| count(&stopped, name)).sum::<u64>();
     assert_eq!(
         sum(&["collected", "restored"]),
         sum(&["sent", "held", "dropped"]),
         "{}",
         stopped.text
     );
-    stopped.clone()
+    stopped
 }
 
 /// How often the agent said this.

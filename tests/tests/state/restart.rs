@@ -45,6 +45,33 @@ fn what_was_held_at_a_stop_comes_after_the_restart_under_its_own_keys_and_times(
 }
 
 #[test]
+fn samples_taken_while_the_orchestrator_is_told_of_the_end_are_held_too() {
+    let with_orchestrator = HubConfig {
+        orchestrator: Some(OrchestratorConfig::default()),
+        ..HubConfig::default()
+    };
+    let (hub, orchestrator) = (hub_away(), Hub::start(with_orchestrator).unwrap());
+    let builder = hurried(&hub).for_orchestrator(&orchestrator, "sensor");
+    let mut agent = builder.start().unwrap();
+    let some = |beats: &[Message]| beats.len() >= 2;
+    orchestrator
+        .wait_for_messages(Route::Heartbeat, "two heartbeats", LONG, some)
+        .unwrap();
+    wait_for_held(&agent, 5);
+    // Its farewell takes a second, in which ten samples are taken.
+    orchestrator.misbehave(Misbehaviour::Silent);
+    agent.signal(Signal::SIGTERM).unwrap();
+    assert_eq!(agent.wait_exit(LONG).unwrap().code(), Some(0));
+    let stopped = last_books(&agent);
+    orchestrator.misbehave(Misbehaviour::Normal);
+    let mut agent = builder.start().unwrap();
+    let is_restored = |line: &LogLine| line.msg() == "Held samples restored";
+    let restored = agent.wait_for_log(is_restored, LONG).unwrap();
+    assert_eq!(count(&restored, "restored"), count(&stopped, "held"));
+    assert_eq!(agent.stop(Signal::SIGTERM).unwrap().code(), Some(0));
+}
+
+#[test]
 fn a_repeat_after_the_restart_is_the_same_bytes_under_the_same_key() {
     let hub = good_hub();
     hub.misbehave(Misbehaviour::status(503));

@@ -2,7 +2,8 @@
 //!
 //! A file is read whole, piece by piece, and only its lines that count stay: what a page is made
 //! of is one reading, however many pieces the page is sent in. The buffer never grows. A device
-//! with more disks or interfaces than it holds shows the first of them and says so.
+//! with more disks or interfaces than it holds shows the first of them and says so, and so does one
+//! whose file does not come to an end.
 
 use std::fs::File;
 use std::io;
@@ -15,6 +16,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 /// Room for the lines of 600 processors or 400 interfaces. What is not used is never touched.
 const BYTES: usize = 64 * 1024;
+/// Of a file no more is read than this: none that is what it says it is has as much.
+const FILE_BYTES: u64 = 4 * 1024 * 1024;
 /// With less room than this no more is read: lines of the kernel's tables are shorter.
 const ROOM_BYTES: usize = 1024;
 /// Between the fields of a record that is made here; no name has it.
@@ -84,7 +87,7 @@ impl Scratch {
         let mut is_skipping = false;
         self.is_open_ended = false;
         loop {
-            if self.used + ROOM_BYTES > self.lines_end {
+            if self.used + ROOM_BYTES > self.lines_end || offset > FILE_BYTES {
                 self.is_cut = true;
                 return Ok(());
             }
@@ -349,6 +352,20 @@ mod tests {
         let file = File::open(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
         Source::opened(path, file)
+    }
+
+    #[test]
+    fn a_file_without_end_is_given_up_and_said_to_be_cut() {
+        let zeros = Path::new("/dev");
+        let mut scratch = Scratch::new();
+        let read = scratch.add(&mut Source::new(zeros, "zero"), &mut |_| 0);
+        assert!(read.is_ok() && scratch.is_cut());
+        // The next one is read as ever.
+        scratch.clear();
+        scratch
+            .add(&mut source(b"a 1\n"), &mut |line| line.len())
+            .unwrap();
+        assert_eq!((scratch.text(), scratch.is_cut()), (&b"a 1\n"[..], false));
     }
 
     #[test]

@@ -5,8 +5,9 @@
 //! types, no series may be there twice, in one file or in two. A file that is refused is named in
 //! the log, with line and reason, and in `node_textfile_scrape_error`.
 //!
-//! All files together hold 64 KiB and 1,024 lines that say something. A program that writes one
-//! does so beside it and renames, as for everybody who reads such files.
+//! All files together hold 64 KiB and 1,024 lines that say something; one of more than 256 KiB is not
+//! read at all. A program that writes one does so beside it and renames, as for everybody who reads
+//! such files.
 
 use std::fmt::Write;
 use std::fs::{self, DirEntry, File};
@@ -37,8 +38,13 @@ pub(super) const FAMILIES: &[Family] = &[
         "When a file was last written, in Unix time.",
     ),
 ];
-/// Lines that say something, of all files.
+/// Lines that say something, of all files. Each file that is taken has one more, so more files than
+/// this are never looked at.
 const ENTRIES: usize = 1024;
+/// A longer file is not read: with all its comments it is several times what all files may hold.
+const FILE_BYTES: u64 = 256 * 1024;
+/// What is said of files that are left out; a line of the log has no room for more.
+const SAID_BYTES: usize = 4096;
 /// The sums and counts of a histogram are its own.
 const SUFFIXES: [&[u8]; 3] = [b"_bucket", b"_sum", b"_count"];
 
@@ -112,11 +118,20 @@ impl Textfiles {
         };
         match fs::read_dir(&folder) {
             Ok(files) => {
-                let files = files.filter_map(Result::ok);
-                for file in files.filter(|file| file.file_name().as_bytes().ends_with(b".prom")) {
-                    if let Err(refusal) = self.read(scratch, &file, is_ours) {
+                let is_one = |file: &DirEntry| file.file_name().as_bytes().ends_with(b".prom");
+                let mut files = files.filter_map(Result::ok).filter(is_one);
+                for file in files.by_ref().take(ENTRIES) {
+                    let read = self.read(scratch, &file, is_ours);
+                    if let Some(refusal) = read.err().filter(|_| refusals.len() < SAID_BYTES) {
                         let _ = write!(refusals, "{}: {refusal}; ", file.path().display());
                     }
+                }
+                if files.next().is_some() {
+                    let place = folder.display();
+                    let _ = write!(
+                        refusals,
+                        "{place}: more than {ENTRIES} files: remove some; "
+                    );
                 }
             }
             Err(error) => {
@@ -164,6 +179,9 @@ impl Textfiles {
         let about = file.metadata().map_err(Refusal::Unreadable)?;
         if !about.is_file() {
             return Err(Refusal::NoFile);
+        }
+        if about.len() > FILE_BYTES {
+            return Err(Refusal::TooMuch);
         }
         let from = self.entries.len();
         let mut at = scratch.text().len();

@@ -111,9 +111,15 @@ pub(super) fn what_happened<'a>(
             }
             fields
         }
-        Err(error) => vec![
-            ("layer", Value::Str(error.layer_name())),
-            ("error", Value::Str(words)),
-        ],
+        Err(error) => {
+            let mut fields = vec![
+                ("layer", Value::Str(error.layer_name())),
+                ("error", Value::Str(words)),
+            ];
+            if let DeliveryError::BodyTooLarge(status, _) = error {
+                fields.insert(0, ("status_code", Value::Uint((*status).into())));
+            }
+            fields
+        }
     }
 }

@@ -32,6 +32,14 @@ impl MetricsServer {
                 retry_after_ms: answer.retry_after_ms,
                 documented: is_documented_acceptance(answer.body),
             },
+            // Only what says that a sample was taken must arrive whole.
+            Err(DeliveryError::BodyTooLarge(status, _)) if !(200..300).contains(status) => {
+                Outcome::Answer {
+                    status: *status,
+                    retry_after_ms: None,
+                    documented: false,
+                }
+            }
             Err(_) => Outcome::NoAnswer,
         };
         let words = said(sent, &self.api_key);

@@ -164,6 +164,19 @@ fn a_delivered_backlog_empties_the_file_and_a_part_of_it_is_noted() {
 }
 
 #[test]
+fn a_spoiled_file_is_kept_aside_at_the_first_turn_though_nothing_is_to_be_saved() {
+    let folder = Folder::new("backlog-spoiled");
+    let spoiled = [0x5a; 300];
+    std::fs::write(folder.0.join("backlog"), spoiled).unwrap();
+    let mut device = device(100);
+    let mut backlog = restore(&folder, &mut device);
+    backlog.turn(&mut device, &this(3, BOOT), None, now(0));
+    assert_eq!(file_bytes(&folder), 0);
+    let aside = std::fs::read(folder.0.join("backlog.damaged")).unwrap();
+    assert_eq!(aside, spoiled);
+}
+
+#[test]
 fn an_id_that_nobody_counts_to_was_not_given_here_and_none_follows_it() {
     let folder = Folder::new("backlog-last-id");
     let mut body = [0; ORIGIN_BYTES];
@@ -277,6 +290,28 @@ fn a_time_is_given_anew_only_when_it_is_off() {
             mended,
             "{has_ms:?}"
         );
+    }
+}
+
+#[test]
+fn a_time_given_by_a_clock_that_is_known_to_be_wrong_is_never_sure() {
+    let mut device = device(10);
+    take(&mut device, 1..=2);
+    // Synchronized, and yet earlier than a time that is known to have passed.
+    let early = Now {
+        boot_ms: 30_000,
+        wall_ms: None,
+    };
+    stamp(&mut device.outbox, true, early);
+    let marks = cursors(&device.outbox).map(|cursor| device.outbox.marks(cursor).unwrap());
+    assert!(marks.map(|marks| marks.provisional).eq([true, true]));
+    // Once it tells the time, so do they.
+    stamp(&mut device.outbox, true, now(40_000));
+    for cursor in cursors(&device.outbox) {
+        let (sample, marks) = (device.outbox.get(cursor), device.outbox.marks(cursor));
+        let sample = sample.unwrap();
+        assert_eq!(sample.wall_ms, now(sample.boot_ms).wall_ms);
+        assert!(!marks.unwrap().provisional);
     }
 }
 

@@ -169,6 +169,31 @@ fn what_the_disk_did_not_take_is_written_when_it_does() {
 }
 
 #[test]
+fn d4_nothing_is_lost_when_a_new_file_stands_and_its_name_could_not_be_flushed() {
+    let folder = Folder::new("journal-name");
+    let mut journal = Journal::open(Some(&folder.0), now(0));
+    let all = [b"one".to_vec(), b"two".to_vec(), b"three".to_vec()];
+    let mut ids = Vec::new();
+    for body in [b"zero"]
+        .iter()
+        .map(|b| &b[..])
+        .chain(all.iter().map(Vec::as_slice))
+    {
+        ids.push(journal.push(Kind::Result, body, now(0)).unwrap());
+    }
+    journal.acknowledge(ids[0]);
+    folder.hide(true);
+    assert!(journal.rewrite().is_err());
+    folder.hide(false);
+    assert_eq!(bodies(&mut journal, Kind::Result), all);
+    journal.store.as_mut().unwrap().forget_trouble();
+    journal.turn(now(2_000));
+    assert_eq!(bodies(&mut journal, Kind::Result), all);
+    let mut again = Journal::open(Some(&folder.0), now(3_000));
+    assert_eq!(bodies(&mut again, Kind::Result), all);
+}
+
+#[test]
 fn what_had_to_go_stays_gone_after_a_restart_and_what_is_new_does_not() {
     let folder = Folder::new("journal-count");
     let mut journal = Journal::open(Some(&folder.0), now(0));

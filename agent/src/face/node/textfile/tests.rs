@@ -124,3 +124,36 @@ fn no_bytes_break_the_page() {
         assert!(!page.contains("\nours "), "{text:?}");
     }
 }
+
+#[test]
+fn a_file_without_end_is_left_out_and_not_read_to_it() {
+    let folder = std::env::temp_dir().join(format!("mote-text-endless-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("good.prom"), "a 1\n").unwrap();
+    let file = File::create(folder.join("log.prom")).unwrap();
+    // It takes no room on the disk, and a day to read.
+    file.set_len(1 << 42).unwrap();
+    let mut texts = Textfiles::new(Some(folder.clone()));
+    texts.load(&mut Scratch::new(), &|_| false);
+    fs::remove_dir_all(folder).unwrap();
+    assert!(
+        texts.has_error && texts.said.contains("log.prom"),
+        "{}",
+        texts.said
+    );
+    assert_eq!(texts.entries.len(), 2, "the good one and its time");
+}
+
+#[test]
+fn a_folder_of_countless_files_costs_no_memory() {
+    let folder = std::env::temp_dir().join(format!("mote-text-countless-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    for number in 0..3_000 {
+        fs::write(folder.join(format!("{number}.prom")), "wrong\n").unwrap();
+    }
+    let mut texts = Textfiles::new(Some(folder.clone()));
+    texts.load(&mut Scratch::new(), &|_| false);
+    fs::remove_dir_all(folder).unwrap();
+    assert!(texts.has_error);
+    assert!(texts.said.len() < 8_192, "{}", texts.said.len());
+}

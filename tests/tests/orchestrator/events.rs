@@ -35,7 +35,11 @@ done
 "#;
 
 fn ticking(hub: &Hub) -> AgentBuilder {
-    let builder = builder(hub, "sensor").env("MOTE_SENSOR_TRIGGER_CHECK_INTERVAL", "100ms");
+    ticking_as(hub, "sensor")
+}
+
+fn ticking_as(hub: &Hub, agent_type: &str) -> AgentBuilder {
+    let builder = builder(hub, agent_type).env("MOTE_SENSOR_TRIGGER_CHECK_INTERVAL", "100ms");
     builder
         .plugin_file("ticker", "plugin.yaml", MANIFEST)
         .unwrap();
@@ -140,9 +144,9 @@ fn events_outlive_an_outage_and_the_agent() {
 }
 
 #[test]
-fn more_events_than_can_be_sent_do_not_keep_samples_back() {
+fn more_events_than_can_be_sent_keep_back_neither_samples_nor_heartbeats_nor_polls() {
     let (metrics, orchestrator) = (Hub::start(HubConfig::default()).unwrap(), hub());
-    let agent = ticking(&orchestrator)
+    let agent = ticking_as(&orchestrator, "both")
         .env("MOTE_SENSOR_BATCH_SIZE", "1")
         .for_hub(&metrics)
         .hurried()
@@ -154,6 +158,12 @@ fn more_events_than_can_be_sent_do_not_keep_samples_back() {
     wait_for_events(&orchestrator, 10);
     let before = metrics.received().len() as u64;
     metrics.wait_for(before + 5, LONG).unwrap();
+    for route in [Route::Heartbeat, Route::Poll] {
+        let before = orchestrator.messages(route).len();
+        let two_more = |all: &[Message]| all.len() >= before + 2;
+        let more = orchestrator.wait_for_messages(route, "two more", LONG, two_more);
+        more.unwrap();
+    }
     end(&orchestrator, agent);
     assert_eq!(metrics.violations(), Vec::<String>::new());
 }

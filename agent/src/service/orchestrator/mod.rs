@@ -83,6 +83,8 @@ pub struct Orchestrator {
     postponed: Postponed,
     /// What failed last: everything else that is due goes first.
     stuck: Option<Duty>,
+    /// Events had their turn: the next is that of what comes behind them.
+    had_events: bool,
     /// None once it knows us, or wants to know nobody.
     register_ms: Option<u64>,
     heartbeat_ms: u64,
@@ -120,6 +122,7 @@ impl Orchestrator {
             desk,
             postponed: Postponed::new(settings.orchestrator.retry_max_ms),
             stuck: None,
+            had_events: false,
             register_ms: Some(now_ms),
             heartbeat_ms: now_ms,
             poll_ms: now_ms,
@@ -245,7 +248,10 @@ impl Orchestrator {
         for (each, due_ms) in self.due(now_ms) {
             let due_ms = due_ms.max(ready_ms);
             if due_ms <= now_ms {
-                let rank = |duty: Duty| (self.stuck == Some(duty), duty);
+                let waits = |duty: Duty| {
+                    self.stuck == Some(duty) || self.had_events && duty == Duty::Events
+                };
+                let rank = |duty: Duty| (waits(duty), duty);
                 let first = duty.filter(|first| rank(*first) < rank(each));
                 duty = first.or(Some(each));
             } else {
@@ -279,7 +285,8 @@ impl Orchestrator {
     /// Does one thing.
     ///
     /// What the server does not answer to waits until everything else had its turn: one result
-    /// that it trips over must not keep it from hearing that the agent lives.
+    /// that it trips over must not keep it from hearing that the agent lives, and neither must a
+    /// plugin that has more events than can be sent.
     pub fn run(&mut self, link: &Link, duty: Duty) {
         let failures = self.failures();
         match duty {
@@ -294,6 +301,9 @@ impl Orchestrator {
             self.stuck = Some(duty);
         } else if self.stuck == Some(duty) {
             self.stuck = None;
+        }
+        if duty >= Duty::Events {
+            self.had_events = duty == Duty::Events;
         }
         // An action that may run now is started before the next request is waited for.
         let plugins = &mut link.reactor().plugins;

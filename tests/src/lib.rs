@@ -13,6 +13,7 @@
 //! - [`scraped`]: the programs whose pages for Prometheus are held against each other.
 //! - [`nginx`]: a real nginx with TLS in front of a plain hub.
 //! - [`strace`]: how late the agent's ticks were, as the kernel saw them.
+//! - [`suite`]: what nearly every suite begins with.
 //! - [`wait`]: waiting for a condition with a bound. Nothing in this crate sleeps for a fixed time.
 //!
 //! Threads and blocking sockets are fine here: this is the other end of the agent, not the agent.
@@ -33,6 +34,7 @@ pub mod scraped;
 pub mod simulate;
 pub mod soak;
 pub mod strace;
+pub mod suite;
 pub mod wait;
 
 pub use wait::TimedOut;

@@ -13,26 +13,16 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use mote_tests::agent::{AgentBuilder, AgentUnderTest, LogLine, Signal, left_out, mote_binary};
-use mote_tests::hub::{Hub, HubConfig, Misbehaviour, Received};
+use mote_tests::hub::{Hub, Misbehaviour, Received};
 use mote_tests::namespace::{self, Own};
+use mote_tests::suite::{LONG, good_hub, hurried};
 use mote_tests::wait::poll_until;
 use serde_json::Value;
-
-/// More than anything here takes on a busy machine.
-const LONG: Duration = Duration::from_secs(20);
 
 const MB: usize = 1_000_000;
 
 /// All that the agent may ever hold in memory.
 const RSS_KB: u64 = 2400;
-
-fn good_hub() -> Hub {
-    Hub::start(HubConfig::default()).unwrap()
-}
-
-fn hurried(hub: &Hub) -> AgentBuilder {
-    AgentBuilder::new().unwrap().for_hub(hub).hurried()
-}
 
 /// One that logs to `agent.log` in a folder that is not there yet.
 fn with_file(hub: &Hub) -> (AgentBuilder, PathBuf) {

@@ -130,8 +130,6 @@ pub struct Neighbour {
 impl Neighbour {
     /// This side of the cable.
     pub const HERE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
-    /// The other side.
-    pub const THERE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 2);
     /// The cable's name on this side.
     pub const CABLE: &str = "here";
 

@@ -272,12 +272,6 @@ impl Hub {
             .with(|state| state.log.violations.iter().cloned().collect())
     }
 
-    /// Why handshakes failed.
-    pub fn handshake_errors(&self) -> Vec<String> {
-        self.shared
-            .with(|state| state.log.handshake_errors.iter().cloned().collect())
-    }
-
     /// One line of counters for people.
     pub fn summary(&self) -> String {
         self.shared.with(|state| state.log.summary())

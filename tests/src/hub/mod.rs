@@ -39,6 +39,7 @@ use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
 pub use figures::Form;
+pub(crate) use figures::timestamp_ms;
 pub use misbehave::{Misbehaviour, NAMES as MISBEHAVIOUR_NAMES};
 pub use orchestrator::{Message, OrchestratorConfig, Route};
 pub use record::{Received, Stats};

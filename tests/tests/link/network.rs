@@ -113,10 +113,6 @@ fn n2_a_closed_port_is_tried_once_a_backoff() {
     assert!(status.str("outage").contains("s: tcp "), "{}", status.text);
 }
 
-fn time_ms(line: &LogLine) -> u64 {
-    mote_core::time::parse_rfc3339(line.str("timestamp").as_bytes()).unwrap()
-}
-
 /// Waits until the agent hears of changes of its network: /proc/PID/net/netlink shows who
 /// listens.
 fn wait_until_it_listens(agent: &AgentUnderTest) {
@@ -154,7 +150,7 @@ fn check_return(name: &str, go: impl Fn(&Neighbour), come_back: impl Fn(&Neighbo
     let retry = |line: &LogLine| line.msg() == "Retrying metrics send";
     let retried = agent.wait_for_log_from(from, retry, LONG).unwrap();
     // Less than half of what it meant to wait: something told it to.
-    let waited_ms = time_ms(&retried) - time_ms(&failed);
+    let waited_ms = retried.time_ms().unwrap() - failed.time_ms().unwrap();
     let meant_ms = failed.field("retry_in_ms").unwrap().as_u64().unwrap();
     assert!(
         waited_ms < meant_ms / 2,

@@ -6,6 +6,7 @@
 //! - [`agent`]: starts the agent as a user would, reads its log, measures it from outside.
 //! - [`namespace`]: runs a test again where the network and the mount table are its own.
 //! - [`bench`]: what the agent costs: memory, CPU, bytes, lateness, each with its budget.
+//! - [`call_graph`]: who calls whom how often, and the order in which functions are best laid out.
 //! - [`simulate`]: a whole fleet's outage and return, in virtual time.
 //! - [`chaos`]: outages, kills and restarts at random, and whether every sample is accounted for.
 //! - [`soak`]: many ticks with everything that happens to an agent, and whether anything grows.

@@ -112,7 +112,7 @@ fn help() -> String {
         // Writing to a String does not fail.
         let _ = write!(
             text,
-            "  {:8}  {}\n            {keys}\n",
+            "  {:12}  {}\n                {keys}\n",
             one.name, one.about
         );
     }

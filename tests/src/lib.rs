@@ -38,7 +38,20 @@ pub mod strace;
 pub mod suite;
 pub mod wait;
 
+use std::env;
+use std::path::{Path, PathBuf};
+
 pub use wait::TimedOut;
+
+/// The folder of the workspace's `Cargo.toml`.
+pub fn project_root() -> PathBuf {
+    // At run time first: a binary in a shared target folder may have been built in another checkout.
+    let tests = env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    tests
+        .parent()
+        .map_or_else(|| tests.clone(), Path::to_path_buf)
+}
 
 /// A seed for a run that nobody asked to repeat. It is to be printed.
 pub fn drawn_seed() -> u64 {

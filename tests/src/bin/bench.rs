@@ -13,6 +13,7 @@ use std::process::ExitCode;
 
 use lexopt::{Arg, Parser, ValueExt};
 use mote_tests::bench::{self, Failure, MEASUREMENTS, Plan, Report};
+use mote_tests::project_root;
 use serde_json::Value;
 
 const HELP: &str = "\
@@ -142,7 +143,7 @@ fn say(text: &str) {
 
 /// Where the report for programs is.
 fn json_path(name: &str) -> PathBuf {
-    bench::project_root().join(format!("target/{name}.json"))
+    project_root().join(format!("target/{name}.json"))
 }
 
 /// Writes the report for programs.
@@ -158,7 +159,7 @@ fn write_readme() -> Result<(), Failure> {
     let from = fs::read_to_string(json_path(WHOLE))
         .map_err(|error| format!("cannot read target/bench.json, measure first: {error}"))?;
     let report: Value = serde_json::from_str(&from)?;
-    let path = bench::project_root().join("README.md");
+    let path = project_root().join("README.md");
     let page = fs::read_to_string(&path)?;
     fs::write(&path, bench::with_table(&page, &report)?)?;
     for words in ["notes", "failures"].map(|name| report[name].as_array()) {

@@ -4,8 +4,8 @@ use std::path::{Component, Path};
 
 use mote_core::json::{self, Fault, Object, Value};
 use mote_core::wire::orchestrator::{
-    ENTRY_POINT_BYTES, EventsAnswer, Instruction, Poll, Recipient, ResultAnswer,
-    instruction_id_in, is_id,
+    ENTRY_POINT_BYTES, EventsAnswer, Instruction, Poll, Recipient, ResultAnswer, instruction_id_in,
+    is_id,
 };
 
 use crate::planted_bug;

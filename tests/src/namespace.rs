@@ -8,10 +8,12 @@
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::Ipv4Addr;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::{env, fs};
+
+use tempfile::TempDir;
 
 use crate::agent::mote_binary;
 
@@ -56,6 +58,9 @@ pub fn enter(own: Own, name: &str) -> bool {
     let test = env::current_exe().unwrap_or_else(|error| panic!("who am I? {error}"));
     unshare.arg("--").arg(test);
     unshare.args([name, "--exact", "--nocapture", "--test-threads=1"]);
+    // What is mounted in a folder keeps it from being removed as long as the program runs inside.
+    let place = place_inside().unwrap_or_else(|error| panic!("no folder for {name}: {error}"));
+    unshare.env("TMPDIR", place.path());
     // There is no network inside to build it with.
     let binary = mote_binary().unwrap_or_else(|words| panic!("{words}"));
     unshare.env("MOTE_BIN", binary).env(INSIDE, name);
@@ -69,6 +74,14 @@ pub fn enter(own: Own, name: &str) -> bool {
         String::from_utf8_lossy(&output.stderr)
     );
     false
+}
+
+/// Where the folders of the program inside are; it goes with all of them when that has ended.
+fn place_inside() -> io::Result<TempDir> {
+    let place = TempDir::with_prefix("mote-inside-")?;
+    // Some of what runs there is another user.
+    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755))?;
+    Ok(place)
 }
 
 /// Mounts a file system of this many bytes, in memory, on a folder.
@@ -130,8 +143,6 @@ pub struct Neighbour {
 impl Neighbour {
     /// This side of the cable.
     pub const HERE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
-    /// The other side.
-    pub const THERE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 2);
     /// The cable's name on this side.
     pub const CABLE: &str = "here";
 

@@ -15,7 +15,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-use crate::wait::{TimedOut, poll_until};
+use crate::wait::poll_until;
 
 /// How long it may take to listen.
 const START_WITHIN: Duration = Duration::from_secs(10);
@@ -27,7 +27,7 @@ const TRIES: usize = 5;
 #[derive(Debug, Clone)]
 pub struct Front {
     /// The plain hub behind it.
-    pub upstream: SocketAddr,
+    upstream: SocketAddr,
     /// PEM: its certificate, then those between.
     pub certificate: PathBuf,
     /// PEM.
@@ -176,11 +176,6 @@ impl Nginx {
         }
     }
 
-    /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
     /// What the agent's `server_url` should be.
     pub fn url(&self) -> String {
         format!("https://{}", self.address)
@@ -198,26 +193,8 @@ impl Nginx {
         log.lines().filter_map(parse_access).collect()
     }
 
-    /// Waits for a request that is as wanted.
-    pub fn wait_for(
-        &self,
-        what: &str,
-        timeout: Duration,
-        wanted: impl Fn(&Access) -> bool,
-    ) -> Result<Access, TimedOut> {
-        let found = poll_until(what, timeout, || self.requests().into_iter().find(&wanted));
-        found.map_err(|TimedOut(words)| {
-            let (requests, errors) = (self.requests(), self.errors());
-            let last = requests.last();
-            TimedOut(format!(
-                "{words}; {} requests, the last {last:?}; {errors}",
-                requests.len()
-            ))
-        })
-    }
-
     /// What it complained of.
-    pub fn errors(&self) -> String {
+    fn errors(&self) -> String {
         fs::read_to_string(self.dir.path().join("error.log")).unwrap_or_default()
     }
 

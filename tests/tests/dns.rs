@@ -7,18 +7,14 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::time::Duration;
 
 use mote_tests::agent::{AgentBuilder, AgentUnderTest, LogLine, Signal};
 use mote_tests::fake_dns::{DnsManner, FakeDns};
 use mote_tests::hub::{Hub, HubConfig, Misbehaviour, Received};
 use mote_tests::namespace::{self, Own};
-
-/// More than anything here takes on a busy machine.
-const LONG: Duration = Duration::from_secs(20);
+use mote_tests::suite::{LONG, wait_for_each};
 
 /// The hub's name.
 const NAME: &str = "hub.mote.test";
@@ -68,16 +64,6 @@ macro_rules! inside {
             return;
         }
     };
-}
-
-/// Waits until all samples up to this one were delivered.
-fn wait_for_each(hub: &Hub, last: u64) -> Vec<Received> {
-    hub.wait_until(&format!("samples up to {last}"), LONG, |_, attempts| {
-        let delivered = attempts.iter().filter(|attempt| attempt.delivered);
-        let got: BTreeSet<u64> = delivered.filter_map(Received::sample_number).collect();
-        (1..=last).all(|number| got.contains(&number))
-    })
-    .unwrap()
 }
 
 /// Waits for the next failure after this many lines, which is to be of this layer.
@@ -132,7 +118,7 @@ fn n15_a_silent_name_server_is_named_and_stops_nothing() {
         .unwrap();
     // Sampling went on meanwhile: 1.5 s of it, and nothing is missing.
     assert!(first >= 10, "{first}");
-    wait_for_each(&net.hub, first + 3);
+    wait_for_each(&net.hub, 1..=first + 3);
 }
 
 #[test]
@@ -161,7 +147,7 @@ fn n15_a_name_server_that_falls_silent_does_not_disturb_a_kept_connection() {
     net.dns.wait_for(3, LONG).unwrap();
     let asked_at = net.hub.received().len() as u64;
     assert!(asked_at >= 30, "asked again after {asked_at} samples");
-    wait_for_each(&net.hub, asked_at + 15);
+    wait_for_each(&net.hub, 1..=asked_at + 15);
     assert_eq!(net.hub.connections(), 1);
     check_no_errors(&agent);
 }
@@ -178,7 +164,7 @@ fn n15_the_last_good_address_serves_while_the_name_server_is_silent() {
     // A new connection is needed now, and only the old answer tells where to.
     net.hub.drop_connections();
     let last = net.hub.received().len() as u64;
-    wait_for_each(&net.hub, last + 5);
+    wait_for_each(&net.hub, 1..=last + 5);
     assert!(net.hub.connections() >= 2);
     check_no_errors(&agent);
 }
@@ -190,7 +176,7 @@ fn n16_a_name_that_does_not_exist_in_one_family_is_found_in_the_other() {
     net.dns.set_manner(DnsManner::NxDomainAaaa);
     net.dns.set(NAME, &[HERE], 60);
     let agent = net.start();
-    wait_for_each(&net.hub, 3);
+    wait_for_each(&net.hub, 1..=3);
     check_no_errors(&agent);
 }
 
@@ -201,7 +187,7 @@ fn n16_a_dead_address_is_passed_over_for_the_next_one() {
     let six = "::1".parse().unwrap();
     net.dns.set(NAME, &[NOWHERE, six, HERE], 60);
     let agent = net.start();
-    wait_for_each(&net.hub, 3);
+    wait_for_each(&net.hub, 1..=3);
     check_no_errors(&agent);
 }
 
@@ -214,7 +200,7 @@ fn n15_a_name_that_does_not_exist_is_said_and_asked_for_again() {
     let words = format!("{NAME} has no address: check server_url and the name server");
     assert_eq!(failed.str("error"), words);
     net.dns.set(NAME, &[HERE], 60);
-    wait_for_each(&net.hub, 4);
+    wait_for_each(&net.hub, 1..=4);
 }
 
 #[test]
@@ -246,16 +232,7 @@ fn n16_a_server_that_moved_is_found_at_its_new_address() {
     drop(hub);
     moved.wait_for(5, LONG).unwrap();
     // What the old one had not got by then, the new one gets.
-    let what = "the samples that follow";
-    moved
-        .wait_until(what, LONG, |_, attempts| {
-            let got: BTreeSet<_> = attempts
-                .iter()
-                .filter_map(Received::sample_number)
-                .collect();
-            (last + 2..last + 6).all(|number| got.contains(&number))
-        })
-        .unwrap();
+    wait_for_each(&moved, last + 2..last + 6);
     assert_eq!(dns.count(NAME), 4, "{:?}", dns.queries());
     let failed = wait_for_failure(&agent, 0, "tcp");
     assert!(failed.str("error").contains("127.0.0.1"), "{}", failed.text);
@@ -267,7 +244,7 @@ fn a_short_name_is_looked_for_in_the_searched_domains() {
     let net = Net::with("hub", "search one.test two.test\nnameserver 127.0.0.1\n");
     net.dns.set("hub.two.test", &[HERE], 60);
     let agent = net.start();
-    wait_for_each(&net.hub, 3);
+    wait_for_each(&net.hub, 1..=3);
     let mut names: Vec<String> = net
         .dns
         .queries()
@@ -287,7 +264,7 @@ fn the_hosts_file_comes_first() {
     let text = format!("127.0.0.1 localhost\n127.0.0.1 other {NAME} # here\n");
     namespace::replace_file("/etc/hosts", &text, net.builder.dir());
     let agent = net.start();
-    wait_for_each(&net.hub, 3);
+    wait_for_each(&net.hub, 1..=3);
     assert_eq!(net.dns.queries(), []);
     check_no_errors(&agent);
 }
@@ -299,7 +276,7 @@ fn n15_the_second_name_server_is_asked_when_the_first_is_dead() {
     let net = Net::with(NAME, "nameserver 127.0.0.77\nnameserver 127.0.0.1\n");
     net.dns.set(NAME, &[HERE], 60);
     let agent = net.start();
-    wait_for_each(&net.hub, 3);
+    wait_for_each(&net.hub, 1..=3);
     check_no_errors(&agent);
 }
 
@@ -346,7 +323,7 @@ fn n15_a_name_server_that_lies_costs_one_attempt_and_not_the_server() {
     net.hub.drop_connections();
     wait_for_failure(&agent, before, "tls");
     let last = net.hub.received().len() as u64;
-    wait_for_each(&net.hub, last + 5);
+    wait_for_each(&net.hub, 1..=last + 5);
     assert_eq!(portal.stats().requests, 0);
     let fails = |line: &LogLine| line.msg().starts_with("Metrics send failed");
     let failed = agent.log()[before..]
@@ -371,7 +348,7 @@ fn n15_the_last_good_address_serves_after_a_failure_when_all_name_servers_are_si
     wait_for_failure(&agent, 0, "tcp");
     net.hub.misbehave(Misbehaviour::Normal);
     let last = net.hub.received().len() as u64;
-    wait_for_each(&net.hub, last + 5);
+    wait_for_each(&net.hub, 1..=last + 5);
     let mut lines = agent.log();
     lines.retain(|line| line.str("layer") == "dns");
     assert!(lines.is_empty(), "{lines:?}");
@@ -387,7 +364,7 @@ fn an_answer_that_does_not_fit_is_asked_for_over_tcp() {
     let addresses: Vec<IpAddr> = [HERE].into_iter().chain(many).collect();
     net.dns.set(NAME, &addresses, 60);
     let agent = net.start();
-    wait_for_each(&net.hub, 3);
+    wait_for_each(&net.hub, 1..=3);
     check_no_errors(&agent);
     assert_eq!(agent.threads().unwrap(), 1);
     // One that only says that it was cut, and then does not answer in full, is passed over.

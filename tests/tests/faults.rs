@@ -6,47 +6,16 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
-use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::net::TcpListener;
 use std::thread;
-use std::time::Duration;
 
-use mote_tests::agent::{AgentBuilder, AgentUnderTest, LogLine, Signal, left_out};
+use mote_tests::agent::{AgentUnderTest, LogLine, Signal, left_out};
 use mote_tests::hub::{Certificate, Hub, HubConfig, Misbehaviour, Received, TlsVersions};
-
-/// More than anything here takes on a busy machine.
-const LONG: Duration = Duration::from_secs(20);
+use mote_tests::suite::{LONG, good_hub, hurried, newest, wait_for_each};
 
 /// All that the agent may ever hold in memory.
 const RSS_KB: u64 = 2400;
-
-fn good_hub() -> Hub {
-    Hub::start(HubConfig::default()).unwrap()
-}
-
-fn hurried(hub: &Hub) -> AgentBuilder {
-    AgentBuilder::new().unwrap().for_hub(hub).hurried()
-}
-
-/// Waits until all samples up to this one were delivered.
-fn wait_for_each(hub: &Hub, last: u64) {
-    hub.wait_until(&format!("samples up to {last}"), LONG, |_, attempts| {
-        let delivered = attempts.iter().filter(|attempt| attempt.delivered);
-        let got: BTreeSet<u64> = delivered.filter_map(Received::sample_number).collect();
-        (1..=last).all(|number| got.contains(&number))
-    })
-    .unwrap();
-}
-
-fn newest(hub: &Hub) -> u64 {
-    let samples = hub.received();
-    samples
-        .iter()
-        .filter_map(Received::sample_number)
-        .max()
-        .unwrap_or_default()
-}
 
 /// One thread, and no more memory than it may have, now or ever.
 fn check_modest(agent: &AgentUnderTest, when: &str) {
@@ -86,7 +55,7 @@ fn check_fault(conduct: &Misbehaviour, layer: &str, words: &str) {
     hub.wait_for(delivered + 1, LONG).unwrap();
     let first = newest(&hub);
     assert!(first > before + 2, "{conduct:?}: {before} to {first}");
-    wait_for_each(&hub, first + 2);
+    wait_for_each(&hub, 1..=first + 2);
     check_modest(&agent, "afterwards");
     assert!(hub.violations().is_empty(), "{:?}", hub.violations());
 }
@@ -223,7 +192,7 @@ fn check_certificate(certificate: Certificate, words: &str) {
         "{certificate:?}"
     );
     hub.set_certificate(Certificate::Good).unwrap();
-    wait_for_each(&hub, 4);
+    wait_for_each(&hub, 1..=4);
     check_modest(&agent, &format!("{certificate:?}"));
 }
 

@@ -10,10 +10,8 @@ use std::{env, fs};
 use mote_tests::agent::{AgentBuilder, AgentUnderTest, Signal, left_out};
 use mote_tests::hub::{Hub, HubConfig};
 use mote_tests::strace::lateness_ms;
+use mote_tests::suite::LONG;
 use mote_tests::wait::poll_until;
-
-/// More than anything here takes on a busy machine.
-const LONG: Duration = Duration::from_secs(20);
 
 /// Set for a program that is to read `/proc/stat`.
 const READER: &str = "MOTE_TESTS_READER";

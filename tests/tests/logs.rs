@@ -10,29 +10,18 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use mote_tests::agent::{AgentBuilder, AgentUnderTest, LogLine, Signal, left_out, mote_binary};
-use mote_tests::hub::{Hub, HubConfig, Misbehaviour, Received};
+use mote_tests::hub::{Hub, Misbehaviour, Received};
 use mote_tests::namespace::{self, Own};
+use mote_tests::suite::{LONG, good_hub, hurried};
 use mote_tests::wait::poll_until;
 use serde_json::Value;
-
-/// More than anything here takes on a busy machine.
-const LONG: Duration = Duration::from_secs(20);
 
 const MB: usize = 1_000_000;
 
 /// All that the agent may ever hold in memory.
 const RSS_KB: u64 = 2400;
-
-fn good_hub() -> Hub {
-    Hub::start(HubConfig::default()).unwrap()
-}
-
-fn hurried(hub: &Hub) -> AgentBuilder {
-    AgentBuilder::new().unwrap().for_hub(hub).hurried()
-}
 
 /// One that logs to `agent.log` in a folder that is not there yet.
 fn with_file(hub: &Hub) -> (AgentBuilder, PathBuf) {
@@ -394,14 +383,17 @@ fn an_agent_that_dies_again_and_again_begins_later_each_time() {
         } else {
             let line = agent.wait_for_log(waiting, LONG).unwrap();
             let said_ms = line.field("wait_ms").and_then(Value::as_u64).unwrap();
-            assert!((wait_ms - 200..=wait_ms).contains(&said_ms), "{line:?}");
-        }
-        if matches!(wait_ms, 1_000 | 4_000) {
-            let since = Instant::now();
-            wait_for_more(&hub, 1);
-            assert!(since.elapsed() > Duration::from_millis(wait_ms - 200));
-            // No sample was due while it waited, so none was missed.
-            assert!(!agent.log().iter().any(|line| line.msg().contains("missed")));
+            // Some of it is over when it is said, on a busy machine more.
+            assert!((wait_ms / 2..=wait_ms).contains(&said_ms), "{line:?}");
+            if wait_ms != 2_000 {
+                wait_for_more(&hub, 1);
+                let taken_ms = hub.received().last().unwrap().timestamp_ms().unwrap();
+                let waited_ms = taken_ms - line.time_ms().unwrap();
+                // Both times are rounded to milliseconds.
+                assert!(waited_ms + 1 >= said_ms, "{waited_ms} ms: {line:?}");
+                // No sample was due while it waited, so none was missed.
+                assert!(!agent.log().iter().any(|line| line.msg().contains("missed")));
+            }
         }
         if wait_ms >= 2_000 {
             // While it still waits, that is no good end: the next one waits longer.

@@ -10,15 +10,12 @@ use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use mote_tests::agent::{AgentBuilder, AgentUnderTest, Signal};
 use mote_tests::hub::{Hub, HubConfig, Received};
 use mote_tests::namespace::{self, Own};
+use mote_tests::suite::LONG;
 use serde_json::Value;
-
-/// More than anything here takes on a busy machine.
-const LONG: Duration = Duration::from_secs(20);
 
 const BOARDS: [&str; 4] = ["x86-server", "raspberry-pi", "mips-router", "kernel-3.10"];
 

@@ -4,14 +4,11 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
-use std::time::Duration;
 
 use mote_tests::agent::{AgentBuilder, AgentUnderTest, LogLine, Signal, mote_binary};
 use mote_tests::hub::{Hub, HubConfig, Misbehaviour};
+use mote_tests::suite::{LONG, good_hub};
 use serde_json::Value;
-
-/// More than anything here takes on a busy machine.
-const LONG: Duration = Duration::from_secs(20);
 
 /// How much a pipe holds (pipe(7)).
 const PIPE_BYTES: usize = 65_536;
@@ -24,10 +21,6 @@ fn through_shell(hub: &Hub, script: &str) -> AgentUnderTest {
     let path = builder.write_file("arrange", &script).unwrap();
     let builder = builder.binary("/bin/sh").command(path.to_str().unwrap());
     builder.start().unwrap()
-}
-
-fn good_hub() -> Hub {
-    Hub::start(HubConfig::default()).unwrap()
 }
 
 #[test]

@@ -6,18 +6,12 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
-use std::time::Duration;
 
 use mote_tests::agent::{AgentBuilder, AgentUnderTest, LogLine, Signal, left_out, mote_binary};
 use mote_tests::hub::{Hub, HubConfig, Misbehaviour, Received, Stats};
+use mote_tests::suite::{LONG, good_hub};
 
-/// More than anything here takes on a busy machine.
-const LONG: Duration = Duration::from_secs(20);
 const CANARY: &str = "canary-41c7d0b2aa";
-
-fn good_hub() -> Hub {
-    Hub::start(HubConfig::default()).unwrap()
-}
 
 fn config_for(hub: &Hub, more: &str) -> String {
     format!(

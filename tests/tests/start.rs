@@ -5,14 +5,10 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
-use std::time::Duration;
 
 use mote_tests::agent::{AgentBuilder, AgentUnderTest, LogLine, Signal};
-use mote_tests::hub::{Hub, HubConfig};
 use mote_tests::namespace::{self, Own};
-
-/// More than anything here takes on a busy machine.
-const LONG: Duration = Duration::from_secs(20);
+use mote_tests::suite::{LONG, good_hub};
 
 const USAGE: i32 = 64;
 const STATE: i32 = 73;
@@ -20,10 +16,6 @@ const CONFIG: i32 = 78;
 
 fn new() -> AgentBuilder {
     AgentBuilder::new().unwrap()
-}
-
-fn good_hub() -> Hub {
-    Hub::start(HubConfig::default()).unwrap()
 }
 
 /// Waits for an end that comes by itself: the exit code and both outputs.

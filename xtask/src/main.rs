@@ -120,20 +120,23 @@ fn dispatch() -> Result<(), Failure> {
         print!("{}", overview());
         return Ok(());
     };
-    if matches!(name.as_str(), "--help" | "-h" | "help") {
-        print!("{}", overview());
-        return Ok(());
-    }
-    let Some(command) = COMMANDS.iter().find(|command| command.name == name) else {
+    let (name, rest) = match (name.as_str(), rest) {
+        ("help", [name, ..]) => (name, &["--help".to_owned()][..]),
+        ("--help" | "-h" | "help", _) => {
+            print!("{}", overview());
+            return Ok(());
+        }
+        _ => (name, rest),
+    };
+    let Some(command) = COMMANDS.iter().find(|command| command.name == *name) else {
         return Err(Failure::Usage(format!(
             "no command `{name}`\n\n{}",
             overview().trim_end()
         )));
     };
-    if rest
-        .first()
-        .is_some_and(|first| first == "--help" || first == "-h")
-    {
+    // What is behind `--` goes on to another program.
+    let mut own = rest.iter().take_while(|arg| *arg != "--");
+    if own.any(|arg| arg == "--help" || arg == "-h") {
         print!("{}", head(command.source));
         return Ok(());
     }

@@ -49,7 +49,8 @@ pub(crate) const TEST_TOOLS: &[Tool<'_>] = &[
     ("chromium", "chromium"),
     ("chromedriver", "chromium-driver"),
     ("acorn", "node-acorn"),
-    ("faketime", "faketime"),
+    ("python3", "python3"),
+    ("prlimit", "util-linux"),
 ];
 
 #[derive(Debug)]
@@ -223,6 +224,16 @@ mod tests {
         );
         assert!(!line.contains('\n'));
         assert!(!line_to_type(&missing, false).contains("apt-get"));
+    }
+
+    #[test]
+    fn no_tool_is_listed_twice() {
+        for (at, (name, _)) in TEST_TOOLS.iter().enumerate() {
+            assert!(
+                TEST_TOOLS[..at].iter().all(|(other, _)| other != name),
+                "{name}"
+            );
+        }
     }
 
     #[test]

@@ -63,6 +63,9 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
 fn everything(steps: &mut Steps, targets: &[Cross]) -> Result<(), Failure> {
     prerequisites(steps, targets)?;
     steps.cargo("format", &["fmt", "--all", "--check"])?;
+    // It is a workspace of its own.
+    let fuzz = ["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"];
+    steps.cargo("format of fuzz", &fuzz)?;
     let computing = COMPUTING.map(|(name, args)| steps.beside(name, args));
     steps.cargo(
         "lints",

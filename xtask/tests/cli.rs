@@ -44,6 +44,9 @@ fn a_commands_help_is_its_own_and_starts_nothing() {
         !stdout.contains("//!") && stderr.is_empty(),
         "{stdout}{stderr}"
     );
+    for asked in [&["help", "demo"][..], &["demo", "--seconds", "5", "-h"]] {
+        assert_eq!(xtask(asked, 0).0, stdout, "{asked:?}");
+    }
 }
 
 #[test]

@@ -4,11 +4,13 @@
 //! xtask test` writes such scripts.
 
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use serde_json::Value;
+
+use crate::project_root;
 
 /// The target that ships.
 const TARGET: &str = "x86_64-unknown-linux-musl";
@@ -37,13 +39,12 @@ fn find_or_build() -> Result<PathBuf, String> {
 }
 
 fn build(how: &[&str]) -> Result<PathBuf, String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let arguments = [&["build", "-p", "mote"], how].concat();
     let output = Command::new(&cargo)
         .args(&arguments)
         .arg("--message-format=json-render-diagnostics")
-        .current_dir(root)
+        .current_dir(project_root())
         .stdin(Stdio::null())
         .output()
         .map_err(|error| format!("cannot run {}: {error}", cargo.to_string_lossy()))?;

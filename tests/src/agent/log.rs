@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::hub::json;
+use crate::hub::{self, json};
 use crate::wait::{TimedOut, lock};
 
 /// How many lines are shown when something was awaited in vain.
@@ -35,6 +35,11 @@ impl LogLine {
     /// A field that is a string; empty if there is none.
     pub fn str(&self, name: &str) -> &str {
         self.field(name).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// When it was written, in Unix milliseconds, if it says so.
+    pub fn time_ms(&self) -> Option<u64> {
+        hub::timestamp_ms(self.str("timestamp"))
     }
 
     pub fn msg(&self) -> &str {

@@ -6,8 +6,8 @@ use std::env;
 use std::process::{Command, Stdio};
 
 use super::figure::count;
-use super::place::project_root;
 use super::{Failure, Figure, Findings, Plan};
+use crate::project_root;
 
 const TEST: [&str; 5] = ["test", "--package", "mote", "--test", "no_alloc"];
 const LINE: &str = "tick_allocs: ";

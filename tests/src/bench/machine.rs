@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::fs;
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread::available_parallelism;
 
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+
+use crate::project_root;
 
 /// Words that make figures comparable. What could not be found out is empty.
 #[derive(Debug, Default)]
@@ -81,7 +82,7 @@ fn commit() -> Option<String> {
             "--exclude=*",
             "--abbrev=12",
         ])
-        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")))
+        .current_dir(project_root())
         .stdin(Stdio::null())
         .stderr(Stdio::null())
         .output()

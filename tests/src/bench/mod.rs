@@ -35,7 +35,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 pub use figure::Figure;
-pub use place::project_root;
 pub use readme::with_table;
 pub use report::Report;
 

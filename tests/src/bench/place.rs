@@ -1,15 +1,11 @@
-//! Where the project is, and where its builds are.
+//! Where the project's builds are.
 
 use std::env;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-/// The folder of the workspace's `Cargo.toml`.
-pub fn project_root() -> PathBuf {
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
-    tests.parent().unwrap_or(tests).to_path_buf()
-}
+use crate::project_root;
 
 /// Where cargo builds.
 pub(super) fn target_folder() -> PathBuf {

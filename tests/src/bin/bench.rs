@@ -13,6 +13,7 @@ use std::process::ExitCode;
 
 use lexopt::{Arg, Parser, ValueExt};
 use mote_tests::bench::{self, Failure, MEASUREMENTS, Plan, Report};
+use mote_tests::project_root;
 use serde_json::Value;
 
 const HELP: &str = "\
@@ -23,7 +24,8 @@ Usage: bench [--quick] [NAME...]
 
 Prints a table of figures with their budgets and writes target/bench.json. Run it with nothing
 else beside it. Each NAME is a measurement or one of its figures; without any, all are taken,
-which takes a quarter of an hour. Exits with 1 if a figure is over its budget.
+which takes a quarter of an hour; the figures of some go into target/bench-part.json instead.
+Exits with 1 if a figure is over its budget.
 
   --quick     a minute, for a tenth of the ticks and several at once: budgets of memory, sizes and
               counts only, and target/bench-quick.json
@@ -42,6 +44,20 @@ struct Options {
     quick: bool,
     readme: bool,
     help: bool,
+}
+
+/// The report that the README is made of.
+const WHOLE: &str = "bench";
+
+impl Options {
+    /// A quick look, or at a part, does not take the place of what took a quarter of an hour.
+    fn report_name(&self) -> &'static str {
+        match (self.quick, self.names.is_empty()) {
+            (true, _) => "bench-quick",
+            (false, false) => "bench-part",
+            (false, true) => WHOLE,
+        }
+    }
 }
 
 fn main() -> ExitCode {
@@ -65,9 +81,10 @@ fn main() -> ExitCode {
             }
         };
     }
+    let path = json_path(options.report_name());
     let report = bench::run(&Plan::new(options.quick, options.names));
     say(&report.to_string());
-    match write(&report, &json_path(options.quick)) {
+    match write(&report, &path) {
         Ok(()) => {}
         Err(error) => {
             eprintln!("bench: cannot write what was measured: {error}");
@@ -112,7 +129,7 @@ fn help() -> String {
         // Writing to a String does not fail.
         let _ = write!(
             text,
-            "  {:8}  {}\n            {keys}\n",
+            "  {:12}  {}\n                {keys}\n",
             one.name, one.about
         );
     }
@@ -124,10 +141,9 @@ fn say(text: &str) {
     io::stdout().write_all(text.as_bytes()).ok();
 }
 
-/// Where the report for programs is. That of a quick look is not what the README is made of.
-fn json_path(quick: bool) -> PathBuf {
-    let name = if quick { "bench-quick" } else { "bench" };
-    bench::project_root().join(format!("target/{name}.json"))
+/// Where the report for programs is.
+fn json_path(name: &str) -> PathBuf {
+    project_root().join(format!("target/{name}.json"))
 }
 
 /// Writes the report for programs.
@@ -140,10 +156,10 @@ fn write(report: &Report, path: &Path) -> io::Result<()> {
 
 /// Writes the table into the README, and says what to know before it is published.
 fn write_readme() -> Result<(), Failure> {
-    let from = fs::read_to_string(json_path(false))
+    let from = fs::read_to_string(json_path(WHOLE))
         .map_err(|error| format!("cannot read target/bench.json, measure first: {error}"))?;
     let report: Value = serde_json::from_str(&from)?;
-    let path = bench::project_root().join("README.md");
+    let path = project_root().join("README.md");
     let page = fs::read_to_string(&path)?;
     fs::write(&path, bench::with_table(&page, &report)?)?;
     for words in ["notes", "failures"].map(|name| report[name].as_array()) {

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use lexopt::{Arg, Parser, ValueExt};
-use mote_tests::bench::project_root;
+use mote_tests::project_root;
 use mote_tests::simulate::{ALLOWED, CASES, Case, Counts, Fault, Plan, draw};
 
 const HELP: &str = "\

@@ -180,7 +180,7 @@ fn check_value(kind: Kind, value: &Value) -> Result<(), String> {
 }
 
 /// Unix milliseconds of a time in exactly the form that the agent promises.
-pub(super) fn timestamp_ms(text: &str) -> Option<u64> {
+pub(crate) fn timestamp_ms(text: &str) -> Option<u64> {
     let shape = b"dddd-dd-ddTdd:dd:dd.dddZ";
     let fits = |(byte, place): (u8, &u8)| match place {
         b'd' => byte.is_ascii_digit(),

@@ -39,6 +39,7 @@ use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
 pub use figures::Form;
+pub(crate) use figures::timestamp_ms;
 pub use misbehave::{Misbehaviour, NAMES as MISBEHAVIOUR_NAMES};
 pub use orchestrator::{Message, OrchestratorConfig, Route};
 pub use record::{Received, Stats};
@@ -270,12 +271,6 @@ impl Hub {
     pub fn violations(&self) -> Vec<String> {
         self.shared
             .with(|state| state.log.violations.iter().cloned().collect())
-    }
-
-    /// Why handshakes failed.
-    pub fn handshake_errors(&self) -> Vec<String> {
-        self.shared
-            .with(|state| state.log.handshake_errors.iter().cloned().collect())
     }
 
     /// One line of counters for people.

@@ -15,20 +15,9 @@ mod steady;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use mote_tests::agent::{AgentBuilder, AgentUnderTest, LogLine, Signal};
+use mote_tests::agent::{AgentUnderTest, LogLine, Signal};
 use mote_tests::hub::{Hub, HubConfig, Misbehaviour, Received};
-
-/// More than anything here takes on a busy machine.
-const LONG: Duration = Duration::from_secs(20);
-
-fn good_hub() -> Hub {
-    Hub::start(HubConfig::default()).unwrap()
-}
-
-/// How an agent in a hurry is started.
-fn hurried(hub: &Hub) -> AgentBuilder {
-    AgentBuilder::new().unwrap().for_hub(hub).hurried()
-}
+use mote_tests::suite::{LONG, good_hub, hurried, wait_for_each};
 
 /// A hub whose first requests are met like this, and an agent that runs into it.
 fn met_by(conducts: impl IntoIterator<Item = Misbehaviour>) -> (Hub, AgentUnderTest) {
@@ -49,19 +38,6 @@ fn numbers(samples: &[Received]) -> Vec<u64> {
 fn as_taken(mut samples: Vec<Received>) -> Vec<Received> {
     samples.sort_by_key(Received::sample_number);
     samples
-}
-
-/// Waits until each of these samples was delivered; gives all that were, as they came.
-fn wait_for_each(hub: &Hub, wanted: impl IntoIterator<Item = u64>) -> Vec<Received> {
-    let wanted: Vec<u64> = wanted.into_iter().collect();
-    let what = format!("samples {wanted:?}");
-    hub.wait_until(&what, LONG, |_, attempts| {
-        let delivered = attempts.iter().filter(|attempt| attempt.delivered);
-        let got: BTreeSet<u64> = delivered.filter_map(Received::sample_number).collect();
-        wanted.iter().all(|number| got.contains(number))
-    })
-    .unwrap();
-    hub.received()
 }
 
 /// The lines of this message.

@@ -20,18 +20,8 @@ use std::time::Duration;
 
 use mote_tests::agent::{AgentBuilder, AgentUnderTest, LogLine, Signal, left_out};
 use mote_tests::hub::{Hub, HubConfig, Misbehaviour};
+use mote_tests::suite::{LONG, good_hub, hurried};
 use serde_json::Value;
-
-/// More than anything here takes on a busy machine.
-const LONG: Duration = Duration::from_secs(20);
-
-fn good_hub() -> Hub {
-    Hub::start(HubConfig::default()).unwrap()
-}
-
-fn hurried(hub: &Hub) -> AgentBuilder {
-    AgentBuilder::new().unwrap().for_hub(hub).hurried()
-}
 
 /// An agent without a server, in a hurry, and where it listens.
 fn alone() -> (AgentUnderTest, SocketAddr) {

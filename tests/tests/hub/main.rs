@@ -9,12 +9,8 @@ mod program;
 mod strictness;
 mod tls;
 
-use std::time::Duration;
-
 use mote_tests::hub::{Hub, HubConfig};
-
-/// More than anything here takes on a busy machine.
-const LONG: Duration = Duration::from_secs(20);
+use mote_tests::suite::LONG;
 
 /// A hub as most tests want it: plain, since TLS changes nothing for what they look at.
 fn plain_hub() -> Hub {

@@ -163,7 +163,7 @@ fn k3_a_kernel_of_2013_runs_the_heart_of_it() {
     );
     let builder = started_by(hurried(&hub), old_kernel);
     let mut agent = builder.start().unwrap();
-    wait_for_each(&hub, 5);
+    wait_for_each(&hub, 1..=5);
     let status = fs::read_to_string(format!("/proc/{}/status", agent.pid())).unwrap();
     assert!(status.contains("Seccomp:\t2"), "{status}");
     // It re-executed itself to hide its key, took a name, shook hands; now an outage, a new
@@ -177,7 +177,7 @@ fn k3_a_kernel_of_2013_runs_the_heart_of_it() {
     hub.set_certificate(Certificate::Good).unwrap();
     let before = newest(&hub);
     let after = wait_for_later(&hub, before);
-    wait_for_each(&hub, after);
+    wait_for_each(&hub, 1..=after);
     agent.signal(Signal::SIGHUP).unwrap();
     wait_for_message(&agent, 0, "Configuration reloaded");
     agent.signal(Signal::SIGUSR1).unwrap();

@@ -13,22 +13,9 @@ mod kernel;
 mod network;
 mod proxy;
 
-use std::collections::BTreeSet;
-use std::time::Duration;
-
 use mote_tests::agent::{AgentBuilder, AgentUnderTest, LogLine, mote_binary};
 use mote_tests::hub::{Hub, HubConfig, Received};
-
-/// More than anything here takes on a busy machine.
-const LONG: Duration = Duration::from_secs(30);
-
-fn good_hub() -> Hub {
-    Hub::start(HubConfig::default()).unwrap()
-}
-
-fn hurried(hub: &Hub) -> AgentBuilder {
-    AgentBuilder::new().unwrap().for_hub(hub).hurried()
-}
+use mote_tests::suite::{LONG, good_hub, hurried, newest, wait_for_each};
 
 /// The same agent, started by these words: a program that runs what follows it.
 fn started_by(builder: AgentBuilder, words: &str) -> AgentBuilder {
@@ -36,16 +23,6 @@ fn started_by(builder: AgentBuilder, words: &str) -> AgentBuilder {
     let script = format!("exec {words} {} run \"$@\"", mote.display());
     let path = builder.write_file("start", &script).unwrap();
     builder.binary("/bin/sh").command(path.to_str().unwrap())
-}
-
-/// Waits until all samples up to this one were delivered.
-fn wait_for_each(hub: &Hub, last: u64) -> Vec<Received> {
-    hub.wait_until(&format!("samples up to {last}"), LONG, |_, attempts| {
-        let delivered = attempts.iter().filter(|attempt| attempt.delivered);
-        let got: BTreeSet<u64> = delivered.filter_map(Received::sample_number).collect();
-        (1..=last).all(|number| got.contains(&number))
-    })
-    .unwrap()
 }
 
 /// Waits until a sample after this one was delivered; gives its number.
@@ -60,12 +37,6 @@ fn wait_for_later(hub: &Hub, than: u64) -> u64 {
         .filter_map(|attempt| attempt.sample_number())
         .max()
         .unwrap()
-}
-
-fn newest(hub: &Hub) -> u64 {
-    let samples = hub.received();
-    let numbers = samples.iter().filter_map(Received::sample_number);
-    numbers.max().unwrap_or_default()
 }
 
 fn is_failure(line: &LogLine) -> bool {

@@ -11,7 +11,4 @@ mod page;
 mod programs;
 mod textfiles;
 
-use std::time::Duration;
-
-/// More than anything here takes on a busy machine.
-const LONG: Duration = Duration::from_mins(1);
+use mote_tests::suite::LONG;

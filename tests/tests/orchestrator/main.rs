@@ -15,14 +15,10 @@ mod presence;
 mod refusals;
 mod two_servers;
 
-use std::time::Duration;
-
 use mote_tests::agent::{AgentBuilder, AgentUnderTest, Signal};
 use mote_tests::hub::{Hub, HubConfig, Message, OrchestratorConfig, Route};
+use mote_tests::suite::LONG;
 use serde_json::{Value, json};
-
-/// More than anything here takes on a busy machine.
-const LONG: Duration = Duration::from_secs(30);
 
 /// A hub that is an orchestrator and asks to be asked every second.
 fn orchestrator() -> OrchestratorConfig {

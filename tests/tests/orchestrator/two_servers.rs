@@ -1,7 +1,8 @@
 //! Two servers through one uplink: one that hangs makes the agent at most 3 s late for the other.
 
 use mote_tests::agent::LogLine;
-use mote_tests::hub::{Hub, HubConfig, Message, Misbehaviour, Received, Route};
+use mote_tests::hub::{Message, Misbehaviour, Received, Route};
+use mote_tests::suite::good_hub;
 use serde_json::Value;
 
 use crate::{LONG, builder, end, hub, largest_gap_ms};
@@ -9,13 +10,9 @@ use crate::{LONG, builder, end, hub, largest_gap_ms};
 /// What an attempt gets at a server that failed twice, and more for the machine's own slowness.
 const LATE_MS: u64 = 3_000 + 1_500;
 
-fn metrics_hub() -> Hub {
-    Hub::start(HubConfig::default()).unwrap()
-}
-
 #[test]
 fn both_are_served_and_neither_hears_of_the_other() {
-    let (metrics, orchestrator) = (metrics_hub(), hub());
+    let (metrics, orchestrator) = (good_hub(), hub());
     let agent = builder(&orchestrator, "both")
         .for_hub(&metrics)
         .hurried()
@@ -34,7 +31,7 @@ fn both_are_served_and_neither_hears_of_the_other() {
 
 #[test]
 fn heartbeats_go_on_while_the_metrics_server_is_a_black_hole() {
-    let (metrics, orchestrator) = (metrics_hub(), hub());
+    let (metrics, orchestrator) = (good_hub(), hub());
     metrics.misbehave(Misbehaviour::SilentTls);
     let agent = builder(&orchestrator, "both")
         .for_hub(&metrics)
@@ -61,7 +58,7 @@ fn heartbeats_go_on_while_the_metrics_server_is_a_black_hole() {
 
 #[test]
 fn samples_go_on_while_the_orchestrator_is_a_black_hole() {
-    let (metrics, orchestrator) = (metrics_hub(), hub());
+    let (metrics, orchestrator) = (good_hub(), hub());
     orchestrator.misbehave(Misbehaviour::SilentTls);
     let mut agent = builder(&orchestrator, "both")
         .for_hub(&metrics)
@@ -87,7 +84,7 @@ fn samples_go_on_while_the_orchestrator_is_a_black_hole() {
 
 #[test]
 fn instructions_are_asked_for_though_a_sample_takes_longer_than_the_interval() {
-    let (metrics, orchestrator) = (metrics_hub(), hub());
+    let (metrics, orchestrator) = (good_hub(), hub());
     metrics.misbehave(Misbehaviour::Delay { ms: 300 });
     let agent = builder(&orchestrator, "both")
         .for_hub(&metrics)

@@ -19,10 +19,8 @@ use std::time::Duration;
 
 use mote_tests::agent::{AgentBuilder, AgentUnderTest, left_out};
 use mote_tests::browser::{Browser, Screen};
+use mote_tests::suite::LONG;
 use serde_json::Value;
-
-/// More than anything here takes on a busy machine.
-const LONG: Duration = Duration::from_secs(40);
 
 /// Each way in which the page is looked at, with its name.
 const SCREENS: [(&str, Screen); 4] = [

@@ -13,12 +13,9 @@ mod shipped;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use mote_tests::agent::{AgentBuilder, AgentUnderTest};
-
-/// More than anything here takes on a busy machine.
-const LONG: Duration = Duration::from_mins(1);
+use mote_tests::suite::LONG;
 
 /// The project's own plugins.
 fn shipped() -> PathBuf {

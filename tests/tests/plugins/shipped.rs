@@ -76,7 +76,7 @@ fn a_disk_that_fills_up_is_an_event() {
 fn a_cpu_is_busy_and_calm_after_as_many_looks() {
     let script = r"
 import main, tempfile
-file = tempfile.NamedTemporaryFile('w', delete=False)
+file = tempfile.NamedTemporaryFile('w')
 main.PROC_STAT = file.name
 ticks = [0, 0]
 def look(watch, busy):

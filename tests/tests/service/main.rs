@@ -19,14 +19,11 @@ use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::Duration;
 use std::{env, fs, io};
 
 use mote_tests::agent::mote_binary;
+use mote_tests::suite::LONG;
 use tempfile::TempDir;
-
-/// More than anything here takes on a busy machine.
-const LONG: Duration = Duration::from_secs(30);
 
 /// Of the project.
 fn file(path: &str) -> PathBuf {

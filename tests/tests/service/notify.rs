@@ -44,12 +44,15 @@ impl Manager {
     }
 }
 
+/// What the manager asks for; a sign of life comes twice in it. Long enough for a busy machine.
+const WATCHDOG: Duration = Duration::from_secs(2);
+
 fn agent(hub: &Hub) -> (AgentBuilder, Manager) {
     let builder = AgentBuilder::new().unwrap().for_hub(hub).hurried();
     let (manager, socket) = Manager::new(&builder);
     let builder = builder
         .env("NOTIFY_SOCKET", socket)
-        .env("WATCHDOG_USEC", "1000000");
+        .env("WATCHDOG_USEC", WATCHDOG.as_micros().to_string());
     (builder, manager)
 }
 
@@ -110,17 +113,14 @@ fn the_watchdog_hears_of_a_loop_that_goes_on_and_of_none_that_does_not() {
     let times: Vec<Instant> = alive.map(|(time, _)| *time).collect();
     for pair in times.windows(2) {
         let gap = pair[1] - pair[0];
-        assert!(
-            gap < Duration::from_secs(1),
-            "later than the period: {gap:?}"
-        );
+        assert!(gap < WATCHDOG, "later than the period: {gap:?}");
         assert!(gap > Duration::from_millis(200), "too often: {gap:?}");
     }
 
     agent.signal(Signal::SIGSTOP).unwrap();
     manager.listen();
     let before = manager.heard.len();
-    let silence = Duration::from_millis(1_200);
+    let silence = WATCHDOG.mul_f32(1.2);
     let broken = poll_until("a sign of life", silence, || {
         manager.listen();
         // What was sent before the signal arrived may still come.

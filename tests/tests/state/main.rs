@@ -26,17 +26,11 @@ use mote_tests::agent::{
     AgentBuilder, AgentUnderTest, LogLine, Signal, is_emulated, left_out, mote_binary,
 };
 use mote_tests::hub::{Hub, HubConfig, Message, Misbehaviour, OrchestratorConfig, Route};
+use mote_tests::suite::{LONG, good_hub};
 use mote_tests::wait::poll_until;
-
-/// More than anything here takes on a busy machine.
-const LONG: Duration = Duration::from_secs(30);
 
 /// A sample: its start, and its number in that.
 type Name = (u64, u64);
-
-fn good_hub() -> Hub {
-    Hub::start(HubConfig::default()).unwrap()
-}
 
 /// A hub that takes no connections.
 fn hub_away() -> Hub {

@@ -11,23 +11,15 @@ mod orchestrator;
 mod renewal;
 mod server;
 
-use std::time::Duration;
-
 use mote_tests::agent::{AgentBuilder, AgentUnderTest, LogLine};
-use mote_tests::hub::{Hub, HubConfig};
+use mote_tests::hub::{Certificate, Hub, HubConfig};
 use mote_tests::nginx::{Front, Nginx};
+use mote_tests::suite::{LONG, good_hub, hurried};
 
 use authority::Pair;
 
-/// More than anything here takes on a busy machine.
-const LONG: Duration = Duration::from_secs(20);
-
 /// The configuration cannot be used (sysexits.h).
 const CONFIG: i32 = 78;
-
-fn good_hub() -> Hub {
-    Hub::start(HubConfig::default()).unwrap()
-}
 
 fn plain_hub() -> Hub {
     Hub::start(HubConfig {
@@ -35,11 +27,6 @@ fn plain_hub() -> Hub {
         ..HubConfig::default()
     })
     .unwrap()
-}
-
-/// An agent for a hub with TLS.
-fn hurried(hub: &Hub) -> AgentBuilder {
-    AgentBuilder::new().unwrap().for_hub(hub).hurried()
 }
 
 /// A plain hub with nginx before it; none where there is no nginx.
@@ -71,6 +58,38 @@ fn wait_for_failure(agent: &AgentUnderTest, from: usize, words: &[&str]) -> LogL
     let line = agent.wait_for_log_from(from, fails, LONG).unwrap();
     assert_eq!(line.str("layer"), "tls", "{}", line.text);
     line
+}
+
+/// Lets the hub show each bad certificate in turn, to an agent that names its server under `address_key`
+/// and its authorities under `ca_key`. `wait_for_words` is given the number of lines so far, and what
+/// is to be said after them.
+fn show_each_bad_certificate(
+    (hub, agent): (&Hub, &AgentUnderTest),
+    (address_key, ca_key): (&str, &str),
+    wait_for_words: impl Fn(usize, &[&str]),
+) {
+    let wrong_name = format!("is not for 127.0.0.1 but for wrong.invalid: check {address_key}");
+    let self_signed = format!("unknown issuer: no authority in {ca_key}");
+    for (certificate, words) in [
+        (
+            Certificate::Expired,
+            &["expired at 20", "clock says 20"][..],
+        ),
+        (
+            Certificate::NotYetValid,
+            &["not valid before 20", "set the clock"],
+        ),
+        (Certificate::WrongName, &[&wrong_name]),
+        (
+            Certificate::ForeignCa,
+            &["not signed by the issuer that it names"],
+        ),
+        (Certificate::SelfSigned, &[&self_signed]),
+    ] {
+        hub.set_certificate(certificate).unwrap();
+        wait_for_words(agent.log().len(), words);
+    }
+    assert_eq!(hub.stats().requests, 0);
 }
 
 fn has_line(agent: &AgentUnderTest, msg: &str) -> bool {

@@ -36,8 +36,8 @@ const PROCESSES: u64 = 256;
 const CAPABILITIES: libc::c_ulong = 64;
 /// Descriptors that are looked at one by one where `close_range(2)` is missing.
 const DESCRIPTORS: i32 = 4096;
-/// Of plugins, on top of the agent's 0 (sched(7)): about a tenth of its share of a processor that
-/// both want, all of one that the agent leaves.
+/// Of plugins, where the agent has the usual 0 (sched(7)): about a tenth of its share of a processor
+/// that both want, all of one that the agent leaves.
 const NICENESS: libc::c_int = 10;
 /// `_LINUX_CAPABILITY_VERSION_3` of capset(2).
 const CAPSET_VERSION: u32 = 0x2008_0522;

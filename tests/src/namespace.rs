@@ -76,6 +76,22 @@ pub fn enter(own: Own, name: &str) -> bool {
     false
 }
 
+/// Shows this network below `/sys`, where the one outside is still seen.
+///
+/// # Panics
+/// Outside the namespaces, or if it cannot be mounted.
+pub fn mount_sysfs() {
+    run("mount", &["-t", "sysfs", "sysfs", "/sys"]);
+}
+
+/// Lets ip(8) change this network.
+///
+/// # Panics
+/// Outside the namespaces, or if it cannot be done.
+pub fn ip(arguments: &[&str]) {
+    run("ip", arguments);
+}
+
 /// Where the folders of the program inside are; it goes with all of them when that has ended.
 fn place_inside() -> io::Result<TempDir> {
     let place = TempDir::with_prefix("mote-inside-")?;

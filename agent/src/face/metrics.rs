@@ -75,8 +75,7 @@ pub(super) fn one(
     help: &str,
     number: impl Into<Number>,
 ) -> Result<(), Full> {
-    out.family(name, kind, help)?;
-    out.sample(name, &[], number)
+    out.single(name, kind, help, number)
 }
 
 fn write_agent(

@@ -38,7 +38,7 @@ impl NetworkWatch {
         if !wanted {
             self.socket = None;
         } else if self.socket.is_none() {
-            self.socket = open().ok();
+            self.socket = open(GROUPS).ok();
         }
     }
 
@@ -66,11 +66,12 @@ impl NetworkWatch {
     }
 }
 
-fn open() -> Result<OwnedFd, Errno> {
+/// A socket that hears what the kernel tells these groups (`RTMGRP_*`), and never blocks.
+pub fn open(groups: i32) -> Result<OwnedFd, Errno> {
     let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
     let route = SockProtocol::NetlinkRoute;
     let fd = socket(AddressFamily::Netlink, SockType::Raw, flags, route)?;
-    bind(fd.as_raw_fd(), &NetlinkAddr::new(0, GROUPS.cast_unsigned()))?;
+    bind(fd.as_raw_fd(), &NetlinkAddr::new(0, groups.cast_unsigned()))?;
     Ok(fd)
 }
 

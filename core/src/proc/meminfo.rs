@@ -62,12 +62,11 @@ pub struct Field<'a> {
 impl<'a> Field<'a> {
     /// Reads one line without its newline.
     pub fn parse(line: &'a [u8]) -> Result<Self, MeminfoError> {
-        let (name, rest) = split_name(line).ok_or(MeminfoError::MissingLine)?;
-        let is_of_name =
-            |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'(' | b')');
-        if name.is_empty() || !name.iter().all(is_of_name) {
+        let name_end = line.iter().position(|byte| !IS_OF_NAME[usize::from(*byte)]);
+        let (name, rest) = line.split_at(name_end.unwrap_or(0));
+        let (Some(rest), false) = (rest.strip_prefix(b":"), name.is_empty()) else {
             return Err(MeminfoError::MissingLine);
-        }
+        };
         let mut fields = fields(rest);
         let number = fields.next().and_then(decimal);
         let value = number.ok_or(MeminfoError::BadNumber)?;
@@ -79,6 +78,19 @@ impl<'a> Field<'a> {
         Ok(Self { name, value, in_kb })
     }
 }
+
+/// Letters, digits, underscores and parentheses: most of a line is its name, and of each byte of it
+/// this is asked.
+static IS_OF_NAME: [bool; 256] = {
+    let mut all = [false; 256];
+    let mut byte = 0;
+    while byte < all.len() {
+        let letter = byte as u8;
+        all[byte] = letter.is_ascii_alphanumeric() || matches!(letter, b'_' | b'(' | b')');
+        byte += 1;
+    }
+    all
+};
 
 /// The lines from which the available memory is made where the kernel does not say it.
 #[derive(Default)]

@@ -58,16 +58,25 @@ fn numbers(line: &[u8]) -> impl Iterator<Item = u64> {
 
 /// Digits and nothing else. A number that does not fit is refused as well.
 fn decimal(field: &[u8]) -> Option<u64> {
+    /// As many nines fit.
+    const SURE_DIGITS: usize = 19;
     if field.is_empty() {
         return None;
     }
-    field.iter().try_fold(0_u64, |number, &byte| {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            return None;
-        }
-        number.checked_mul(10)?.checked_add(u64::from(digit))
+    let (sure, rest) = field.split_at(field.len().min(SURE_DIGITS));
+    let mut number = 0_u64;
+    for byte in sure {
+        number = number * 10 + u64::from(digit(*byte)?);
+    }
+    rest.iter().try_fold(number, |number, byte| {
+        number.checked_mul(10)?.checked_add(digit(*byte)?.into())
     })
+}
+
+/// What a digit means.
+fn digit(byte: u8) -> Option<u8> {
+    let digit = byte.wrapping_sub(b'0');
+    (digit <= 9).then_some(digit)
 }
 
 /// A number with exactly two decimals, as hundredths: `12.34` is 1234.

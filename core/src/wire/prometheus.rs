@@ -12,7 +12,7 @@
 //! that case, and the caller passes over it.
 
 use crate::Full;
-use crate::text::{HIGH_BITS, digits, last_digit, spread, zeros};
+use crate::text::{HIGH_BITS, digits, spread, write_digits, zeros};
 
 /// What may be done with a family's numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,20 +134,57 @@ impl<'b> Lines<'b> {
     ///
     /// `help` is one line of plain text.
     pub fn family(&mut self, name: [&str; 2], kind: Kind, help: &str) -> Result<(), Full> {
+        let [first, second] = name.map(str::as_bytes);
+        let end = kind.line_end().as_bytes();
         self.write(|out| {
-            let [first, second] = name;
-            let end = kind.line_end();
             out.put_all(&[
                 b"# HELP ",
-                first.as_bytes(),
-                second.as_bytes(),
+                first,
+                second,
                 b" ",
                 help.as_bytes(),
                 b"\n# TYPE ",
-                first.as_bytes(),
-                second.as_bytes(),
-                end.as_bytes(),
+                first,
+                second,
+                end,
             ])
+        })
+    }
+
+    /// A family with one number and no label, as one line of the page.
+    pub fn single(
+        &mut self,
+        name: [&str; 2],
+        kind: Kind,
+        help: &str,
+        number: impl Into<Number>,
+    ) -> Result<(), Full> {
+        let [first, second] = name.map(str::as_bytes);
+        let end = kind.line_end().as_bytes();
+        let texts: [&[u8]; _] = [
+            b"# HELP ",
+            first,
+            second,
+            b" ",
+            help.as_bytes(),
+            b"\n# TYPE ",
+            first,
+            second,
+            end,
+            first,
+            second,
+            b" ",
+        ];
+        self.ready_single(&texts, number)
+    }
+
+    /// A family with one number and no label, as one line of the page: `texts` are its head and all
+    /// that stands before the number.
+    pub fn ready_single(&mut self, texts: &[&[u8]], number: impl Into<Number>) -> Result<(), Full> {
+        let number = number.into();
+        self.write(|out| {
+            out.put_all(texts)?;
+            out.put_number(number)
         })
     }
 
@@ -253,37 +290,29 @@ impl<'b> Lines<'b> {
         mut number: u64,
         mut places: u8,
     ) -> Result<(), Full> {
-        while places > 0 && last_digit(number).1 == b'0' {
-            (number, _) = last_digit(number);
+        while places > 0 && number.is_multiple_of(10) {
+            number /= 10;
             places -= 1;
         }
         if number < 10 && places == 0 && !is_negative {
             // As most are.
             return self.put(&[b'0' + number as u8, b'\n']);
         }
-        // It is made from its end.
-        let mut text = [b'\n'; NUMBER_BYTES];
-        let mut from = text.len() - 1;
-        let mut add = |letter| {
+        // It is made from its end, with zeros before it where it has fewer digits than places.
+        let mut text = [b'0'; NUMBER_BYTES];
+        let end = text.len() - 1;
+        text[end] = b'\n';
+        let mut from = write_digits(number, &mut text[..end]);
+        if places > 0 {
+            let whole_end = end - usize::from(places.min(PLACES_MAX));
+            from = from.min(whole_end - 1);
+            text.copy_within(from..whole_end, from - 1);
+            text[whole_end - 1] = b'.';
             from -= 1;
-            text[from] = letter;
-        };
-        let places = places.min(PLACES_MAX);
-        let mut place = 0;
-        loop {
-            let (rest, digit) = last_digit(number);
-            add(digit);
-            number = rest;
-            place += 1;
-            if place == places {
-                add(b'.');
-            }
-            if number == 0 && place > places {
-                break;
-            }
         }
         if is_negative {
-            add(b'-');
+            from -= 1;
+            text[from] = b'-';
         }
         self.put(&text[from..])
     }

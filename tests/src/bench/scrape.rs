@@ -5,7 +5,8 @@
 //! is looked at after the last scrape. mote's page has its own metrics besides.
 //!
 //! The processors may sleep between two scrapes and their caches grow cold, for both alike: that is
-//! how a device is scraped. `node_exporter` is switched to the collectors that mote has and to the
+//! how a device is scraped. How cold they grow is the host's affair and changes within a minute, so
+//! the two take turns of a second. `node_exporter` is switched to the collectors that mote has and to the
 //! interfaces that mote shows; in netclass and conntrack it has some families more.
 
 use std::fs;
@@ -16,93 +17,122 @@ use tempfile::TempDir;
 use super::peers::program::{Program, find};
 use super::peers::scraper::Scraper;
 use super::{Failure, Figure, Findings, LONG, Plan, kernel, let_run};
-use crate::agent::is_emulated;
+use crate::agent::{AgentUnderTest, is_emulated};
 use crate::scraped::{self, free_address};
 
-/// Scrapes before those that count.
-const WARM: u32 = 5;
-const SCRAPES: u32 = 200;
+/// Turns that each of the two has, and scrapes of each.
+const TURNS: u32 = 10;
+const SCRAPES: u32 = 20;
 /// The agent admits twenty a second.
 const PAUSE: Duration = Duration::from_millis(60);
 /// A scrape is to cost a tenth of `node_exporter`'s.
 const SHARE: f64 = 0.1;
 
 pub(super) fn measure(plan: &Plan) -> Result<Findings, Failure> {
-    let mut findings = Findings::default();
-    let theirs_us = node_exporter_us(plan)?;
-    let (mine_us, rss_kib) = mote(plan)?;
-    let mut mine = Figure::new("scrape_cpu_us", mine_us, "us", 0);
-    match theirs_us {
-        Some(theirs_us) => {
-            mine = mine.within_alone(SHARE * theirs_us);
-            let key = "peers.node_exporter.scrape_cpu_us";
-            findings.figures.push(Figure::new(key, theirs_us, "us", 0));
-            let note = "the budget of scrape_cpu_us is a tenth of peers.node_exporter.scrape_cpu_us; both \
-                 are asked every 60 ms, with processors that may sleep in between";
-            findings.notes.push(note.to_owned());
+    if is_emulated() {
+        return Err("under an emulator, its own work is measured".into());
+    }
+    let mut mote = Mote::start()?;
+    let mut exporter = Exporter::start()?;
+    let scrapes = plan.enough(SCRAPES);
+    // The first are not counted: files are opened then.
+    mote.turn(scrapes)?;
+    if let Some(exporter) = &mut exporter {
+        exporter.turn(scrapes)?;
+    }
+    let (mut mine_us, mut theirs_us) = (0.0, 0.0);
+    for _ in 0..TURNS {
+        mine_us += mote.turn(scrapes)?;
+        if let Some(exporter) = &mut exporter {
+            theirs_us += exporter.turn(scrapes)?;
         }
-        None => findings.notes.push(
+    }
+    let each = f64::from(TURNS * scrapes);
+    let mut findings = Findings::default();
+    let mut mine = Figure::new("scrape_cpu_us", mine_us / each, "us", 0);
+    if exporter.is_some() {
+        let theirs_us = theirs_us / each;
+        mine = mine.within_alone(SHARE * theirs_us);
+        let key = "peers.node_exporter.scrape_cpu_us";
+        findings.figures.push(Figure::new(key, theirs_us, "us", 0));
+        let note = "the budget of scrape_cpu_us is a tenth of peers.node_exporter.scrape_cpu_us; both \
+             are asked every 60 ms, with processors that may sleep in between";
+        findings.notes.push(note.to_owned());
+    } else {
+        findings.notes.push(
             "peers.node_exporter.scrape_cpu_us is left out: it comes with Debian's \
              prometheus-node-exporter"
                 .to_owned(),
-        ),
+        );
     }
     findings.figures.push(mine);
+    let rss_kib = kernel::rss_kib_of_family(mote.agent.pid())?;
     findings
         .figures
         .push(Figure::memory("rss_listener_kb", rss_kib));
     Ok(findings)
 }
 
-/// CPU time of a scrape, and what is resident after the last.
-fn mote(plan: &Plan) -> Result<(f64, u64), Failure> {
-    if is_emulated() {
-        return Err("under an emulator, its own work is measured".into());
-    }
-    let mut agent = scraped::agent()?.flag("interval", "1h").start()?;
-    let mut scraper = Scraper::connect(scraped::address_of(&agent, LONG)?)?;
-    let process = agent.pid().to_string();
-    let mut pass = |count| {
-        for _ in 0..count {
-            let_run(&mut agent, PAUSE)?;
-            scraper.scrape_plain()?;
-        }
-        let_run(&mut agent, PAUSE)?;
-        Ok::<_, Failure>(kernel::cpu_us(&process)?)
-    };
-    let before_us = pass(WARM)?;
-    let counted = plan.enough(SCRAPES);
-    let cpu_us = (pass(counted)? - before_us) / f64::from(counted);
-    Ok((cpu_us, kernel::rss_kib_of_family(agent.pid())?))
+struct Mote {
+    agent: AgentUnderTest,
+    scraper: Scraper,
 }
 
-fn node_exporter_us(plan: &Plan) -> Result<Option<f64>, Failure> {
-    let Some(exporter) = find(&["prometheus-node-exporter", "node_exporter"]) else {
-        return Ok(None);
-    };
-    let address = free_address()?;
-    let mut command = scraped::node_exporter(exporter, address);
-    let hidden = hidden_interfaces()?.join("|");
-    command.args([
-        "--collector.textfile.directory=".to_owned(),
-        format!("--collector.netdev.device-exclude=^({hidden})$"),
-        format!("--collector.netclass.ignored-devices=^({hidden})$"),
-    ]);
-    let mut program = Program::start(command, TempDir::with_prefix("mote-peer-")?)?;
-    let connected = Scraper::connect(address);
-    program.check()?;
-    let (mut scraper, pid) = (connected?, program.pid());
-    let mut pass = |count| {
-        for _ in 0..count {
-            program.let_run(PAUSE)?;
-            scraper.scrape_plain()?;
+impl Mote {
+    fn start() -> Result<Self, Failure> {
+        let agent = scraped::agent()?.flag("interval", "1h").start()?;
+        let scraper = Scraper::connect(scraped::address_of(&agent, LONG)?)?;
+        Ok(Self { agent, scraper })
+    }
+
+    /// The CPU time that so many scrapes took, in microseconds.
+    fn turn(&mut self, scrapes: u32) -> Result<f64, Failure> {
+        let process = self.agent.pid().to_string();
+        let before_us = kernel::cpu_us(&process)?;
+        for _ in 0..scrapes {
+            self.scraper.scrape_plain()?;
+            let_run(&mut self.agent, PAUSE)?;
         }
-        program.let_run(PAUSE)?;
-        Ok::<_, Failure>(kernel::cpu_us_of_family(pid)?)
-    };
-    let before_us = pass(WARM)?;
-    let counted = plan.enough(SCRAPES);
-    Ok(Some((pass(counted)? - before_us) / f64::from(counted)))
+        Ok(kernel::cpu_us(&process)? - before_us)
+    }
+}
+
+struct Exporter {
+    program: Program,
+    scraper: Scraper,
+}
+
+impl Exporter {
+    /// None where it is not installed.
+    fn start() -> Result<Option<Self>, Failure> {
+        let Some(exporter) = find(&["prometheus-node-exporter", "node_exporter"]) else {
+            return Ok(None);
+        };
+        let address = free_address()?;
+        let mut command = scraped::node_exporter(exporter, address);
+        let hidden = hidden_interfaces()?.join("|");
+        command.args([
+            "--collector.textfile.directory=".to_owned(),
+            format!("--collector.netdev.device-exclude=^({hidden})$"),
+            format!("--collector.netclass.ignored-devices=^({hidden})$"),
+        ]);
+        let mut program = Program::start(command, TempDir::with_prefix("mote-peer-")?)?;
+        let scraper = Scraper::connect(address);
+        program.check()?;
+        let scraper = scraper?;
+        Ok(Some(Self { program, scraper }))
+    }
+
+    /// As that of mote.
+    fn turn(&mut self, scrapes: u32) -> Result<f64, Failure> {
+        let pid = self.program.pid();
+        let before_us = kernel::cpu_us_of_family(pid)?;
+        for _ in 0..scrapes {
+            self.scraper.scrape_plain()?;
+            self.program.let_run(PAUSE)?;
+        }
+        Ok(kernel::cpu_us_of_family(pid)? - before_us)
+    }
 }
 
 /// The interfaces that mote leaves out of its page: those with no hardware behind them, and where

@@ -27,6 +27,8 @@ const PROFILE: &str = "profile";
 /// Enough to tell what each of them calls from what a start calls, whose functions are called as
 /// often as there are keys in the configuration.
 const DELIVERIES: u64 = 500;
+/// As many again: what a scrape executes belongs to what is executed often.
+const SCRAPES: u64 = DELIVERIES;
 
 fn main() -> ExitCode {
     match names().and_then(|names| Ok(io::stdout().write_all(names.join("\n").as_bytes())?)) {
@@ -82,6 +84,10 @@ fn work(binary: &Path) -> Result<String, Box<dyn Error>> {
 
     let more = |n: u64| hub.wait_for(hub.stats().delivered + n, LONG);
     more(DELIVERIES)?;
+    for _ in 0..SCRAPES {
+        ask(agent.listens_at("/metrics", LONG)?, "/metrics")?;
+        more(1)?;
+    }
     hub.script(vec![Misbehaviour::status(503); 3]);
     more(10)?;
     hub.misbehave(Misbehaviour::RefuseConnections);

@@ -5,6 +5,7 @@
 #![expect(clippy::float_cmp, reason = "the same means the very double")]
 
 mod boards;
+mod links;
 mod live;
 mod mixin;
 mod page;

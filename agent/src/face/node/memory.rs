@@ -3,7 +3,6 @@
 use mote_core::Full;
 use mote_core::proc::meminfo::Field;
 use mote_core::proc::vmstat;
-use mote_core::wire::prometheus::{Kind, Number};
 
 use super::page::Page;
 use super::scratch::{Scratch, Source};
@@ -12,11 +11,6 @@ use super::scratch::{Scratch, Source};
 pub(super) const MEMORY: &str = "node_memory_";
 /// The same, of the counters.
 pub(super) const VMSTAT: &str = "node_vmstat_";
-/// What is counted in bytes is called so.
-const BYTES: &str = "_bytes";
-/// The kernel has no name as long as that.
-const NAME_BYTES: usize = 64;
-
 /// Reads the lines of meminfo. What stays of one is a family's name without brackets, a number and
 /// perhaps the unit, with blanks between.
 pub(super) fn load(scratch: &mut Scratch, source: &mut Source) -> bool {
@@ -59,6 +53,8 @@ fn put_into_form(line: &mut [u8], name_end: usize) -> bool {
 
 /// Writes a family for each line.
 pub(super) fn write(page: &mut Page<'_, '_>, scratch: &Scratch) -> Result<(), Full> {
+    const THINGS: Around = around!("node_memory_", "", "From /proc/meminfo.", "gauge");
+    const KILOBYTES: Around = around!("node_memory_", "_bytes", "From /proc/meminfo.", "gauge");
     each(page, scratch, |page, record| {
         let (record, in_kb) = match record.strip_suffix(b" kB") {
             Some(record) => (record, true),
@@ -67,22 +63,11 @@ pub(super) fn write(page: &mut Page<'_, '_>, scratch: &Scratch) -> Result<(), Fu
         let Ok(counter) = vmstat::parse_line(record) else {
             return Ok(());
         };
-        let Some(bytes) = bytes(counter.value, in_kb) else {
-            return Ok(());
-        };
-        let mut with_unit = heapless::Vec::<u8, NAME_BYTES>::new();
-        let mut name = counter.name;
-        if in_kb {
-            let parts = [name, BYTES.as_bytes()];
-            let mut parts = parts.into_iter();
-            if !parts.all(|part| with_unit.extend_from_slice(part).is_ok()) {
-                return Ok(());
-            }
-            name = &with_unit;
+        let around = if in_kb { KILOBYTES } else { THINGS };
+        match bytes(counter.value, in_kb) {
+            Some(bytes) => write_single(page, around, counter.name, bytes),
+            None => Ok(()),
         }
-        let name = [MEMORY, std::str::from_utf8(name).unwrap_or_default()];
-        page.out.family(name, Kind::Gauge, "From /proc/meminfo.")?;
-        page.out.sample(name, &[], Number::Uint(bytes))
     })
 }
 
@@ -109,17 +94,41 @@ pub(super) fn load_vmstat(scratch: &mut Scratch, source: &mut Source) -> bool {
 
 /// Writes a family for each of them.
 pub(super) fn write_vmstat(page: &mut Page<'_, '_>, scratch: &Scratch) -> Result<(), Full> {
+    const COUNTS: Around = around!("node_vmstat_", "", "From /proc/vmstat.", "untyped");
     each(page, scratch, |page, record| {
-        let Ok(counter) = vmstat::parse_line(record) else {
-            return Ok(());
-        };
-        let name = [
-            VMSTAT,
-            std::str::from_utf8(counter.name).unwrap_or_default(),
-        ];
-        page.out.family(name, Kind::Untyped, "From /proc/vmstat.")?;
-        page.out.sample(name, &[], Number::Uint(counter.value))
+        match vmstat::parse_line(record) {
+            Ok(counter) => write_single(page, COUNTS, counter.name, counter.value),
+            Err(_) => Ok(()),
+        }
     })
+}
+
+/// What stands around the name in a family of one number.
+type Around = [&'static str; 4];
+
+/// The text of a family whose name is made of the kernel's, as far as it is known: what stands
+/// before the name and behind it, the help, the type.
+macro_rules! around {
+    ($before:literal, $behind:literal, $help:literal, $type:literal) => {
+        [
+            concat!("# HELP ", $before),
+            concat!($behind, " ", $help, "\n# TYPE ", $before),
+            concat!($behind, " ", $type, "\n", $before),
+            concat!($behind, " "),
+        ]
+    };
+}
+use around;
+
+fn write_single(
+    page: &mut Page<'_, '_>,
+    around: Around,
+    name: &[u8],
+    number: u64,
+) -> Result<(), Full> {
+    let [first, second, third, last] = around.map(str::as_bytes);
+    let texts = [first, name, second, name, third, name, last];
+    page.out.ready_single(&texts, number)
 }
 
 /// Writes a family for each record.

@@ -13,6 +13,7 @@ mod cpu;
 mod disk;
 mod filesystem;
 mod kernel;
+mod link_changes;
 mod memory;
 mod network;
 mod page;
@@ -28,7 +29,7 @@ use self::choice::Choice;
 use self::filesystem::Filesystems;
 use self::network::Networks;
 use self::page::{Family, Mark, PREFIX, Page};
-use self::scratch::{NAME_AND_NUMBER_BYTES, SHORT_LINE_BYTES, Scratch, Source};
+use self::scratch::{SHORT_LINE_BYTES, Scratch, Source};
 use self::textfile::Textfiles;
 use self::thermal::Zones;
 use crate::clock::Discipline;
@@ -145,7 +146,7 @@ impl Node {
             took_us: [0; COLLECTORS.len()],
             stat: Source::table(proc_root, "stat", SHORT_LINE_BYTES),
             meminfo: Source::table(proc_root, "meminfo", SHORT_LINE_BYTES),
-            vmstat: Source::table(proc_root, "vmstat", NAME_AND_NUMBER_BYTES),
+            vmstat: Source::list(proc_root, "vmstat"),
             diskstats: Source::table(proc_root, "diskstats", SHORT_LINE_BYTES),
             os: kernel::Os::new(settings.etc_dir(), &settings.rootfs),
             discipline: None,

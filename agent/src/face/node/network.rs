@@ -1,8 +1,10 @@
 //! Network interfaces: their counters from `/proc/net/dev`, their state from sysfs.
 //!
 //! Shown are those with hardware behind them; where none has, as in a container, all but loopback.
+//! The state changes seldom and takes nine files for each to be found out: of those that run it is
+//! read when the kernel tells of a change, and else once a minute. Of one that is down the kernel
+//! does not tell everything.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use mote_core::Full;
@@ -12,8 +14,9 @@ use mote_core::wire::prometheus::Number;
 use nix::unistd::{AccessFlags, access};
 
 use super::choice::Choice;
+use super::link_changes::LinkChanges;
 use super::page::{Family, Page, Row};
-use super::scratch::{Record, SHORT_LINE_BYTES, Scratch, Source, field};
+use super::scratch::{SHORT_LINE_BYTES, Scratch, Source, field};
 use super::sysfs;
 use super::textfile::{hash, hash_on};
 use crate::clock;
@@ -85,13 +88,9 @@ const FILES: [&str; 9] = [
 /// Where in a record a family's number is.
 const NUMBERS: [usize; STATE.len()] = [0, 0, 6, 7, 8, 9];
 const OPERSTATE: usize = 1;
-/// Places in [`FILES`] of what a driver says once and for all: it is asked again with the rest of
-/// the interface.
-const FIXED: [usize; 2] = [2, 8];
+const CARRIER: usize = 6;
 /// Interfaces of which it is remembered whether they have hardware.
 const CARDS: usize = 256;
-/// Those of them whose files are held open.
-const CARDS_HELD: usize = 4;
 
 type Name = heapless::Vec<u8, NAME_MAX_BYTES>;
 
@@ -101,12 +100,13 @@ pub(super) struct Networks {
     source: Source,
     choice: Choice,
     cards: Cards,
+    changes: LinkChanges,
     /// The interfaces that the last reading of the counters showed, and whether it had all.
     shown: Vec<Name>,
     is_whole: bool,
 }
 
-/// What was found in sysfs, and what is held open of it.
+/// What was found in sysfs.
 #[derive(Debug)]
 struct Cards {
     /// `{sys}/class/net`, and what hangs below it while something is read.
@@ -121,19 +121,9 @@ struct Cards {
 struct Card {
     name: Name,
     is_physical: bool,
-    held: Option<Box<Held>>,
+    /// The record of its state.
+    state: Option<Vec<u8>>,
 }
-
-/// What is held of an interface's folder.
-#[derive(Debug, Default)]
-struct Held {
-    files: [Option<File>; FILES.len()],
-    /// What the files of [`FIXED`] said.
-    fixed: [Option<FixedValue>; FIXED.len()],
-}
-
-/// An address of up to 32 bytes (`MAX_ADDR_LEN` in `netdevice.h`), with colons.
-type FixedValue = heapless::Vec<u8, 96>;
 
 impl Networks {
     /// Reads below these folders.
@@ -147,6 +137,7 @@ impl Networks {
                 names: 0,
                 until_ms: 0,
             },
+            changes: LinkChanges::below(sys_root),
             shown: Vec::new(),
             is_whole: false,
         }
@@ -203,8 +194,11 @@ impl Networks {
 
     /// Makes records of what sysfs says of the interfaces that the counters were of.
     pub(super) fn load_state(&mut self, scratch: &mut Scratch) -> bool {
+        if self.changes.are_there() {
+            self.cards.forget_states();
+        }
         for name in &self.shown {
-            scratch.push(&mut |record| self.cards.make(record, name));
+            self.cards.add_state(scratch, name);
         }
         self.is_whole
     }
@@ -215,6 +209,12 @@ impl Cards {
         if now_ms >= self.until_ms {
             self.known.clear();
             self.until_ms = now_ms + sysfs::HELD_MS;
+        }
+    }
+
+    fn forget_states(&mut self) {
+        for card in &mut self.known {
+            card.state = None;
         }
     }
 
@@ -236,42 +236,35 @@ impl Cards {
             self.known.push(Card {
                 name,
                 is_physical,
-                held: None,
+                state: None,
             });
         }
     }
 
-    /// Makes a record of what sysfs says of one.
-    fn make(&mut self, record: &mut Record<'_>, name: &[u8]) {
-        record.field(name);
-        let holding = self.known.iter().filter(|card| card.held.is_some());
-        let holding = holding.count();
-        let card = self.known.iter_mut().find(|card| card.name == name);
-        let mut held = card.and_then(|card| {
-            if card.held.is_none() && holding < CARDS_HELD {
-                card.held = Some(Box::default());
+    /// Adds a record of what sysfs says of one.
+    fn add_state(&mut self, scratch: &mut Scratch, name: &[u8]) {
+        let mut card = self.known.iter_mut().find(|card| card.name == name);
+        if let Some(Card {
+            state: Some(record),
+            ..
+        }) = &card
+        {
+            scratch.add_record(record);
+            return;
+        }
+        let before = scratch.text().len();
+        scratch.push(&mut |record| {
+            record.field(name);
+            for file in FILES {
+                sysfs::read(&mut self.path, &[name, file.as_bytes()], |value| {
+                    record.field(value.unwrap_or_default());
+                });
             }
-            card.held.as_mut()
         });
-        for (at, file) in FILES.iter().enumerate() {
-            let parts = [name, file.as_bytes()];
-            let mut add = |value: Option<&[u8]>| record.field(value.unwrap_or_default());
-            let Some(held) = &mut held else {
-                sysfs::read(&mut self.path, &parts, add);
-                continue;
-            };
-            match FIXED.iter().position(|fixed| *fixed == at) {
-                None => sysfs::read_held(&mut held.files[at], &mut self.path, &parts, add),
-                Some(place) => {
-                    let fixed = &mut held.fixed[place];
-                    if fixed.is_none() {
-                        *fixed = sysfs::read(&mut self.path, &parts, |value| {
-                            FixedValue::from_slice(value?).ok()
-                        });
-                    }
-                    add(fixed.as_deref());
-                }
-            }
+        let record = &scratch.text()[before..];
+        // One that is down has no carrier, not even none.
+        if let (Some(card), false) = (&mut card, field(record, CARRIER).is_empty()) {
+            card.state = Some(record.to_vec());
         }
     }
 }

@@ -131,8 +131,8 @@ impl Page<'_, '_> {
             let Some(number) = figures.get(at).copied().flatten() else {
                 return Ok(());
             };
-            page.head(&table[at])?;
-            page.sample(&table[at], &[], number)
+            let Family(name, kind, help) = table[at];
+            page.out.single([PREFIX, name], kind, help, number)
         })
     }
 

@@ -85,6 +85,7 @@ impl Scratch {
         // Bytes behind the kept ones that are part of a line whose end was not read yet.
         let mut pending = 0;
         let mut is_skipping = false;
+        let count_before = self.count;
         self.is_open_ended = false;
         loop {
             if self.used + ROOM_BYTES > self.lines_end || offset > FILE_BYTES {
@@ -104,6 +105,9 @@ impl Scratch {
             let from = self.used + pending;
             let bytes = source.read_at(&mut self.buffer[from..], offset)?;
             if bytes == 0 {
+                if self.count > count_before {
+                    source.learn_last(self.last_name());
+                }
                 break;
             }
             let is_last = bytes < source.sure_bytes && from + bytes < BYTES;
@@ -120,6 +124,9 @@ impl Scratch {
                 is_skipping = false;
                 at = newline + 1;
                 search = at;
+            }
+            if self.count > count_before && source.is_last(self.last_name()) {
+                return Ok(());
             }
             pending = end - at;
             self.buffer.copy_within(at..end, self.used);
@@ -149,6 +156,14 @@ impl Scratch {
         }
     }
 
+    /// The first word of the last line that was kept.
+    fn last_name(&self) -> &[u8] {
+        let lines = self.text().trim_ascii_end();
+        let line = lines.rsplit(|byte| *byte == b'\n').next();
+        let name = line.and_then(|line| line.split(|byte| *byte == b' ').next());
+        name.unwrap_or_default()
+    }
+
     /// All that is kept.
     pub(super) fn text(&self) -> &[u8] {
         &self.buffer[..self.used]
@@ -167,6 +182,18 @@ impl Scratch {
             rest = &behind[1..];
             Some(line)
         })
+    }
+
+    /// Adds a record that was in another one, with the newline at its end.
+    pub(super) fn add_record(&mut self, record: &[u8]) {
+        let end = self.used + record.len();
+        if let Some(room) = self.buffer.get_mut(self.used..end) {
+            room.copy_from_slice(record);
+            self.used = end;
+            self.count += 1;
+        } else {
+            self.is_cut = true;
+        }
     }
 
     /// Forgets what was added since there were `bytes` of text, and that it had no room.
@@ -258,9 +285,6 @@ pub(super) fn field(record: &[u8], at: usize) -> &[u8] {
 const PAGE_BYTES: usize = 4096;
 /// Longer than a line of disks or interfaces with every number at its largest.
 pub(super) const SHORT_LINE_BYTES: usize = 512;
-/// Longer than a line of one name and one number.
-pub(super) const NAME_AND_NUMBER_BYTES: usize = 80;
-
 /// A file that is read over and over, and held open in between.
 #[derive(Debug)]
 pub(super) struct Source {
@@ -270,6 +294,8 @@ pub(super) struct Source {
     sure_bytes: usize,
     /// Whether the kernel makes up what is open: such a file has no size.
     is_kernels: bool,
+    /// Of a list: the name of the last line that counts; empty before it is known.
+    last_name: Option<Vec<u8>>,
 }
 
 impl Source {
@@ -280,6 +306,7 @@ impl Source {
             file: None,
             sure_bytes: 0,
             is_kernels: false,
+            last_name: None,
         }
     }
 
@@ -292,6 +319,29 @@ impl Source {
         }
     }
 
+    /// The same of a table whose lines have the same names for as long as the kernel runs. The last
+    /// one that counts is remembered: for whoever asks what comes behind it, the kernel makes all
+    /// of it up once more.
+    pub(super) fn list(root: &Path, name: &str) -> Self {
+        Self {
+            last_name: Some(Vec::new()),
+            ..Self::new(root, name)
+        }
+    }
+
+    /// Whether behind the line of this name there is none that counts.
+    fn is_last(&self, name: &[u8]) -> bool {
+        self.is_kernels && self.last_name.as_deref() == Some(name)
+    }
+
+    /// Notes that there was none.
+    fn learn_last(&mut self, name: &[u8]) {
+        if let Some(last) = &mut self.last_name {
+            last.clear();
+            last.extend_from_slice(name);
+        }
+    }
+
     /// A file that is open.
     pub(super) fn opened(path: PathBuf, file: File) -> Self {
         Self {
@@ -299,6 +349,7 @@ impl Source {
             file: Some(file),
             sure_bytes: 0,
             is_kernels: false,
+            last_name: None,
         }
     }
 
@@ -405,7 +456,6 @@ mod tests {
             ("meminfo", SHORT_LINE_BYTES),
             ("net/dev", SHORT_LINE_BYTES),
             ("diskstats", SHORT_LINE_BYTES),
-            ("vmstat", NAME_AND_NUMBER_BYTES),
         ] {
             let table = names(Source::table(root, name, line_bytes));
             assert_eq!(table, names(Source::new(root, name)), "{name}");
@@ -416,6 +466,38 @@ mod tests {
             long.sure_bytes = PAGE_BYTES - SHORT_LINE_BYTES;
             assert_eq!(names(long).len(), lines);
         }
+    }
+
+    #[test]
+    fn a_list_has_all_its_lines_although_what_is_behind_the_last_is_not_read() {
+        let mut keep = |line: &mut [u8]| match line {
+            [b'p', b'g', ..] => line.len(),
+            _ => 0,
+        };
+        let names = |scratch: &Scratch| -> Vec<Vec<u8>> {
+            let name = |line: &[u8]| line.split(|byte| *byte == b' ').next().unwrap().to_vec();
+            scratch.records().map(name).collect()
+        };
+        let root = Path::new("/proc");
+        let (mut whole, mut list) = (Scratch::new(), Source::list(root, "vmstat"));
+        whole
+            .add(&mut Source::new(root, "vmstat"), &mut keep)
+            .unwrap();
+        for reading in 0..3 {
+            let mut scratch = Scratch::new();
+            // What is from another file is none of its lines.
+            scratch.add(&mut source(b"pgfree 7\n"), &mut keep).unwrap();
+            assert!(!list.is_last(b"pgfree"));
+            scratch.add(&mut list, &mut keep).unwrap();
+            assert_eq!(names(&scratch)[1..], names(&whole), "reading {reading}");
+            assert!(list.is_last(scratch.last_name()));
+        }
+        // A file that anybody may write to can have more next time.
+        let mut other = source(b"pga 1\npgb 2\nz 3\n");
+        other.last_name = Some(b"pga".to_vec());
+        let mut scratch = Scratch::new();
+        scratch.add(&mut other, &mut keep).unwrap();
+        assert_eq!(names(&scratch), [b"pga", b"pgb"]);
     }
 
     #[test]

@@ -16,8 +16,9 @@ use super::tls::TlsSettings;
 use crate::clock;
 use crate::config::proxy::Proxies;
 
-/// A body of more than this does not keep its memory until the next.
-const KEPT_BODY_BYTES: usize = 64 * 1024;
+/// A body of more than this does not keep its memory until the next: answers are shorter, and a
+/// server that once gave a long one is not paid for ever after.
+const KEPT_BODY_BYTES: usize = 4 * 1024;
 
 /// How requests are sent.
 #[derive(Debug, Clone, Copy)]

@@ -1,9 +1,9 @@
 //! Many ticks of one agent with everything that happens to it, and whether anything grows.
 //!
-//! The agent is warmed first: its outbox is filled to the last slot once, and outages, reloads and
-//! new log files come up as they will later. What it then holds is the measure: after all the
-//! ticks its memory may be 64 kB more, and its descriptors must be the same. Memory is kB as the
-//! kernel counts them, of 1024 bytes.
+//! The agent is warmed first: its outbox is filled to the last slot once, and outages of every kind,
+//! reloads and new log files come up as they will later. What it then holds is the measure: after
+//! all the ticks its memory may be 64 kB more, and its descriptors must be the same. Memory is kB
+//! as the kernel counts them, of 1024 bytes.
 
 use std::fmt;
 use std::fs;
@@ -20,6 +20,21 @@ use crate::wait::poll_until;
 pub const GROWTH_KB: u64 = 64;
 /// More than anything here takes on a busy machine.
 const LONG: Duration = Duration::from_mins(1);
+
+/// What an outage may be.
+fn ways() -> [Misbehaviour; 9] {
+    [
+        Misbehaviour::RefuseConnections,
+        Misbehaviour::Silent,
+        Misbehaviour::ResetMidBody,
+        Misbehaviour::CutBody,
+        Misbehaviour::Garbage,
+        Misbehaviour::HugeHeader,
+        Misbehaviour::EndlessBody,
+        Misbehaviour::status(503),
+        Misbehaviour::status(401),
+    ]
+}
 
 /// How much is to happen.
 #[derive(Debug, Clone, Copy)]
@@ -89,8 +104,11 @@ impl fmt::Display for Report {
 pub fn run(measure: &Measure, say: &dyn Fn(&str)) -> Result<Report, Failure> {
     let mut stage = Stage::start(measure)?;
     stage.fill_outbox(say)?;
+    for way in ways() {
+        stage.round(way)?;
+    }
     while stage.tick < measure.warm_ticks || stage.reloads < 2 {
-        stage.round()?;
+        stage.any_round()?;
     }
     let warm = stage.quiet()?;
     say(&format!("warm: {} kB at tick {}", warm.rss_kb, warm.tick));
@@ -98,7 +116,7 @@ pub fn run(measure: &Measure, say: &dyn Fn(&str)) -> Result<Report, Failure> {
     while end.tick < measure.ticks {
         let next = (end.tick + measure.ticks / 10).min(measure.ticks);
         while stage.tick < next {
-            stage.round()?;
+            stage.any_round()?;
         }
         end = stage.quiet()?;
         say(&format!("{} kB at tick {}", end.rss_kb, end.tick));
@@ -195,26 +213,20 @@ impl Stage {
         self.wait_for_ticks(100)
     }
 
+    fn any_round(&mut self) -> Result<(), Failure> {
+        let ways = ways();
+        let way = self.rng.below(ways.len() as u64) as usize;
+        self.round(ways[way].clone())
+    }
+
     /// A good time, often a reload, and an outage.
-    fn round(&mut self) -> Result<(), Failure> {
+    fn round(&mut self, way: Misbehaviour) -> Result<(), Failure> {
         let round = self.measure.round;
         let ticks = round / 2 + self.rng.below(round / 2);
         self.wait_for_ticks(ticks)?;
         if self.rng.below(2) == 0 {
             self.reload()?;
         }
-        let ways = [
-            Misbehaviour::RefuseConnections,
-            Misbehaviour::Silent,
-            Misbehaviour::ResetMidBody,
-            Misbehaviour::CutBody,
-            Misbehaviour::Garbage,
-            Misbehaviour::HugeHeader,
-            Misbehaviour::EndlessBody,
-            Misbehaviour::status(503),
-            Misbehaviour::status(401),
-        ];
-        let way = ways[self.rng.below(ways.len() as u64) as usize].clone();
         self.hub.misbehave(way);
         self.outages += 1;
         let ticks = round / 8 + self.rng.below(round / 4);

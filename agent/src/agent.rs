@@ -94,7 +94,11 @@ pub fn run(sources: &Sources) -> Result<(), Refusal> {
         has_sample_waited: false,
         has_poll_waited: false,
     };
-    let mut disk = Disk { state, backlog };
+    let mut disk = Disk {
+        state,
+        backlog,
+        ask_clock_ms: 0,
+    };
     look_out(settings, &services, &link);
 
     serve(
@@ -122,10 +126,15 @@ pub fn run(sources: &Sources) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Between two questions whether the clock is right: the answer is written down once a day.
+const ASK_CLOCK_EVERY_MS: u64 = 60_000;
+
 /// What is written to disk from the loop.
 struct Disk {
     state: State,
     backlog: Backlog,
+    /// When the kernel is next asked whether the clock is right.
+    ask_clock_ms: u64,
 }
 
 impl Disk {
@@ -136,8 +145,11 @@ impl Disk {
         let this = server.origin(&self.state);
         let device = &mut link.reactor().device;
         self.backlog.turn(device, &this, away_since_ms, now);
-        if server.proves_the_clock() {
-            self.state.note_good_time(clock::wall_ms());
+        if now.boot_ms >= self.ask_clock_ms && server.is_verified() {
+            self.ask_clock_ms = now.boot_ms + ASK_CLOCK_EVERY_MS;
+            if server.proves_the_clock() {
+                self.state.note_good_time(clock::wall_ms());
+            }
         }
     }
 

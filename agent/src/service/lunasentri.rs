@@ -164,12 +164,16 @@ impl MetricsServer {
         }
     }
 
+    /// Whether this server took the last sample, and what it showed over TLS was good.
+    pub fn is_verified(&self) -> bool {
+        self.delivery.standing() == Standing::Delivering
+            && self.uri.scheme() == Some(&Scheme::HTTPS)
+    }
+
     /// Whether the clock is known to be right: it is synchronized, and what this server showed over
     /// TLS was good by it.
     pub fn proves_the_clock(&self) -> bool {
-        self.delivery.standing() == Standing::Delivering
-            && self.uri.scheme() == Some(&Scheme::HTTPS)
-            && clock::is_synchronized() == Some(true)
+        self.is_verified() && clock::is_synchronized() == Some(true)
     }
 
     /// What the samples of this start are sent with.

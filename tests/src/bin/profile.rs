@@ -1,12 +1,11 @@
 //! Which functions an agent executes in a day's work, one symbol a line: those of every delivery
-//! first, about as execution comes by them, then the others.
+//! and scrape first, about as execution comes by them, then the others.
 //!
 //! `MOTE_BIN` names a binary that has its symbols. It runs under `valgrind`, which sees every call,
-//! and goes through what a device goes through: samples delivered over TLS, a server that answers
-//! with errors and one that is gone, its return, a reload, a stop; and a look at it from a browser
-//! and from Prometheus. A function
-//! that the linker folded into another counts under every name that its place has, so what is
-//! printed does not depend on which of them the linker kept.
+//! and goes through what a device goes through: samples delivered over TLS, scrapes, servers that
+//! fail in every way and one that is gone, its return, a reload, a stop; and a look at it from a
+//! browser. A function that the linker folded into another counts under every name that its place
+//! has, so what is printed does not depend on which of them the linker kept.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
@@ -79,6 +78,7 @@ fn work(binary: &Path) -> Result<String, Box<dyn Error>> {
         .flag("tls-ca-file", hub.ca_pem_path())
         .argument("--metrics-enabled")
         .flag("metrics-port", "0")
+        .flag("timeout", "5s")
         .hurried()
         .start()?;
 
@@ -88,8 +88,21 @@ fn work(binary: &Path) -> Result<String, Box<dyn Error>> {
         ask(agent.listens_at("/metrics", LONG)?, "/metrics")?;
         more(1)?;
     }
-    hub.script(vec![Misbehaviour::status(503); 3]);
-    more(10)?;
+    for way in [
+        Misbehaviour::RefuseConnections,
+        Misbehaviour::Silent,
+        Misbehaviour::ResetMidBody,
+        Misbehaviour::CutBody,
+        Misbehaviour::Garbage,
+        Misbehaviour::HugeHeader,
+        Misbehaviour::EndlessBody,
+        Misbehaviour::status(401),
+        Misbehaviour::status(503),
+    ] {
+        hub.script(vec![way; 3]);
+        hub.drop_connections();
+        more(10)?;
+    }
     hub.misbehave(Misbehaviour::RefuseConnections);
     hub.drop_connections();
     agent.wait_for_log(|line| line.msg().contains("holding samples"), LONG)?;

@@ -18,6 +18,8 @@ use crate::wait::poll_until;
 
 /// The most that memory may grow.
 pub const GROWTH_KB: u64 = 64;
+/// Old log files that are kept.
+const BACKUPS: u32 = 2;
 /// More than anything here takes on a busy machine.
 const LONG: Duration = Duration::from_mins(1);
 
@@ -107,6 +109,9 @@ pub fn run(measure: &Measure, say: &dyn Fn(&str)) -> Result<Report, Failure> {
     for way in ways() {
         stage.round(way)?;
     }
+    // One that meets the agent in the midst of a handshake comes up seldom.
+    stage.hub.script(vec![Misbehaviour::RefuseConnections; 3]);
+    stage.hub.drop_connections();
     while stage.tick < measure.warm_ticks || stage.reloads < 2 {
         stage.any_round()?;
     }
@@ -175,6 +180,10 @@ impl Stage {
         let interval = format!("{}ms", measure.interval.as_millis());
         let builder = AgentBuilder::new()?;
         let log = builder.dir().join("mote.log");
+        // As many old ones as may be: the first new one already makes the oldest go.
+        for nth in 1..=BACKUPS {
+            builder.write_file(&format!("mote.log.{nth}.gz"), "")?;
+        }
         let builder = builder
             .for_hub(&hub)
             .flag("interval", interval)
@@ -187,7 +196,7 @@ impl Stage {
             .flag("log-output", "file")
             .flag("log-file", log)
             .flag("log-max-size", "1")
-            .flag("log-max-backups", "2");
+            .flag("log-max-backups", BACKUPS.to_string());
         let mut stage = Self {
             measure: *measure,
             hub,

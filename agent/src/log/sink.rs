@@ -65,6 +65,8 @@ pub(super) struct Tally {
     pub unsaid: u64,
     /// The last line is half there.
     pub torn: bool,
+    /// A line is made here: one that is of a few hundred bytes does not cost [`LINE_BYTES`] of zeros.
+    line: Vec<u8>,
 }
 
 impl Tally {
@@ -72,6 +74,7 @@ impl Tally {
         dropped: 0,
         unsaid: 0,
         torn: false,
+        line: Vec::new(),
     };
 
     /// Sends a line through `put`, or counts it.
@@ -105,11 +108,13 @@ impl Tally {
         look: Look,
         put: &mut impl FnMut(&[u8]) -> Written,
     ) -> bool {
-        let mut buffer = [0; LINE_BYTES];
-        buffer[0] = b'\n';
-        let length = entry.write(look, &mut buffer[1..]);
+        if self.line.is_empty() {
+            self.line = vec![0; LINE_BYTES];
+            self.line[0] = b'\n';
+        }
+        let length = entry.write(look, &mut self.line[1..]);
         let from = usize::from(!self.torn);
-        match put(&buffer[from..=length]) {
+        match put(&self.line[from..=length]) {
             Written::Whole => {
                 self.torn = false;
                 true

@@ -55,6 +55,8 @@ pub struct MetricsServer {
     info_due: bool,
     info_next_ms: u64,
     payload: Vec<u8>,
+    /// The `Idempotency-Key` of what is in `payload`.
+    key: String,
     /// Why the last attempt failed, for people; empty if it did not.
     trouble: String,
     outages: Outages,
@@ -84,6 +86,7 @@ impl MetricsServer {
             info_due: true,
             info_next_ms: clock::boot_ms() + settings.system_info_period_ms,
             payload: vec![0; PAYLOAD_BYTES],
+            key: String::new(),
             trouble: String::new(),
             outages: Outages::new(),
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mote_core::time::{parse_http_date, retry_after_ms};
-use ureq::http::header::{DATE, HeaderMap, RETRY_AFTER};
+use ureq::http::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
 use ureq::http::{HeaderValue, Method, Request as HttpRequest, Uri};
 
 use super::buffers::INPUT_MAX_BYTES;
@@ -16,6 +16,7 @@ use super::tls::TlsSettings;
 use crate::clock;
 use crate::config::proxy::Proxies;
 
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// A body of more than this does not keep its memory until the next: answers are shorter, and a
 /// server that once gave a long one is not paid for ever after.
 const KEPT_BODY_BYTES: usize = 4 * 1024;
@@ -40,8 +41,10 @@ pub struct Request<'a> {
     pub method: Method,
     /// Absolute URL.
     pub uri: &'a Uri,
-    /// All headers but those of the body's length.
-    pub headers: HeaderMap,
+    /// What all requests to this server have, but for the body's length.
+    pub headers: &'a HeaderMap,
+    /// `Idempotency-Key`.
+    pub key: Option<&'a str>,
     /// Body; a GET has none.
     pub body: &'a [u8],
 }
@@ -180,11 +183,13 @@ impl Uplink {
         };
         let status = answer.status().as_u16();
         let header = |name| answer.headers().get(name).map(HeaderValue::as_bytes);
-        // A date is meant by the server's clock, which the answer tells; ours may not be set.
-        let now_ms = header(DATE)
-            .and_then(|date| parse_http_date(date, clock::trusted_ms() / 1000).ok())
-            .map_or_else(clock::wall_ms, |now_s| now_s.saturating_mul(1000));
-        let retry_after_ms = header(RETRY_AFTER).and_then(|value| retry_after_ms(value, now_ms));
+        let retry_after_ms = header(RETRY_AFTER).and_then(|value| {
+            // A date is meant by the server's clock, which the answer tells; ours may not be set.
+            let now_ms = header(DATE)
+                .and_then(|date| parse_http_date(date, clock::trusted_ms() / 1000).ok())
+                .map_or_else(clock::wall_ms, |now_s| now_s.saturating_mul(1000));
+            retry_after_ms(value, now_ms)
+        });
         self.link.enter(Phase::Body);
         let mut reader = answer.into_body().into_reader();
         let mut piece = [0; 1024];
@@ -224,5 +229,9 @@ fn dressed<B>(request: &Request<'_>, body: B) -> HttpRequest<B> {
     *http.method_mut() = request.method.clone();
     *http.uri_mut() = request.uri.clone();
     *http.headers_mut() = request.headers.clone();
+    // It is made of a name and a number, and so it is a value.
+    if let Some(Ok(key)) = request.key.map(HeaderValue::from_str) {
+        http.headers_mut().insert(IDEMPOTENCY_KEY, key);
+    }
     http
 }

@@ -19,11 +19,24 @@ pub mod sys;
 pub mod uptime;
 pub mod vmstat;
 
+use crate::text::find;
+
 /// The lines of `text` without their newlines, in order; `None` in place of a last line that has
 /// no newline.
 fn lines(text: &[u8]) -> impl Iterator<Item = Option<&[u8]>> {
-    text.split_inclusive(|&b| b == b'\n')
-        .map(|line| line.strip_suffix(b"\n"))
+    let mut rest = text;
+    core::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let Some(end) = find(b'\n', rest) else {
+            rest = &[];
+            return Some(None);
+        };
+        let line = &rest[..end];
+        rest = &rest[end + 1..];
+        Some(Some(line))
+    })
 }
 
 /// The first line of `text` without its newline, or `None` when it was cut.

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use mote_core::log_line::Value;
 use mote_core::outbox::Cursor;
 use mote_core::sample::Sample;
+use mote_core::text;
 use mote_core::wire::lunasentri::{EncodeError, Form, encode};
-use ureq::http::header::HeaderName;
-use ureq::http::{HeaderValue, Method};
+use ureq::http::Method;
 
 use super::MetricsServer;
 use crate::agent::key_prefix;
@@ -22,8 +22,6 @@ use crate::state::backlog::mended_ms;
 use crate::uplink::link::Link;
 use crate::uplink::{Answer, DeliveryError, Request, Uplink};
 
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-
 impl MetricsServer {
     /// Sends the sample at `cursor`; `None` if it is gone, or cannot be written.
     pub fn post<'u>(
@@ -33,13 +31,12 @@ impl MetricsServer {
         cursor: Cursor,
     ) -> Option<Result<Answer<'u>, DeliveryError>> {
         // The bytes are copied out here: while the request runs, samples go on coming in.
-        let (sample, length, key) = self.prepare(&mut link.reactor().device, cursor)?;
-        let mut headers = self.headers.clone();
-        headers.insert(IDEMPOTENCY_KEY, HeaderValue::try_from(key).ok()?);
+        let (sample, length) = self.prepare(&mut link.reactor().device, cursor)?;
         let request = Request {
             method: Method::POST,
             uri: &self.uri,
-            headers,
+            headers: &self.headers,
+            key: Some(&self.key),
             body: &self.payload[..length],
         };
         let sent = uplink.send(&request);
@@ -51,9 +48,9 @@ impl MetricsServer {
         Some(sent)
     }
 
-    /// Writes the payload of a sample; gives it as its first sending makes it, the length, and the
-    /// key. One that an earlier start took is sent as that start would have.
-    fn prepare(&mut self, device: &mut Device, cursor: Cursor) -> Option<(Sample, usize, String)> {
+    /// Writes the payload of a sample and its key; gives it as its first sending makes it, and the
+    /// length. One that an earlier start took is sent as that start would have.
+    fn prepare(&mut self, device: &mut Device, cursor: Cursor) -> Option<(Sample, usize)> {
         let outbox = &device.outbox;
         let mut sample = outbox.get(cursor)?;
         let (now_ms, wall_ms) = (clock::boot_ms(), clock::wall_ms());
@@ -65,18 +62,21 @@ impl MetricsServer {
             sample.wall_ms = mended_ms.or(sample.wall_ms);
         }
         let this = self.inventory.as_info();
-        let (form, info, key) = match device.origin(cursor) {
-            Some(origin) => {
-                let start = Start {
-                    identity: format!("{:016x}", origin.identity),
-                    number: origin.start,
-                };
-                let key = key_prefix(origin.info.hostname, &start);
-                (origin.form, origin.info, key)
-            }
-            None => (self.form, this, self.key_prefix.clone()),
+        self.key.clear();
+        let (form, info) = if let Some(origin) = device.origin(cursor) {
+            let start = Start {
+                identity: format!("{:016x}", origin.identity),
+                number: origin.start,
+            };
+            self.key = key_prefix(origin.info.hostname, &start);
+            (origin.form, origin.info)
+        } else {
+            self.key.push_str(&self.key_prefix);
+            (self.form, this)
         };
-        let key = format!("{key}{}", sample.number);
+        let mut digits = [0; 20];
+        let number = text::digits(sample.number.into(), &mut digits);
+        self.key.extend(number.iter().copied().map(char::from));
         let encoded = encode(
             form,
             info.hostname,
@@ -85,7 +85,7 @@ impl MetricsServer {
             &mut self.payload[..],
         );
         match encoded {
-            Ok(length) => Some((sample, length, key)),
+            Ok(length) => Some((sample, length)),
             Err(error) => {
                 let reason = match error {
                     EncodeError::Full => "its payload is larger than 8 KiB: shorten hostname",

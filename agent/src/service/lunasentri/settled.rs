@@ -42,16 +42,16 @@ impl MetricsServer {
             }
             Err(_) => Outcome::NoAnswer,
         };
-        let words = said(sent, &self.api_key);
         let settled = self
             .delivery
             .settle(&mut device.outbox, cursor, outcome, now_ms);
         let delivered = matches!(settled, Settled::Delivered { .. });
-        self.trouble = if delivered {
-            String::new()
+        let (words, trouble) = if delivered {
+            (String::new(), String::new())
         } else {
-            trouble(sent)
+            (said(sent, &self.api_key), trouble(sent))
         };
+        self.trouble = trouble;
         // Trouble with one held sample is no outage.
         let failed = !delivered && !matches!(settled, Settled::Troubled { .. });
         if let Some(failure) = failure(sent, now_ms).filter(|_| failed) {

@@ -247,7 +247,8 @@ impl Server {
         let request = Request {
             method,
             uri: &uri,
-            headers: self.headers.clone(),
+            headers: &self.headers,
+            key: None,
             body,
         };
         let sent = self.uplink.send(&request);

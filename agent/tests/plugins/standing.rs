@@ -288,17 +288,11 @@ fn when_all_are_replaced_at_once_new_ones_wait_for_the_places_of_the_old() {
     bench.options.trigger_interval_ms = 3_600_000;
     // The clock that is put forward runs out for no question.
     (bench.options.timeout_ms, bench.options.trigger_timeout_ms) = (0, 0);
-    // They do not go before they are killed.
-    let script = "trap '' TERM\nwhile read -r line; do\n  [ -n \"$line\" ] && echo \
-                  '{\"success\":true}'\ndone\nexec sleep 1000\n";
-    let put = |bench: &Bench, word: &str| {
+    let script = "while read -r line; do\n  [ -n \"$line\" ] && echo '{\"success\":true}'\ndone\n";
+    let put = |bench: &Bench, word: &str, script: &str| {
         for number in 0..MAX_PLUGINS {
-            bench.put(
-                &format!("{word}{number}"),
-                Some("trigger"),
-                "main.sh",
-                script,
-            );
+            let id = format!("{word}{number}");
+            bench.put(&id, Some("trigger"), "main.sh", script);
         }
     };
     let are_up = |plugins: &mut Plugins, word: &str| {
@@ -313,11 +307,13 @@ fn when_all_are_replaced_at_once_new_ones_wait_for_the_places_of_the_old() {
         plugins.watch(&mut |_, _| count += 1);
         count
     };
-    put(&bench, "old");
+    // They do not go before they are killed.
+    let stubborn = ["trap '' TERM\n", script, "exec sleep 1000\n"].concat();
+    put(&bench, "old", &stubborn);
     bench.begin();
     bench.until(|plugins| are_up(plugins, "old"));
     std::fs::remove_dir_all(&bench.options.dir).unwrap();
-    put(&bench, "new");
+    put(&bench, "new", script);
     for _ in 0..2 {
         bench.skip_ms(10_000);
         bench.turn();

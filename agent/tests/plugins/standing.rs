@@ -39,9 +39,10 @@ fn a_trigger_is_prepared_asked_and_heard() {
 }
 
 #[test]
-fn what_a_plugin_says_of_its_health_is_shown_without_its_secrets() {
+fn what_a_plugin_says_of_its_health_and_to_its_log_is_shown_without_its_secrets() {
     let mut bench = Bench::new();
-    let text = python("", "").replace("\"healthy\"", "'x' * 190 + ' for canary-in-the-mine'");
+    let aloud = "print('as canary-in-the-mine', file=sys.stderr)";
+    let text = python(aloud, "").replace("\"healthy\"", "'x' * 190 + ' for canary-in-the-mine'");
     bench.put("ill", Some("trigger"), "main.py", &text);
     bench.declare("ill", "  configuration:\n    pin: {secret: true}\n");
     std::fs::write(bench.file("config/ill.yaml"), "pin: canary-in-the-mine\n").unwrap();
@@ -56,6 +57,8 @@ fn what_a_plugin_says_of_its_health_is_shown_without_its_secrets() {
         "{health}"
     );
     assert!(!health.contains("canary"), "{health}");
+    let log = bench.log("ill");
+    assert!(log.ends_with("as (secret)\n"), "{log}");
     bench.end();
 }
 

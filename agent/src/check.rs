@@ -1,14 +1,19 @@
 //! `mote check`: what the configuration amounts to, and what is wrong with it.
 
 use std::fmt::Write;
+use std::path::PathBuf;
+use std::{fs, io};
 
 use mote_core::delivery::Backfill;
 use mote_core::wire::lunasentri::Form;
+use nix::sys::statvfs::statvfs;
 
 use crate::agent::{Exit, Refusal, print, tame};
 use crate::config::keys::KEYS;
 use crate::config::server_url::without_password;
-use crate::config::{ConfigError, Given, Loaded, Settings, Sources, load, process_environment};
+use crate::config::{
+    ConfigError, Given, Loaded, Settings, Sources, Warning, load, process_environment,
+};
 use crate::face::taken_ports;
 use crate::setup::Plan;
 use crate::sysinfo::hostname;
@@ -17,7 +22,9 @@ use crate::sysinfo::hostname;
 ///
 /// With `strict`, a warning that points to a mistake fails like an error.
 pub fn check(sources: &Sources, strict: bool) -> Result<(), Refusal> {
-    let loaded = load(sources, &process_environment).map_err(|error| refuse(&error))?;
+    let mut loaded = load(sources, &process_environment).map_err(|error| refuse(&error))?;
+    let unreadable = unreadable_places(&loaded);
+    loaded.warnings.extend(unreadable);
     print(&report(&loaded))?;
     let mut errors = Plan::of(&loaded.settings).err().unwrap_or_default();
     if strict {
@@ -33,6 +40,45 @@ pub fn check(sources: &Sources, strict: bool) -> Result<(), Refusal> {
 
 fn refuse(error: &ConfigError) -> Refusal {
     (Exit::Config, error.to_string())
+}
+
+/// Warns of places that the configuration names and that cannot be read as the agent will read them.
+/// What is wrong with files of keys and certificates is an error; what is written to is made then.
+fn unreadable_places(loaded: &Loaded) -> Vec<Warning> {
+    let settings = &loaded.settings;
+    let folder = |path: PathBuf| {
+        let read = fs::read_dir(&path).map(drop);
+        (path, read)
+    };
+    let warn = |given: &Given| {
+        let key = given.key.path;
+        let (path, read) = match key {
+            "disk" => {
+                let path = settings.disk_path();
+                let read = statvfs(&path).map(drop).map_err(io::Error::from);
+                (path, read)
+            }
+            "proc" => {
+                let path = settings.proc_root.join("stat");
+                let read = fs::File::open(&path).map(drop);
+                (path, read)
+            }
+            "sys" => folder(settings.sys_root.clone()),
+            "rootfs" => folder(settings.rootfs.clone()),
+            "etc" => folder(settings.etc_dir()),
+            "metrics.textfile_dir" => folder(settings.metrics_textfile_dir.clone()?),
+            "plugins.dir" => folder(settings.plugins_dir()),
+            "plugins.config_dir" => folder(settings.plugins_config_dir()),
+            _ => return None,
+        };
+        let (origin, place, error) = (&given.origin, path.display(), read.err()?);
+        Some(Warning::strict(format!(
+            "{origin}: {key}: {place}: {error}: give the right path"
+        )))
+    };
+    // An empty value is none.
+    let given = loaded.given.iter().filter(|given| !given.text.is_empty());
+    given.filter_map(warn).collect()
 }
 
 fn report(loaded: &Loaded) -> String {

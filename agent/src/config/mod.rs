@@ -108,7 +108,8 @@ pub struct Warning {
 }
 
 impl Warning {
-    fn strict(words: String) -> Self {
+    /// One that points to a mistake.
+    pub fn strict(words: String) -> Self {
         Self {
             words,
             strict: true,

@@ -1,12 +1,10 @@
 //! `mote check`: what the configuration amounts to, and what is wrong with it.
 
 use std::fmt::Write;
-use std::path::PathBuf;
-use std::{fs, io};
 
 use mote_core::delivery::Backfill;
 use mote_core::wire::lunasentri::Form;
-use nix::sys::statvfs::statvfs;
+use nix::unistd::{AccessFlags, access};
 
 use crate::agent::{Exit, Refusal, print, tame};
 use crate::config::keys::KEYS;
@@ -46,32 +44,26 @@ fn refuse(error: &ConfigError) -> Refusal {
 /// What is wrong with files of keys and certificates is an error; what is written to is made then.
 fn unreadable_places(loaded: &Loaded) -> Vec<Warning> {
     let settings = &loaded.settings;
-    let folder = |path: PathBuf| {
-        let read = fs::read_dir(&path).map(drop);
-        (path, read)
-    };
     let warn = |given: &Given| {
         let key = given.key.path;
-        let (path, read) = match key {
-            "disk" => {
-                let path = settings.disk_path();
-                let read = statvfs(&path).map(drop).map_err(io::Error::from);
-                (path, read)
-            }
-            "proc" => {
-                let path = settings.proc_root.join("stat");
-                let read = fs::File::open(&path).map(drop);
-                (path, read)
-            }
-            "sys" => folder(settings.sys_root.clone()),
-            "rootfs" => folder(settings.rootfs.clone()),
-            "etc" => folder(settings.etc_dir()),
-            "metrics.textfile_dir" => folder(settings.metrics_textfile_dir.clone()?),
-            "plugins.dir" => folder(settings.plugins_dir()),
-            "plugins.config_dir" => folder(settings.plugins_config_dir()),
+        let path = match key {
+            "disk" => settings.disk_path(),
+            "proc" => settings.proc_root.join("stat"),
+            "sys" => settings.sys_root.clone(),
+            "rootfs" => settings.rootfs.clone(),
+            "etc" => settings.etc_dir(),
+            "metrics.textfile_dir" => settings.metrics_textfile_dir.clone()?,
+            "plugins.dir" => settings.plugins_dir(),
+            "plugins.config_dir" => settings.plugins_config_dir(),
             _ => return None,
         };
-        let (origin, place, error) = (&given.origin, path.display(), read.err()?);
+        let read = match key {
+            "disk" => access(&path, AccessFlags::F_OK),
+            "proc" => access(&path, AccessFlags::R_OK),
+            // A file is no folder.
+            _ => access(&path.join("."), AccessFlags::R_OK),
+        };
+        let (origin, place, error) = (&given.origin, path.display(), read.err()?.desc());
         Some(Warning::strict(format!(
             "{origin}: {key}: {place}: {error}: give the right path"
         )))

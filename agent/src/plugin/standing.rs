@@ -208,11 +208,11 @@ impl Standing {
             return;
         }
         live.verdict.get_or_insert(Verdict::Stopped);
-        let line = b"{\"action\":\"stop\"}";
+        let request = b"{\"action\":\"stop\"}";
         if let Some(lines) = &mut self.transcript {
-            lines.push(('>', line.to_vec()));
+            lines.push(('>', request.to_vec()));
         }
-        live.send(line);
+        live.send(request);
         // An empty line is its end too.
         live.send(b"");
         live.finish_input();

@@ -346,7 +346,7 @@ fn when_all_are_replaced_at_once_new_ones_wait_for_the_places_of_the_old() {
 }
 
 /// Whether the next event is of that type.
-fn typed(plugins: &mut mote::plugin::Plugins, kind: &str) -> Option<()> {
+fn typed(plugins: &mut Plugins, kind: &str) -> Option<()> {
     let event = String::from_utf8(plugins.take_event()?).unwrap();
     event
         .contains(&format!("\"type\":\"{kind}\""))

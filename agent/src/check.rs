@@ -63,10 +63,9 @@ fn unreadable_places(loaded: &Loaded) -> Vec<Warning> {
             // A file is no folder.
             _ => access(&path.join("."), AccessFlags::R_OK),
         };
-        let (origin, place, error) = (&given.origin, path.display(), read.err()?.desc());
-        Some(Warning::strict(format!(
-            "{origin}: {key}: {place}: {error}: give the right path"
-        )))
+        let (place, error) = (path.display(), read.err()?.desc());
+        let words = format!("{place}: {error}: give the right path");
+        Some(Warning::strict(given.complaint(&words)))
     };
     // An empty value is none.
     let given = loaded.given.iter().filter(|given| !given.text.is_empty());

@@ -382,17 +382,17 @@ fn check_warns_of_places_that_cannot_be_read_as_they_will_be() {
         let (code, out, err) = run(&roots(end));
         assert_eq!((code, err.as_str()), (Some(0), ""), "{out}");
         for key in [
-            "disk",
-            "metrics.textfile_dir",
-            "plugins.dir",
-            "plugins.config_dir",
-            "proc",
-            "sys",
-            "etc",
-            "rootfs",
+            ": disk",
+            ": metrics.textfile_dir",
+            ": plugins.dir",
+            ": plugins.config_dir",
+            "--proc",
+            "--sys",
+            "--etc",
+            "--rootfs",
         ] {
             let is_warning = |line: &str| {
-                let is_of_key = line.contains(&format!(": {key}: ")) && line.contains(&place(end));
+                let is_of_key = line.contains(&format!("{key}: ")) && line.contains(&place(end));
                 line.starts_with("warning: ")
                     && is_of_key
                     && line.ends_with(": give the right path")

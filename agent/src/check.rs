@@ -4,11 +4,14 @@ use std::fmt::Write;
 
 use mote_core::delivery::Backfill;
 use mote_core::wire::lunasentri::Form;
+use nix::unistd::{AccessFlags, access};
 
 use crate::agent::{Exit, Refusal, print, tame};
 use crate::config::keys::KEYS;
 use crate::config::server_url::without_password;
-use crate::config::{ConfigError, Given, Loaded, Settings, Sources, load, process_environment};
+use crate::config::{
+    ConfigError, Given, Loaded, Settings, Sources, Warning, load, process_environment,
+};
 use crate::face::taken_ports;
 use crate::setup::Plan;
 use crate::sysinfo::hostname;
@@ -17,7 +20,9 @@ use crate::sysinfo::hostname;
 ///
 /// With `strict`, a warning that points to a mistake fails like an error.
 pub fn check(sources: &Sources, strict: bool) -> Result<(), Refusal> {
-    let loaded = load(sources, &process_environment).map_err(|error| refuse(&error))?;
+    let mut loaded = load(sources, &process_environment).map_err(|error| refuse(&error))?;
+    let unreadable = unreadable_places(&loaded);
+    loaded.warnings.extend(unreadable);
     print(&report(&loaded))?;
     let mut errors = Plan::of(&loaded.settings).err().unwrap_or_default();
     if strict {
@@ -33,6 +38,38 @@ pub fn check(sources: &Sources, strict: bool) -> Result<(), Refusal> {
 
 fn refuse(error: &ConfigError) -> Refusal {
     (Exit::Config, error.to_string())
+}
+
+/// Warns of places that the configuration names and that cannot be read as the agent will read them.
+/// What is wrong with files of keys and certificates is an error; what is written to is made then.
+fn unreadable_places(loaded: &Loaded) -> Vec<Warning> {
+    let settings = &loaded.settings;
+    let warn = |given: &Given| {
+        let key = given.key.path;
+        let path = match key {
+            "disk" => settings.disk_path(),
+            "proc" => settings.proc_root.join("stat"),
+            "sys" => settings.sys_root.clone(),
+            "rootfs" => settings.rootfs.clone(),
+            "etc" => settings.etc_dir(),
+            "metrics.textfile_dir" => settings.metrics_textfile_dir.clone()?,
+            "plugins.dir" => settings.plugins_dir(),
+            "plugins.config_dir" => settings.plugins_config_dir(),
+            _ => return None,
+        };
+        let read = match key {
+            "disk" => access(&path, AccessFlags::F_OK),
+            "proc" => access(&path, AccessFlags::R_OK),
+            // A file is no folder.
+            _ => access(&path.join("."), AccessFlags::R_OK),
+        };
+        let (place, error) = (path.display(), read.err()?.desc());
+        let words = format!("{place}: {error}: give the right path");
+        Some(Warning::strict(given.complaint(&words)))
+    };
+    // An empty value is none.
+    let given = loaded.given.iter().filter(|given| !given.text.is_empty());
+    given.filter_map(warn).collect()
 }
 
 fn report(loaded: &Loaded) -> String {

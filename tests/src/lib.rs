@@ -53,6 +53,12 @@ pub fn project_root() -> PathBuf {
         .map_or_else(|| tests.clone(), Path::to_path_buf)
 }
 
+/// Where cargo builds.
+pub fn target_folder() -> PathBuf {
+    let named = env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+    project_root().join(named)
+}
+
 /// A seed for a run that nobody asked to repeat. It is to be printed.
 pub fn drawn_seed() -> u64 {
     use std::hash::{BuildHasher, RandomState};

@@ -348,6 +348,64 @@ fn check_shows_values_with_their_sources_and_no_key() {
 }
 
 #[test]
+fn check_warns_of_places_that_cannot_be_read_as_they_will_be() {
+    let builder = AgentBuilder::new().unwrap().command("check");
+    let place = |name: &str| builder.dir().join(name).display().to_string();
+    fs::create_dir(place("there")).unwrap();
+    fs::write(place("file"), "").unwrap();
+    let text = |end: &str| {
+        format!(
+            "disk: {0}/{end}\nmetrics:\n  textfile_dir: {0}/{end}\nplugins:\n  dir: {0}/{end}\n  \
+             config_dir: {0}/{end}\n",
+            builder.dir().display()
+        )
+    };
+    let roots = |end: &str| {
+        let builder = builder.clone().config(&text(end)).unwrap();
+        let roots = ["sys", "etc", "rootfs"];
+        let builder = roots
+            .into_iter()
+            .fold(builder, |builder, name| builder.flag(name, place(end)));
+        builder.flag(
+            "proc",
+            if end == "there" {
+                "/proc".into()
+            } else {
+                place(end)
+            },
+        )
+    };
+    let (code, out, err) = run(&roots("there").flag("disk", "/").argument("--strict"));
+    assert_eq!((code, err.as_str()), (Some(0), ""), "{out}");
+    assert!(!out.contains("warning: "), "{out}");
+    for end in ["missing", "file/x"] {
+        let (code, out, err) = run(&roots(end));
+        assert_eq!((code, err.as_str()), (Some(0), ""), "{out}");
+        for key in [
+            ": disk",
+            ": metrics.textfile_dir",
+            ": plugins.dir",
+            ": plugins.config_dir",
+            "--proc",
+            "--sys",
+            "--etc",
+            "--rootfs",
+        ] {
+            let is_warning = |line: &str| {
+                let is_of_key = line.contains(&format!("{key}: ")) && line.contains(&place(end));
+                line.starts_with("warning: ")
+                    && is_of_key
+                    && line.ends_with(": give the right path")
+            };
+            assert!(out.lines().any(is_warning), "{key}: {out}");
+        }
+        let (code, _, err) = run(&roots(end).argument("--strict"));
+        assert_eq!(code, Some(78), "{err}");
+        assert_eq!(err.matches("give the right path").count(), 8, "{err}");
+    }
+}
+
+#[test]
 fn once_send_says_what_the_server_answered() {
     let hub = good_hub();
     let builder = AgentBuilder::new()

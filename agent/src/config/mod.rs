@@ -64,6 +64,16 @@ pub struct Given {
     pub origin: Origin,
 }
 
+impl Given {
+    /// What is wrong with it, behind the place that it came from.
+    pub fn complaint(&self, words: &str) -> String {
+        match &self.origin {
+            Origin::File(..) => format!("{}: {}: {words}", self.origin, self.key.path),
+            _ => format!("{}: {words}", self.origin),
+        }
+    }
+}
+
 /// What the command line says.
 #[derive(Debug, Default)]
 pub struct CommandLine {
@@ -108,7 +118,8 @@ pub struct Warning {
 }
 
 impl Warning {
-    fn strict(words: String) -> Self {
+    /// One that points to a mistake.
+    pub fn strict(words: String) -> Self {
         Self {
             words,
             strict: true,
@@ -210,10 +221,7 @@ fn load_as(
         }
         if let Err(words) = key.set(&mut settings, &found.text) {
             let words = if key.secret { "cannot be used" } else { &words };
-            errors.push(match &found.origin {
-                Origin::File(..) => format!("{}: {}: {words}", found.origin, key.path),
-                _ => format!("{}: {words}", found.origin),
-            });
+            errors.push(found.complaint(words));
         }
         given.push(found);
     }

@@ -2,12 +2,26 @@
 //!
 //! Defaults are left out, so that a later version's own apply. Keys are in the order of the
 //! alphabet, sections in sections; every value is in double quotes (YAML 1.2, section 7.3.1), in
-//! which all of them are text. A file's path is written from the root: the service runs elsewhere.
+//! which all of them are text. A path that is seen from where the agent runs is written from the
+//! root: the service runs elsewhere. Those of plugins, of the orchestrator's files and of the audit
+//! log are seen from the base folder, and stay as they are: the service sees them from its own.
 
 use std::fmt::Write;
 use std::path::Path;
 
 use crate::config::Given;
+
+/// The keys whose relative paths are seen from where the agent runs.
+const SEEN_FROM_HERE: [&str; 8] = [
+    "agent.base_dir",
+    "api_key_file",
+    "disk",
+    "logging.file",
+    "metrics.textfile_dir",
+    "tls.ca_file",
+    "tls.cert_file",
+    "tls.key_file",
+];
 
 /// The text, with relative paths taken from `folder`. `None` if nothing was given.
 pub(super) fn text(given: &[Given], folder: &Path) -> Option<String> {
@@ -45,8 +59,7 @@ fn line(text: &mut String, depth: usize, name: &str, rest: &str) {
 }
 
 fn from_root(given: &Given, folder: &Path) -> String {
-    let is_place = given.key.path.ends_with("file") || given.key.path.ends_with("_dir");
-    if is_place {
+    if SEEN_FROM_HERE.contains(&given.key.path) {
         folder.join(&given.text).display().to_string()
     } else {
         given.text.clone()
@@ -71,7 +84,7 @@ fn quoted(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Origin, keys, yaml};
+    use crate::config::{Origin, Settings, keys, yaml};
 
     fn given(values: &[(&str, &str)]) -> Vec<Given> {
         let one = |&(path, text): &(&str, &str)| Given {
@@ -110,6 +123,20 @@ mod tests {
             text.ends_with("tls:\n  ca_file: \"/root/x/ca.pem\"\n"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn every_path_is_written_so_that_the_service_finds_the_same() {
+        for key in keys::KEYS.iter().filter(|key| key.in_file) {
+            let mut settings = Settings::default();
+            let is_path = key.set(&mut settings, "a\0b") == Err("has a NUL byte".into());
+            let text = text(&given(&[(key.path, "x/y")]), Path::new("/here")).unwrap();
+            let is_moved = text.ends_with(": \"/here/x/y\"\n");
+            let is_in_base = ["api.", "plugins.", "security."]
+                .iter()
+                .any(|section| key.path.starts_with(section));
+            assert_eq!(is_moved, is_path && !is_in_base, "{}: {text}", key.path);
+        }
     }
 
     #[test]

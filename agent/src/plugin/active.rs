@@ -23,6 +23,7 @@ impl Active {
             tasks: Vec::new(),
             shelf: Shelf::default(),
             watch: Watch::default(),
+            awaited: Vec::new(),
             runs: 0,
             look_ms: 0,
             sample_ms: u64::MAX,

@@ -45,8 +45,7 @@ impl Active {
                 return Err(PluginError::Refused(words));
             }
             if plugin.is_leaving() {
-                let words = format!("plugin {id} changed and is being started anew");
-                return Err(PluginError::Busy(words));
+                return Err(changing(id));
             }
             let request = action.request(timeout_ms);
             if request.len() >= MAX_UNSENT_BYTES {
@@ -69,6 +68,9 @@ impl Active {
                 );
                 return Err(PluginError::Unknown(words));
             }
+            if self.awaited.iter().any(|name| name == id) {
+                return Err(changing(id));
+            }
             // One with a manifest would be known, were nothing wrong with it.
             if let Some(manifest) = Manifest::load(&folder)? {
                 self.scope.check_allowed(&[id, &manifest.id])?;
@@ -87,4 +89,8 @@ impl Active {
         self.runs += 1;
         Ok(run)
     }
+}
+
+fn changing(id: &str) -> PluginError {
+    PluginError::Busy(format!("plugin {id} changed and is being started anew"))
 }

@@ -1,9 +1,9 @@
 //! What of a plugin's configuration is for the plugin alone: passwords, tokens, keys.
 //!
 //! Which options are such the manifest says (`secret: true`, `sensitive: true`, `format: password`),
-//! or their name does. Of text that is shown, in the log, by the face or by `mote plugin test`, their
-//! values are taken out, also where the plugin itself gives them back. What the plugin is sent, and
-//! what the orchestrator is reported, stays as it is.
+//! or their name does. Of text that is shown, in the log, in the plugin's own, by the face or by
+//! `mote plugin test`, their values are taken out, also where the plugin itself gives them back. What
+//! the plugin is sent, and what the orchestrator is reported, stays as it is.
 
 use crate::config::Secret;
 

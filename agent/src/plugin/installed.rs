@@ -81,17 +81,20 @@ impl Active {
                     continue;
                 }
                 Some(plugin) => plugin.begin_stop(now_ms),
-                None => self.take_up(&self.scope.options.dir.join(&name)),
+                None if self.awaited.contains(&name) => {}
+                None => self.awaited.push(name.clone()),
             }
             log::info("Plugin changed on disk", &[("plugin", Value::Str(&name))]);
         }
-        // Those that were let go make room.
         let is_over = |plugin: &Standing| plugin.is_leaving() && plugin.live.is_none();
         while let Some(at) = self.standing.iter().position(is_over) {
-            let folder = self.scope.options.dir.join(self.standing.remove(at).id);
-            if folder.is_dir() {
-                self.take_up(&folder);
-            }
+            let id = self.standing.remove(at).id;
+            self.awaited.push(id);
+        }
+        // Those that were let go make room. Whoever is on its way out takes a place of poll(2) still.
+        while self.standing.len() < MAX_PLUGINS && !self.awaited.is_empty() {
+            let id = self.awaited.remove(0);
+            self.take_up(&self.scope.options.dir.join(id));
         }
     }
 

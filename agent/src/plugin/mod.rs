@@ -88,6 +88,8 @@ struct Active {
     tasks: Vec<Task>,
     shelf: Shelf,
     watch: Watch,
+    /// The names of those that changed on disk and are to be taken up when there is room.
+    awaited: Vec<String>,
     runs: u64,
     look_ms: u64,
     /// When the next sample is due.

@@ -208,8 +208,13 @@ impl Standing {
             return;
         }
         live.verdict.get_or_insert(Verdict::Stopped);
+        let request = b"{\"action\":\"stop\"}";
+        if let Some(lines) = &mut self.transcript {
+            lines.push(('>', request.to_vec()));
+        }
+        live.send(request);
         // An empty line is its end too.
-        live.send(b"{\"action\":\"stop\"}\n");
+        live.send(b"");
         live.finish_input();
     }
 

@@ -17,6 +17,7 @@ use nix::poll::PollFlags;
 use super::action::{Action, Finished, OUTPUT_BYTES, RunId, judge};
 use super::error::PluginError;
 use super::event::raw_output;
+use super::hidden::Hidden;
 use super::live::{Live, Verdict};
 use super::pipe::Ends;
 use super::process::{self, Launch, Process};
@@ -119,7 +120,7 @@ impl Task {
         Ok(Self {
             run,
             plugin: action.plugin_id.into(),
-            live: Live::new(process, Words::new(log, now_ms), work),
+            live: Live::new(process, Words::new(log, Hidden::default(), now_ms), work),
             output: Ends::default(),
             second_ms: now_ms.saturating_add(1_000),
             read_bytes: READ_BYTES_PER_S,

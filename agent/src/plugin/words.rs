@@ -1,4 +1,5 @@
-//! What a plugin says on its standard error: into a log of its own, and the end of it into results.
+//! What a plugin says on its standard error: into a log of its own, without what is secret in its
+//! configuration, and the end of it into results, as it is.
 //!
 //! Nobody waits for it. At most [`READ_BYTES_PER_S`] are read, so that a plugin that floods is
 //! slowed down and costs no CPU; of these, what exceeds [`BURST_BYTES`] and then [`LOG_BYTES_PER_S`]
@@ -9,6 +10,7 @@ use std::os::fd::OwnedFd;
 
 use mote_core::text;
 
+use super::hidden::Hidden;
 use super::pipe::Lines;
 use crate::log::SideLog;
 
@@ -30,6 +32,7 @@ const RECENT_BYTES: usize = 8 * 1024;
 pub(super) struct Words {
     lines: Lines,
     log: SideLog,
+    hidden: Hidden,
     /// What is left to read in this second.
     left_bytes: usize,
     second_ms: u64,
@@ -44,11 +47,12 @@ pub(super) struct Words {
 }
 
 impl Words {
-    /// Nothing said so far.
-    pub(super) fn new(log: SideLog, now_ms: u64) -> Self {
+    /// Nothing said so far. What is `hidden` does not come into the log.
+    pub(super) fn new(log: SideLog, hidden: Hidden, now_ms: u64) -> Self {
         Self {
             lines: Lines::default(),
             log,
+            hidden,
             left_bytes: READ_BYTES_PER_S,
             second_ms: now_ms,
             allowed_bytes: BURST_BYTES,
@@ -88,26 +92,28 @@ impl Words {
         let (came, is_closed) = self.lines.fill(pipe, self.left_bytes);
         self.left_bytes = self.left_bytes.saturating_sub(came);
         while let Some(line) = self.lines.take() {
-            self.say_in_pieces(&line, now_ms);
+            self.say(&line, now_ms);
         }
         if is_closed || self.lines.held_bytes() > LINE_BYTES {
             let rest = self.lines.take_rest();
-            self.say_in_pieces(&rest, now_ms);
+            self.say(&rest, now_ms);
         }
         !is_closed
     }
 
-    fn say_in_pieces(&mut self, line: &[u8], now_ms: u64) {
+    fn say(&mut self, line: &[u8], now_ms: u64) {
         let line = String::from_utf8_lossy(line);
-        let mut rest = line.trim_end();
-        while !rest.is_empty() {
-            let piece = text::cut(rest, LINE_BYTES);
-            self.say(piece, now_ms);
-            rest = &rest[piece.len()..];
+        let line = line.trim_end();
+        for piece in pieces(line) {
+            self.keep(piece);
+        }
+        // Cut after that: of what is secret, no half is written either.
+        for piece in pieces(&self.hidden.mask(line)) {
+            self.write(piece, now_ms);
         }
     }
 
-    fn say(&mut self, line: &str, now_ms: u64) {
+    fn keep(&mut self, line: &str) {
         self.recent_bytes += line.len();
         self.recent.push_back(line.into());
         while self.recent_bytes > RECENT_BYTES
@@ -116,6 +122,9 @@ impl Words {
             self.recent_bytes -= oldest.len();
             self.is_first_taken = false;
         }
+    }
+
+    fn write(&mut self, line: &str, now_ms: u64) {
         let length = line.len() as u64 + HEAD_BYTES;
         if length > self.allowed_bytes {
             self.dropped += 1;
@@ -165,6 +174,16 @@ impl Words {
     }
 }
 
+/// A line in pieces that are not too long; none of an empty one.
+fn pieces(line: &str) -> impl Iterator<Item = &str> {
+    let mut rest = line;
+    std::iter::from_fn(move || {
+        let piece = text::cut(rest, LINE_BYTES);
+        rest = &rest[piece.len()..];
+        (!piece.is_empty()).then_some(piece)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,13 +193,13 @@ mod tests {
     #[test]
     fn a_line_that_was_taken_is_still_the_last_and_is_not_taken_twice() {
         let path = std::env::temp_dir().join(format!("mote-last-words-{}", std::process::id()));
-        let mut words = Words::new(SideLog::new(path.clone()), 0);
-        words.say("one", 0);
-        words.say("two", 0);
+        let mut words = Words::new(SideLog::new(path.clone()), Hidden::default(), 0);
+        words.say(b"one", 0);
+        words.say(b"two", 0);
         assert_eq!(words.take_recent_but_keep_last(), ["one", "two"]);
         assert_eq!(words.last(), Some("two"));
         assert!(words.take_recent_but_keep_last().is_empty());
-        words.say("three", 0);
+        words.say(b"three", 0);
         assert_eq!(words.take_recent_but_keep_last(), ["three"]);
         assert_eq!(words.last(), Some("three"));
         assert!(words.take_recent().is_empty());
@@ -189,10 +208,33 @@ mod tests {
     }
 
     #[test]
+    fn what_is_secret_is_not_written_in_whole_nor_in_halves_and_is_told_in_results() {
+        let path = std::env::temp_dir().join(format!("mote-mute-words-{}", std::process::id()));
+        let mut hidden = Hidden::default();
+        hidden.add_text("canary-in-the-mine");
+        let mut words = Words::new(SideLog::new(path.clone()), hidden, 0);
+        let long = "x".repeat(LINE_BYTES - 6);
+        for line in [
+            "user canary-in-the-mine came",
+            &[&long, "canary-in-the-mine"].concat(),
+        ] {
+            words.say(line.as_bytes(), 0);
+        }
+        let logged = std::fs::read_to_string(&path).unwrap();
+        std::fs::remove_file(path).unwrap();
+        assert!(logged.contains("user (secret) came\n"), "{logged}");
+        assert!(
+            !logged.contains("canary") && !logged.contains("mine"),
+            "{logged}"
+        );
+        assert_eq!(words.take_recent()[0], "user canary-in-the-mine came");
+    }
+
+    #[test]
     fn a_flood_is_read_slowly_logged_less_and_counted() {
         let folder = std::env::temp_dir().join(format!("mote-words-{}", std::process::id()));
         let path = folder.join("flood.log");
-        let mut words = Words::new(SideLog::new(path.clone()), 0);
+        let mut words = Words::new(SideLog::new(path.clone()), Hidden::default(), 0);
         let (read, pipe) = pipe2(OFlag::O_NONBLOCK).unwrap();
         let line = [&[b'x'; 1000][..], b"\n"].concat();
         let mut read_bytes = 0;
@@ -215,7 +257,7 @@ mod tests {
         assert_eq!(words.last(), None);
         // A minute later there is room again, and the loss is told.
         words.turn(200_000);
-        words.say("after", 200_000);
+        words.say(b"after", 200_000);
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(text.contains("lines dropped: too many"), "{}", text.len());
         assert!(text.ends_with("after\n"));

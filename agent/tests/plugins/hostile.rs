@@ -52,7 +52,7 @@ fn a_crash_is_a_failure() {
 }
 
 #[test]
-fn a_lie_in_json_is_a_failure() {
+fn p9_a_lie_in_json_is_a_failure() {
     for (name, answer, words) in [
         (
             "nan",
@@ -108,7 +108,7 @@ fn a_lie_in_json_is_a_failure() {
 }
 
 #[test]
-fn an_answer_that_never_ends_is_cut_and_its_plugin_killed() {
+fn p8_an_answer_that_never_ends_is_cut_and_its_plugin_killed() {
     let flood = "        while True: sys.stdout.write('x' * 4096)";
     fails(
         "flood",
@@ -132,7 +132,7 @@ fn an_answer_that_never_ends_is_cut_and_its_plugin_killed() {
 }
 
 #[test]
-fn a_plugin_that_hangs_is_killed_at_its_time_and_then_for_good() {
+fn p5_a_plugin_that_hangs_is_killed_at_its_time_and_then_for_good() {
     let mut bench = Bench::new();
     bench.options.trigger_timeout_ms = 300;
     let before = "signal.signal(signal.SIGTERM, signal.SIG_IGN)";
@@ -155,7 +155,7 @@ fn a_plugin_that_hangs_is_killed_at_its_time_and_then_for_good() {
 }
 
 #[test]
-fn a_plugin_that_never_reads_or_closes_its_ends_is_ended_by_its_time() {
+fn p10_a_plugin_that_never_reads_or_closes_its_ends_is_ended_by_its_time() {
     let answers = python("", "        os.close(1); time.sleep(1000)");
     for (file, text, words) in [
         ("main.sh", "exec sleep 1000\n", "no answer within 300 ms"),
@@ -185,7 +185,7 @@ fn a_plugin_that_never_reads_or_closes_its_ends_is_ended_by_its_time() {
 }
 
 #[test]
-fn a_grandchild_in_a_session_of_its_own_does_not_outlive_the_plugin() {
+fn p6_a_grandchild_in_a_session_of_its_own_does_not_outlive_the_plugin() {
     let mut bench = Bench::new();
     // It holds both pipes, ignores SIGTERM, and its parent is gone.
     let script = "setsid sh -c 'trap \"\" TERM HUP; echo $$ > \"$0\"; while :; do sleep 1000; done' \"$1\" &\n\
@@ -211,7 +211,7 @@ fn a_grandchild_in_a_session_of_its_own_does_not_outlive_the_plugin() {
 }
 
 #[test]
-fn an_orphan_of_a_plugin_that_lives_is_killed_if_it_left_the_session() {
+fn p6_an_orphan_of_a_plugin_that_lives_is_killed_if_it_left_the_session() {
     let mut bench = Bench::new();
     let path = bench.file("pid");
     // Its parent goes when it is there.
@@ -236,7 +236,7 @@ fn an_orphan_of_a_plugin_that_lives_is_killed_if_it_left_the_session() {
 }
 
 #[test]
-fn a_fork_bomb_is_killed_whole() {
+fn p7_a_fork_bomb_is_killed_whole() {
     let mut bench = Bench::new();
     let before = "for _ in range(300):\n    if os.fork() == 0:\n        time.sleep(1000)";
     bench.put(
@@ -307,7 +307,7 @@ fn cpu_is_counted_by_the_call_and_not_by_the_life() {
 }
 
 #[test]
-fn an_action_that_floods_its_output_is_killed_for_it() {
+fn p8_an_action_that_floods_its_output_is_killed_for_it() {
     let mut bench = Bench::new();
     bench.put("flood", None, "run.sh", "exec yes\n");
     bench.begin();

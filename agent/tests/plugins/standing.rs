@@ -1,6 +1,6 @@
 //! The exchange with a plugin that stays.
 
-use mote::plugin::{PluginReport, State};
+use mote::plugin::{MAX_PLUGINS, PluginError, PluginReport, Plugins, State};
 
 use crate::bench::{Bench, children, python};
 use crate::heap::held_bytes;
@@ -39,9 +39,10 @@ fn a_trigger_is_prepared_asked_and_heard() {
 }
 
 #[test]
-fn what_a_plugin_says_of_its_health_is_shown_without_its_secrets() {
+fn what_a_plugin_says_of_its_health_and_to_its_log_is_shown_without_its_secrets() {
     let mut bench = Bench::new();
-    let text = python("", "").replace("\"healthy\"", "'x' * 190 + ' for canary-in-the-mine'");
+    let aloud = "print('as canary-in-the-mine', file=sys.stderr)";
+    let text = python(aloud, "").replace("\"healthy\"", "'x' * 190 + ' for canary-in-the-mine'");
     bench.put("ill", Some("trigger"), "main.py", &text);
     bench.declare("ill", "  configuration:\n    pin: {secret: true}\n");
     std::fs::write(bench.file("config/ill.yaml"), "pin: canary-in-the-mine\n").unwrap();
@@ -56,6 +57,8 @@ fn what_a_plugin_says_of_its_health_is_shown_without_its_secrets() {
         "{health}"
     );
     assert!(!health.contains("canary"), "{health}");
+    let log = bench.log("ill");
+    assert!(log.ends_with("as (secret)\n"), "{log}");
     bench.end();
 }
 
@@ -281,8 +284,69 @@ fn a_plugin_that_is_taken_away_while_it_works_ends_its_work_and_is_let_go() {
     bench.end();
 }
 
+#[test]
+fn when_all_are_replaced_at_once_new_ones_wait_for_the_places_of_the_old() {
+    let mut bench = Bench::new();
+    bench.options.watch = true;
+    bench.options.trigger_interval_ms = 3_600_000;
+    // The clock that is put forward runs out for no question.
+    (bench.options.timeout_ms, bench.options.trigger_timeout_ms) = (0, 0);
+    let script = "while read -r line; do\n  [ -n \"$line\" ] && echo '{\"success\":true}'\ndone\n";
+    let put = |bench: &Bench, word: &str, script: &str| {
+        for number in 0..MAX_PLUGINS {
+            let id = format!("{word}{number}");
+            bench.put(&id, Some("trigger"), "main.sh", script);
+        }
+    };
+    let are_up = |plugins: &mut Plugins, word: &str| {
+        let of_word = |report: &PluginReport<'_>| {
+            report.id.starts_with(word) && report.state == State::Running
+        };
+        let count = plugins.report().filter(of_word).count();
+        (count == MAX_PLUGINS).then_some(())
+    };
+    let places = |plugins: &Plugins| {
+        let mut count = 0;
+        plugins.watch(&mut |_, _| count += 1);
+        count
+    };
+    // They do not go before they are killed.
+    let stubborn = ["trap '' TERM\n", script, "exec sleep 1000\n"].concat();
+    put(&bench, "old", &stubborn);
+    bench.begin();
+    bench.until(|plugins| are_up(plugins, "old"));
+    std::fs::remove_dir_all(&bench.options.dir).unwrap();
+    put(&bench, "new", script);
+    for _ in 0..2 {
+        bench.skip_ms(10_000);
+        bench.turn();
+    }
+    // A turn for each of them to be started in, were there room.
+    for _ in 0..MAX_PLUGINS {
+        bench.turn();
+        let places = places(&bench.plugins);
+        assert!(places <= 3 * MAX_PLUGINS, "{places}");
+    }
+    let action = mote::plugin::Action {
+        plugin_id: "new0",
+        ..mote::plugin::Action::default()
+    };
+    let refused = bench.plugins.start_action(&action, bench.now_ms());
+    assert!(matches!(refused, Err(PluginError::Busy(_))), "{refused:?}");
+    // Told to end, and killed.
+    for ms in [2_000, 5_000] {
+        bench.skip_ms(ms);
+        bench.turn();
+    }
+    bench.until(|plugins| {
+        assert!(places(plugins) <= 3 * MAX_PLUGINS);
+        are_up(plugins, "new")
+    });
+    bench.end();
+}
+
 /// Whether the next event is of that type.
-fn typed(plugins: &mut mote::plugin::Plugins, kind: &str) -> Option<()> {
+fn typed(plugins: &mut Plugins, kind: &str) -> Option<()> {
     let event = String::from_utf8(plugins.take_event()?).unwrap();
     event
         .contains(&format!("\"type\":\"{kind}\""))

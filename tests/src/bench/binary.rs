@@ -7,9 +7,10 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::figure::count;
-use super::place::{target_folder, targets};
+use super::place::targets;
 use super::{Failure, Figure, Findings, Plan};
 use crate::agent::mote_binary;
+use crate::target_folder;
 
 const BUDGET_BYTES: f64 = 2_000_000.0;
 const BUDGET_SMALL_BYTES: f64 = 1_800_000.0;

@@ -10,10 +10,10 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use super::place::target_folder;
 use super::{Failure, Figure, Findings, LONG, Plan};
 use crate::agent::{AgentBuilder, Signal, mote_binary};
 use crate::hub::{Hub, HubConfig};
+use crate::target_folder;
 use crate::wait::poll_until;
 
 const STARTS: usize = 5;

@@ -1,17 +1,9 @@
-//! Where the project's builds are.
+//! What the project is built for.
 
-use std::env;
 use std::fs;
 use std::io;
-use std::path::PathBuf;
 
 use crate::project_root;
-
-/// Where cargo builds.
-pub(super) fn target_folder() -> PathBuf {
-    let named = env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
-    project_root().join(named)
-}
 
 /// The targets that mote is built for: each has a file in `cross/`.
 pub(super) fn targets() -> io::Result<Vec<String>> {

@@ -9,8 +9,8 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use lexopt::{Arg, Parser, ValueExt};
-use mote_tests::project_root;
 use mote_tests::simulate::{ALLOWED, CASES, Case, Counts, Fault, Plan, draw};
+use mote_tests::target_folder;
 
 const HELP: &str = "\
 Simulates a fleet that loses its server and gets it back, with the agent's own policy.
@@ -62,7 +62,7 @@ fn main() -> ExitCode {
     let cases = simulate(&options);
     let out = options
         .out
-        .unwrap_or_else(|| project_root().join("target/simulate.svg"));
+        .unwrap_or_else(|| target_folder().join("simulate.svg"));
     if let Err(error) = write(&out, &draw(&cases)) {
         eprintln!("simulate: cannot write {}: {error}", out.display());
         return ExitCode::FAILURE;

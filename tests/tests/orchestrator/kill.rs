@@ -95,7 +95,7 @@ impl Books {
 }
 
 #[test]
-fn p1_no_kill_makes_an_attempt_run_twice_or_a_result_go_missing() {
+fn p1_x4_no_kill_makes_an_attempt_run_twice_or_a_result_go_missing() {
     let seed = std::env::var("SEED").map_or(20_251_123, |seed| seed.parse().unwrap());
     println!("SEED={seed}");
     let mut rng = Rng::new(seed);

@@ -41,7 +41,7 @@ fn wait_for_audit(agent: &AgentUnderTest, id: &str) -> LogLine {
 }
 
 #[test]
-fn what_is_too_much_or_not_ours_or_reaches_out_is_reported_failed_and_audited() {
+fn x4_what_is_too_much_or_not_ours_or_reaches_out_is_reported_failed_and_audited() {
     let ours = json!({"entrypoint": "run.sh"});
     let preload = json!({"entrypoint": "run.sh", "environment": {"LD_PRELOAD": "/x.so"}});
     let huge = json!({"x": "y".repeat(HUGE)});
@@ -113,7 +113,7 @@ fn what_is_too_much_or_not_ours_or_reaches_out_is_reported_failed_and_audited() 
 }
 
 #[test]
-fn an_id_that_is_a_path_is_told_in_the_log_and_touches_nothing() {
+fn x4_an_id_that_is_a_path_is_told_in_the_log_and_touches_nothing() {
     let hub = hub();
     hub.give(execute("../../x"));
     let builder = builder(&hub, "action");

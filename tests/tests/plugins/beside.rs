@@ -146,7 +146,7 @@ fn more_samples(metrics: &Hub, count: u64) {
 }
 
 #[test]
-fn whatever_a_plugin_does_samples_go_on_and_nothing_is_left() {
+fn p5_p6_p7_p8_p9_p10_whatever_a_plugin_does_samples_go_on_and_nothing_is_left() {
     let (metrics, orchestrator) = hubs();
     let agent = sensor(&metrics, &orchestrator);
     for (id, script, _) in WICKED {

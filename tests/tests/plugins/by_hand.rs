@@ -104,6 +104,30 @@ fn what_a_plugin_does_wrong_is_said_and_it_is_gone() {
 }
 
 #[test]
+fn all_that_a_plugin_is_sent_is_printed_to_the_last_word() {
+    let agent = plugin(&["test", "good"]);
+    let script = "while read -r line && [ -n \"$line\" ]; do\n  echo '{\"success\":true}'\ndone\n";
+    put(&agent, "good", Some("trigger"), "main.sh", script);
+    let (text, code, errors) = outcome(&agent);
+    assert_eq!(code, Some(0), "{text}\n{errors}");
+    let sent: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("> "))
+        .collect();
+    assert_eq!(
+        sent,
+        [
+            r#"{"action":"get_info"}"#,
+            r#"{"action":"initialize","config":{}}"#,
+            r#"{"action":"start"}"#,
+            r#"{"action":"detect_triggers"}"#,
+            r#"{"action":"get_health"}"#,
+            r#"{"action":"stop"}"#,
+        ]
+    );
+}
+
+#[test]
 fn a_file_is_run_once_without_a_shell_and_without_the_agents_secrets() {
     let input = r#"{"a":"$(id); `id`"}"#;
     let agent = plugin(&["test", "once", "--entrypoint", "run.sh", "--input", input]);

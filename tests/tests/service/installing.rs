@@ -149,6 +149,7 @@ fn files_of_root_are_opened_for_the_service_or_refused() {
         fs::set_permissions(root.at(folder), closed.clone()).unwrap();
     }
     put("etc/mote/tls/key", 0o600);
+    put("etc/mote/jwt", 0o600);
     put("etc/mote/cert", 0o644);
     put("etc/ca.pem", 0o644);
     let flags = [
@@ -156,14 +157,22 @@ fn files_of_root_are_opened_for_the_service_or_refused() {
         "--tls-cert-file=/etc/mote/cert",
         "--tls-ca-file=/etc/ca.pem",
     ];
+    // The orchestrator's have no flags. Another kind of proof is told, so this one is not read here.
+    let install = || {
+        let mut install = root.install(&flags);
+        install.env("MOTE_API_AUTH_TYPE", "certificate");
+        install.env("MOTE_API_AUTH_TOKEN_FILE", "/etc/mote/jwt");
+        install
+    };
     let before = root.listing();
-    let dry = printed(root.install(&flags).arg("--dry-run"));
+    let dry = printed(install().arg("--dry-run"));
     assert_eq!(root.listing(), before);
-    assert_eq!(dry, printed(&mut root.install(&flags)));
+    assert_eq!(dry, printed(&mut install()));
     for said in [
         "let group mote read /etc/mote (0750)",
         "let group mote read /etc/mote/tls (0750)",
         "let group mote read /etc/mote/tls/key (0640)",
+        "let group mote read /etc/mote/jwt (0640)",
     ] {
         assert!(dry.lines().any(|line| line == said), "no {said} in {dry}");
     }

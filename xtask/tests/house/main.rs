@@ -253,3 +253,46 @@ fn every_board_comes_with_what_is_expected_of_it() {
         );
     }
 }
+
+/// The ids in the first cell of a row: one, or the first and the last of some.
+fn ids(row: &str) -> Option<Vec<String>> {
+    let cell = row.strip_prefix("| ")?.split(" | ").next()?;
+    let (first, last) = cell.split_once('\u{2013}').unwrap_or((cell, cell));
+    let number = |id: &str| id.get(1..)?.parse::<u32>().ok();
+    let letter = first.chars().next().filter(char::is_ascii_uppercase)?;
+    let numbers = number(first)?..=number(last)?;
+    Some(
+        numbers
+            .map(|number| format!("{letter}{number}").to_lowercase())
+            .collect(),
+    )
+}
+
+#[test]
+fn every_fault_that_is_listed_is_in_the_name_of_a_test() {
+    assert_eq!(ids("| D1\u{2013}D3 | x | y |").unwrap(), ["d1", "d2", "d3"]);
+    assert_eq!((ids("| id | x | y |"), ids("text")), (None, None));
+    let list = fs::read_to_string(root().join("tests/README.md")).unwrap();
+    let code: Vec<String> = ["tests", "agent", "core"]
+        .iter()
+        .flat_map(|folder| rust_files(folder))
+        .map(|path| fs::read_to_string(path).unwrap())
+        .collect();
+    let is_in_a_name = |id: &str| {
+        let begins = |line: &str| {
+            let name = line.trim_start().strip_prefix("fn ").unwrap_or_default();
+            // A test may make more than one: their ids come first.
+            let is_id = |part: &&str| part.ends_with(|last: char| last.is_ascii_digit());
+            name.split('_').take_while(is_id).any(|part| part == id)
+        };
+        code.iter().any(|text| text.lines().any(begins))
+    };
+    // What has a command of its own has no name of a test.
+    let rows = list
+        .lines()
+        .filter(|row| !row.ends_with("| `cargo xtask fuzz` |"));
+    let listed: Vec<String> = rows.filter_map(ids).flatten().collect();
+    assert!(listed.len() > 40, "{listed:?}");
+    let missing: Vec<&String> = listed.iter().filter(|id| !is_in_a_name(id)).collect();
+    assert!(missing.is_empty(), "no test has the id of {missing:?}");
+}

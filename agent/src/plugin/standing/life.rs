@@ -43,7 +43,11 @@ impl Standing {
             Ok((process, work)) => {
                 let path = scope.log_path(&self.id);
                 let log = self.log.take().unwrap_or_else(|| SideLog::new(path));
-                self.live = Some(Live::new(process, Words::new(log, now_ms), work));
+                self.live = Some(Live::new(
+                    process,
+                    Words::new(log, self.hidden.clone(), now_ms),
+                    work,
+                ));
                 (self.reached, self.call) = (None, None);
                 self.tally.restarts += u64::from(self.started_ms > 0);
                 (self.started_ms, self.cpu_from_ms) = (now_ms, 0);

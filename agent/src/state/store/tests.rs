@@ -18,9 +18,7 @@ impl Folder {
         std::fs::create_dir_all(&path).unwrap();
         Self(path)
     }
-}
 
-impl Folder {
     /// From now on this thread can make files in it and cannot open it, so not flush it either; or it
     /// can again.
     pub(in crate::state) fn hide(&self, is_hidden: bool) {

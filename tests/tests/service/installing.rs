@@ -130,6 +130,31 @@ fn the_configuration_is_for_root_and_the_agent_alone() {
 }
 
 #[test]
+fn what_the_device_cannot_do_without_outlives_a_new_firmware() {
+    if !is_root("what_the_device_cannot_do_without_outlives_a_new_firmware") {
+        return;
+    }
+    let root = Root::new("procd");
+    let list = "lib/upgrade/keep.d/mote";
+    printed(&mut root.install(&FLAGS));
+    let text = root.text(list);
+    let kept: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    // The list too, or the firmware after the next one would lose the configuration.
+    assert_eq!(kept, ["/etc/mote/", "/lib/upgrade/keep.d/mote"]);
+    for path in kept {
+        assert!(root.at(path.trim_start_matches('/')).exists(), "{path}");
+    }
+    // sysupgrade reads the list as root.
+    assert_eq!(fs::metadata(root.at(list)).unwrap().mode() & 0o7777, 0o644);
+    uninstall(&root, false);
+    assert!(!root.at(list).exists());
+    // A system without sysupgrade gets no list.
+    fs::remove_dir(root.at("lib/upgrade/keep.d")).unwrap();
+    printed(&mut root.install(&[]));
+    assert!(!root.at("lib/upgrade/keep.d").exists());
+}
+
+#[test]
 fn files_of_root_are_opened_for_the_service_or_refused() {
     if !is_root("files_of_root_are_opened_for_the_service_or_refused") {
         return;

@@ -2,6 +2,7 @@
 //! removed.
 
 use std::fs;
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
@@ -42,6 +43,12 @@ fn status(systemd: &Systemd, pid: &str, field: &str) -> String {
     line.unwrap().split_whitespace().next().unwrap().to_owned()
 }
 
+/// One at which nobody else of this machine is asked.
+fn free_port() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port().to_string()
+}
+
 fn install(systemd: &Systemd, flags: &[&str]) -> Command {
     let binary = mote_binary().unwrap();
     let mut install = systemd.run(binary, &["install"]);
@@ -77,6 +84,7 @@ fn the_service_is_installed_started_watched_reloaded_stopped_and_removed() {
     );
     let url = hub.url();
     write_closed_key(&systemd, hub.api_key());
+    let port = free_port();
     let flags = [
         "--server-url",
         &url,
@@ -86,6 +94,8 @@ fn the_service_is_installed_started_watched_reloaded_stopped_and_removed() {
         "/etc/hub-ca.pem",
         "--interval",
         "1h",
+        "--health-port",
+        &port,
     ];
     let said = printed(&mut install(&systemd, &flags));
     assert!(
@@ -106,6 +116,13 @@ fn the_service_is_installed_started_watched_reloaded_stopped_and_removed() {
     assert_eq!(status(&systemd, &pid, "Seccomp"), "2");
     assert_eq!(status(&systemd, &pid, "CapBnd"), "0000000000000000");
     assert_eq!(status(&systemd, &pid, "Threads"), "1");
+
+    // They let it ask the kernel whether the clock is kept right, which much is made of.
+    let shown = printed(&mut systemd.run("/usr/bin/mote", &["status", "--json"]));
+    let is_known = ["true", "false"]
+        .iter()
+        .any(|word| shown.contains(&format!("\"clock\":{{\"synchronized\":{word}}}")));
+    assert!(is_known, "{shown}");
 
     // A loop that stands still is started anew; one that goes on never was.
     let alive_us = "WatchdogTimestampMonotonic";

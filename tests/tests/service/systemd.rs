@@ -257,3 +257,50 @@ fn an_installation_that_cannot_start_says_so() {
     );
     assert_eq!(hub.received().len(), 0);
 }
+
+#[test]
+fn a_plugin_runs_behind_the_walls_of_the_unit_and_its_own() {
+    let name = "a_plugin_runs_behind_the_walls_of_the_unit_and_its_own";
+    if left_out("a service under systemd") || !is_root(name) {
+        return;
+    }
+    let hub = Hub::start(HubConfig::default()).unwrap();
+    let systemd = Systemd::start(hub.ca_pem_path());
+    let flags = [
+        "--server-url",
+        &hub.url(),
+        "--api-key",
+        hub.api_key(),
+        "--health-port",
+        "0",
+        "--no-start",
+    ];
+    printed(&mut install(&systemd, &flags));
+    // The 19th field of its own is niceness (proc(5)), which it is given once it runs.
+    let script = "#!/bin/sh\nfor n in 1 2 3 4 5 6 7 8 9 10; do\n\
+        read -r _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ own _ </proc/$$/stat\n\
+        [ \"$own\" = 10 ] && break\nsleep 0.1\ndone\n\
+        echo \"nice $own $(grep CapEff /proc/self/status)\" >&2\necho '{}'\n";
+    let path = "/etc/mote/plugins/once/run.sh";
+    write(&systemd, path, script);
+    fs::set_permissions(systemd.path(path), fs::Permissions::from_mode(0o755)).unwrap();
+    let drop_in = format!(
+        "{DROP_IN}Environment=MOTE_PLUGINS_DIR=/etc/mote/plugins\n\
+         ExecStartPost=/usr/bin/mote plugin test once --entrypoint run.sh\n"
+    );
+    let folder = "/etc/systemd/system/mote.service.d/test.conf";
+    write(&systemd, folder, &drop_in);
+    printed(&mut systemd.run("systemctl", &["daemon-reload"]));
+    let started = systemd
+        .run("systemctl", &["start", "mote.service"])
+        .output()
+        .unwrap();
+    let log = fs::read_to_string(systemd.path("/run/mote.log")).unwrap();
+    assert!(started.status.success(), "{}\n{log}", said(&started));
+    let line = log.lines().find(|line| line.contains("CapEff"));
+    let line = line.unwrap_or_else(|| panic!("{log}"));
+    assert!(
+        line.contains("nice 10 ") && line.ends_with("0000000000000000"),
+        "{line}"
+    );
+}

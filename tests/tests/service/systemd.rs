@@ -116,6 +116,7 @@ fn the_service_is_installed_started_watched_reloaded_stopped_and_removed() {
     assert_eq!(status(&systemd, &pid, "Seccomp"), "2");
     assert_eq!(status(&systemd, &pid, "CapBnd"), "0000000000000000");
     assert_eq!(status(&systemd, &pid, "Threads"), "1");
+    assert_eq!(systemd.property("OOMPolicy"), "continue");
 
     // They let it ask the kernel whether the clock is kept right, which much is made of.
     let shown = printed(&mut systemd.run("/usr/bin/mote", &["status", "--json"]));

@@ -1,4 +1,4 @@
-//! What the service must be able to read: the key and the files of the TLS settings.
+//! What the service must be able to read: keys, and the files of the TLS settings, of either server.
 //!
 //! Root reads everything, so what root can read says nothing about user `mote`. Looked at are the
 //! bits of a file and of the folders above it, as `path_resolution(7)` has them; access control lists
@@ -39,12 +39,18 @@ impl Files {
             own: Vec::new(),
         };
         let config = PathBuf::from(CONFIG);
+        let auth = &settings.orchestrator;
         let named = [
             ("the configuration", Some(&config)),
             ("api_key_file", settings.api_key_file.as_ref()),
             ("tls.ca_file", settings.tls_ca_file.as_ref()),
             ("tls.cert_file", settings.tls_cert_file.as_ref()),
             ("tls.key_file", settings.tls_key_file.as_ref()),
+            ("api.auth.cert_file", auth.cert_file.as_ref()),
+            ("api.auth.key_file", auth.key_file.as_ref()),
+            ("api.auth.ca_file", auth.ca_file.as_ref()),
+            ("api.auth.token_file", auth.token_file.as_ref()),
+            ("api.auth.api_key_file", auth.api_key_file.as_ref()),
         ];
         let own_folder = place.at(CONFIG_FOLDER)?.canonicalize().ok();
         for (key, path) in named {

@@ -7,6 +7,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use super::Delivers;
 use super::delivery::{Watch, wait};
 use super::place::{Place, say};
 use crate::agent::{Exit, Refusal};
@@ -110,8 +111,8 @@ impl System {
     }
 
     /// Starts the service, anew if it runs, and waits for its first delivery.
-    pub(super) fn start(self, place: &Place, logs_deliveries: bool) -> Result<(), Refusal> {
-        let watch = Watch::begin(self, logs_deliveries);
+    pub(super) fn start(self, place: &Place, delivers: Delivers) -> Result<(), Refusal> {
+        let watch = Watch::begin(self, delivers);
         say("start mote")?;
         if place.is_dry_run() {
             return wait(&watch, true);

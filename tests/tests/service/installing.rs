@@ -220,6 +220,28 @@ fn files_of_root_are_opened_for_the_service_or_refused() {
 }
 
 #[test]
+fn files_of_the_orchestrators_client_are_opened_too() {
+    if !is_root("files_of_the_orchestrators_client_are_opened_too") {
+        return;
+    }
+    let root = Root::new("procd");
+    fs::create_dir(root.at("etc/mote")).unwrap();
+    let names = ["CERT", "KEY", "CA"];
+    let mut install = root.install(&FLAGS);
+    for name in names {
+        let path = format!("etc/mote/{name}");
+        fs::write(root.at(&path), "x").unwrap();
+        fs::set_permissions(root.at(&path), fs::Permissions::from_mode(0o600)).unwrap();
+        install.env(format!("MOTE_API_AUTH_{name}_FILE"), format!("/{path}"));
+    }
+    printed(&mut install);
+    for name in names {
+        let found = fs::metadata(root.at(&format!("etc/mote/{name}"))).unwrap();
+        assert_eq!((found.mode() & 0o7777, found.gid()), (0o640, 998), "{name}");
+    }
+}
+
+#[test]
 fn a_dry_run_says_the_same_and_does_nothing() {
     if !is_root("a_dry_run_says_the_same_and_does_nothing") {
         return;

@@ -228,6 +228,35 @@ fn a_key_that_is_a_credential_is_the_services_and_outlives_an_update() {
 }
 
 #[test]
+fn an_agent_of_an_orchestrator_alone_is_installed_and_updated() {
+    let name = "an_agent_of_an_orchestrator_alone_is_installed_and_updated";
+    if left_out("a service under systemd") || !is_root(name) {
+        return;
+    }
+    let hub = Hub::start(HubConfig::default()).unwrap();
+    let systemd = Systemd::start(hub.ca_pem_path());
+    let flags = [
+        "--base-url",
+        &hub.url(),
+        "--agent-id",
+        "agent-1",
+        "--agent-type",
+        "sensor",
+        "--health-port",
+        &free_port(),
+    ];
+    for flags in [&flags[..], &[]] {
+        let mut install = install(&systemd, flags);
+        let said = printed(install.env("MOTE_API_AUTH_API_KEY", "demo-token"));
+        assert!(
+            said.ends_with("started: there is no metrics server to deliver to\n"),
+            "{said}"
+        );
+        assert_eq!(systemd.property("ActiveState"), "active");
+    }
+}
+
+#[test]
 fn an_installation_that_cannot_start_says_so() {
     if !is_root("an_installation_that_cannot_start_says_so") {
         return;

@@ -56,6 +56,23 @@ fn install(systemd: &Systemd, flags: &[&str]) -> Command {
     install
 }
 
+/// The walls of the unit stand, and have the doors that are needed.
+fn check_walls(systemd: &Systemd, pid: &str) {
+    assert_ne!(status(systemd, pid, "Uid"), "0");
+    assert_eq!(status(systemd, pid, "NoNewPrivs"), "1");
+    assert_eq!(status(systemd, pid, "Seccomp"), "2");
+    assert_eq!(status(systemd, pid, "CapBnd"), "0000000000000000");
+    assert_eq!(status(systemd, pid, "Threads"), "1");
+    assert_eq!(systemd.property("OOMPolicy"), "continue");
+
+    // They let it ask the kernel whether the clock is kept right, which much is made of.
+    let shown = printed(&mut systemd.run("/usr/bin/mote", &["status", "--json"]));
+    let is_known = ["true", "false"]
+        .iter()
+        .any(|word| shown.contains(&format!("\"clock\":{{\"synchronized\":{word}}}")));
+    assert!(is_known, "{shown}");
+}
+
 #[test]
 fn the_service_is_installed_started_watched_reloaded_stopped_and_removed() {
     let name = "the_service_is_installed_started_watched_reloaded_stopped_and_removed";
@@ -109,21 +126,8 @@ fn the_service_is_installed_started_watched_reloaded_stopped_and_removed() {
     assert_eq!(systemd.property("ActiveState"), "active");
     assert_eq!(systemd.property("UnitFileState"), "enabled");
 
-    // The walls of the unit stand.
     let pid = systemd.property("MainPID");
-    assert_ne!(status(&systemd, &pid, "Uid"), "0");
-    assert_eq!(status(&systemd, &pid, "NoNewPrivs"), "1");
-    assert_eq!(status(&systemd, &pid, "Seccomp"), "2");
-    assert_eq!(status(&systemd, &pid, "CapBnd"), "0000000000000000");
-    assert_eq!(status(&systemd, &pid, "Threads"), "1");
-    assert_eq!(systemd.property("OOMPolicy"), "continue");
-
-    // They let it ask the kernel whether the clock is kept right, which much is made of.
-    let shown = printed(&mut systemd.run("/usr/bin/mote", &["status", "--json"]));
-    let is_known = ["true", "false"]
-        .iter()
-        .any(|word| shown.contains(&format!("\"clock\":{{\"synchronized\":{word}}}")));
-    assert!(is_known, "{shown}");
+    check_walls(&systemd, &pid);
 
     // A loop that stands still is started anew; one that goes on never was.
     let alive_us = "WatchdogTimestampMonotonic";

@@ -7,6 +7,7 @@
 
 use nix::poll::{PollTimeout, poll};
 
+use super::Delivers;
 use super::place::say;
 use super::system::{System, run};
 use crate::agent::{Exit, Refusal};
@@ -17,12 +18,13 @@ const LOOK_EVERY_MS: u16 = 500;
 const UNSEEN: &str = "mote is installed and was started; whether it delivers cannot be seen here: \
     logging.level and logging.output keep deliveries out of the system's log";
 
+const NOTHING: &str = "mote is installed and was started: there is no metrics server to deliver to";
+
 /// A service that is starting.
 #[derive(Debug)]
 pub(super) struct Watch {
     system: System,
-    /// Whether a delivery can be seen from here.
-    sees: bool,
+    delivers: Delivers,
     /// What was in the log before, where the log is what is looked at.
     before: String,
 }
@@ -37,17 +39,25 @@ enum Seen {
 }
 
 impl Watch {
-    /// Looks at the service before it is started. `logs_deliveries` is whether it is told to log
-    /// them where the system's log takes them from.
-    pub(super) fn begin(system: System, logs_deliveries: bool) -> Self {
+    /// Looks at the service before it is started.
+    pub(super) fn begin(system: System, delivers: Delivers) -> Self {
         let before = match system {
             System::Systemd => String::new(),
             System::Procd => log(),
         };
         Self {
             system,
-            sees: logs_deliveries || system == System::Systemd,
+            delivers,
             before,
+        }
+    }
+
+    /// Why there is nothing to wait for, if so.
+    fn blind(&self) -> Option<&'static str> {
+        match self.delivers {
+            Delivers::Unlogged if self.system == System::Procd => Some(UNSEEN),
+            Delivers::Nothing => Some(NOTHING),
+            _ => None,
         }
     }
 
@@ -95,8 +105,8 @@ impl Watch {
 
 /// Waits; a dry run has nothing to wait for.
 pub(super) fn wait(watch: &Watch, dry_run: bool) -> Result<(), Refusal> {
-    if !watch.sees {
-        return say(UNSEEN);
+    if let Some(words) = watch.blind() {
+        return say(words);
     }
     say(format!(
         "wait for its first delivery, {} s at most",
@@ -202,11 +212,12 @@ mod tests {
 
     #[test]
     fn a_delivery_that_cannot_be_seen_is_not_waited_for() {
-        let watch = |system| Watch::begin(system, false);
+        let watch = |system| Watch::begin(system, Delivers::Unlogged);
         let begun_ms = clock::boot_ms();
         assert!(wait(&watch(System::Procd), false).is_ok());
         assert!(clock::boot_ms() < begun_ms + WAIT_MS / 2);
-        assert!(watch(System::Systemd).sees, "its status says so");
+        let systemd = watch(System::Systemd);
+        assert_eq!(systemd.blind(), None, "its status says so");
     }
 
     #[test]

@@ -104,7 +104,7 @@ pub fn install(sources: Sources, options: &Options) -> Result<(), Refusal> {
     prepared.files.open(&place, group)?;
     system.add(&place)?;
     if starts {
-        system.start(&place, prepared.logs_deliveries)?;
+        system.start(&place, prepared.delivers)?;
     }
     Ok(())
 }
@@ -147,8 +147,18 @@ pub fn uninstall(options: &Options) -> Result<(), Refusal> {
 struct Prepared {
     config: Configuration,
     files: Files,
-    /// Whether the service is told to log deliveries where its manager hears them.
-    logs_deliveries: bool,
+    delivers: Delivers,
+}
+
+/// What there is to wait for once the service was started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Delivers {
+    /// A delivery that the service logs where its manager hears it.
+    Logged,
+    /// One that it does not.
+    Unlogged,
+    /// None: it is the agent of an orchestrator alone.
+    Nothing,
 }
 
 enum Configuration {
@@ -184,11 +194,22 @@ fn configuration(mut sources: Sources, place: &Place, starts: bool) -> Result<Pr
     };
     let refuse = |lines: &[String]| (Exit::Config, lines.join("\n"));
     let loaded = load(&sources, &environment).map_err(|error| refuse(&error.0))?;
-    if starts {
-        let planned = Plan::of(&loaded.settings).and_then(|_| Target::of(&loaded.settings));
-        planned.map_err(|errors| refuse(&errors))?;
-    }
     let settings = &loaded.settings;
+    let mut delivers =
+        if settings.log_level <= Level::Info && settings.log_output != LogOutput::None {
+            Delivers::Logged
+        } else {
+            Delivers::Unlogged
+        };
+    if starts {
+        let plan = Plan::of(settings).map_err(|errors| refuse(&errors))?;
+        if plan.target.is_none() && plan.orchestrator.is_some() {
+            delivers = Delivers::Nothing;
+        } else {
+            // Whoever names no server at all has most likely forgotten it.
+            Target::of(settings).map_err(|errors| refuse(&errors))?;
+        }
+    }
     let (config, folder) = if there {
         // Where the service runs.
         (Configuration::There { passed_over }, PathBuf::from("/"))
@@ -203,8 +224,7 @@ fn configuration(mut sources: Sources, place: &Place, starts: bool) -> Result<Pr
     Ok(Prepared {
         config,
         files: Files::find(place, settings, &folder)?,
-        logs_deliveries: settings.log_level <= Level::Info
-            && settings.log_output != LogOutput::None,
+        delivers,
     })
 }
 

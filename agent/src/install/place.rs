@@ -53,11 +53,22 @@ impl Place {
     /// Where the installed system's `path` is, seen from here.
     pub(super) fn at(&self, path: &str) -> Result<PathBuf, Refusal> {
         let full = self.root.join(path.trim_start_matches('/'));
-        // The nearest folder that is there decides where the path leads.
-        let mut above = full.parent();
+        self.must_hold(&full, full.parent())?;
+        Ok(full)
+    }
+
+    /// The same of a file that is read or replaced where a link of its own leads.
+    fn at_its_end(&self, path: &str) -> Result<PathBuf, Refusal> {
+        let full = self.at(path)?;
+        self.must_hold(&full, Some(&full))?;
+        Ok(full)
+    }
+
+    /// Of `above` and the folders above it, the nearest that is there decides where `full` leads.
+    fn must_hold(&self, full: &Path, mut above: Option<&Path>) -> Result<(), Refusal> {
         while let Some(folder) = above {
             match folder.canonicalize() {
-                Ok(real) if real.starts_with(&self.root) => return Ok(full),
+                Ok(real) if real.starts_with(&self.root) => return Ok(()),
                 Ok(real) => {
                     let words = format!(
                         "{} leads to {}, out of --root: make the link a relative one",
@@ -69,7 +80,7 @@ impl Place {
                 Err(_) => above = folder.parent(),
             }
         }
-        Ok(full)
+        Ok(())
     }
 
     pub(super) fn has(&self, path: &str) -> Result<bool, Refusal> {
@@ -78,14 +89,15 @@ impl Place {
 
     /// The text of a file; empty if it is not there.
     pub(super) fn read(&self, path: &str) -> Result<String, Refusal> {
-        let full = self.at(path)?;
+        let full = self.at_its_end(path)?;
         match fs::read_to_string(&full) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
             read => read.map_err(|error| (Exit::Failed, format!("{}: {error}", full.display()))),
         }
     }
 
-    /// Puts a file there, of root and of `group` if that is given.
+    /// Puts a file there, of root and of `group` if that is given: whoever else owns it could change
+    /// what root runs.
     pub(super) fn write(
         &self,
         path: &str,
@@ -94,23 +106,24 @@ impl Place {
         group: Option<u32>,
     ) -> Result<(), Refusal> {
         let full = self.at(path)?;
+        let owner = (0, group.unwrap_or(0));
         let is_so = |found: fs::Metadata| {
             found.is_file()
                 && found.mode() & 0o7777 == mode
-                && group.is_none_or(|group| found.gid() == group)
+                && (found.uid(), found.gid()) == owner
                 && fs::read(&full).is_ok_and(|there| there == bytes)
         };
         if full.symlink_metadata().is_ok_and(is_so) {
             return say(format!("keep {path}, it is the same"));
         }
         self.change(format!("write {path} ({mode:04o})"), &full, |full| {
-            replace(full, bytes, mode, (0, group.unwrap_or(0)))
+            replace(full, bytes, mode, owner)
         })
     }
 
     /// Replaces a list that others keep, as it is but for its text.
     pub(super) fn rewrite(&self, path: &str, text: &str) -> Result<(), Refusal> {
-        let full = self.at(path)?;
+        let full = self.at_its_end(path)?;
         self.change(format!("change {path}"), &full, |full| {
             let old = full.metadata()?;
             // The real file, where the path is a link to it.
@@ -284,6 +297,52 @@ mod tests {
             1,
             "nothing beside it"
         );
+        fs::remove_dir_all(path).unwrap();
+    }
+
+    #[test]
+    fn a_program_that_somebody_else_owns_is_not_the_same() {
+        let (path, place) = root("owner");
+        if fs::metadata(&path).unwrap().uid() != 0 {
+            // Only root can give a file to somebody else.
+            return fs::remove_dir_all(path).unwrap();
+        }
+        let file = path.join("etc/x");
+        place.write("/etc/x", b"text", 0o755, None).unwrap();
+        for owner in [(1000, 0), (0, 1000)] {
+            chown(&file, Some(owner.0), Some(owner.1)).unwrap();
+            place.write("/etc/x", b"text", 0o755, None).unwrap();
+            let found = fs::metadata(&file).unwrap();
+            assert_eq!((found.uid(), found.gid()), (0, 0), "was {owner:?}");
+        }
+        fs::remove_dir_all(path).unwrap();
+    }
+
+    #[test]
+    fn a_list_that_is_a_link_out_of_the_root_is_refused() {
+        let (path, _) = root("list");
+        let (image, list) = (path.join("image"), path.join("passwd"));
+        fs::create_dir_all(image.join("etc")).unwrap();
+        fs::write(&list, "of this device").unwrap();
+        let place = Place::new(&image, false).unwrap();
+        for to in [list.as_path(), Path::new("../../passwd")] {
+            let link = image.join("etc/passwd");
+            symlink(to, &link).unwrap();
+            for refused in [
+                place.read("/etc/passwd").map(drop),
+                place.rewrite("/etc/passwd", "of the image"),
+            ] {
+                let (exit, words) = refused.unwrap_err();
+                assert_eq!(exit, Exit::State);
+                assert!(words.contains("out of --root"), "{words}");
+            }
+            assert_eq!(fs::read_to_string(&list).unwrap(), "of this device");
+            fs::remove_file(&link).unwrap();
+        }
+        fs::write(image.join("etc/real"), "one").unwrap();
+        symlink("real", image.join("etc/passwd")).unwrap();
+        place.rewrite("/etc/passwd", "two").unwrap();
+        assert_eq!(place.read("/etc/real").unwrap(), "two");
         fs::remove_dir_all(path).unwrap();
     }
 

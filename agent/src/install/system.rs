@@ -2,11 +2,12 @@
 //!
 //! Each takes a file, which this binary carries, and links that make it start with the device. The
 //! links are the ones that `systemctl enable` and `/etc/init.d/mote enable` would make, so an image
-//! gets them too. Programs of the manager are run on a running device only.
+//! gets them too. Under procd the configuration is named to sysupgrade as well. Programs of the manager are run on a running device only.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use super::Delivers;
 use super::delivery::{Watch, wait};
 use super::place::{Place, say};
 use crate::agent::{Exit, Refusal};
@@ -17,6 +18,10 @@ const WANTED: &str = "/etc/systemd/system/multi-user.target.wants/mote.service";
 const SCRIPT: &str = "/etc/init.d/mote";
 /// Links to [`SCRIPT`], under the numbers that the script itself names.
 const RUNLEVELS: [&str; 2] = ["/etc/rc.d/S95mote", "/etc/rc.d/K10mote"];
+/// Where OpenWrt's sysupgrade finds what a new firmware is not to take away: without the
+/// configuration, and the key in it, an upgraded device would deliver nothing any more.
+const KEEP_FOLDER: &str = "/lib/upgrade/keep.d";
+const KEEP: &str = "/lib/upgrade/keep.d/mote";
 
 /// A service manager.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,14 +101,18 @@ impl System {
                 for link in RUNLEVELS {
                     place.link(link, "../init.d/mote")?;
                 }
+                if place.has(KEEP_FOLDER)? {
+                    let list = include_bytes!("../../service/mote.keep");
+                    place.write(KEEP, list, 0o644, None)?;
+                }
                 Ok(())
             }
         }
     }
 
     /// Starts the service, anew if it runs, and waits for its first delivery.
-    pub(super) fn start(self, place: &Place, logs_deliveries: bool) -> Result<(), Refusal> {
-        let watch = Watch::begin(self, logs_deliveries);
+    pub(super) fn start(self, place: &Place, delivers: Delivers) -> Result<(), Refusal> {
+        let watch = Watch::begin(self, delivers);
         say("start mote")?;
         if place.is_dry_run() {
             return wait(&watch, true);
@@ -120,9 +129,9 @@ impl System {
 
     /// Stops the service and takes away what [`System::add`] put there. Returns whether it was there.
     pub(super) fn remove(self, place: &Place) -> Result<bool, Refusal> {
-        let (file, links): (_, &[&str]) = match self {
+        let (file, others): (_, &[&str]) = match self {
             Self::Systemd => (UNIT, &[WANTED]),
-            Self::Procd => (SCRIPT, &RUNLEVELS),
+            Self::Procd => (SCRIPT, &[RUNLEVELS[0], RUNLEVELS[1], KEEP]),
         };
         if place.has(file)? && place.is_this_device() && self.runs() {
             say("stop mote")?;
@@ -134,8 +143,8 @@ impl System {
             }
         }
         let was_there = place.has(file)?;
-        for link in links {
-            place.remove(link)?;
+        for other in others {
+            place.remove(other)?;
         }
         place.remove(file)?;
         if was_there && self == Self::Systemd {

@@ -234,6 +234,12 @@ impl Stub {
     /// Takes what the replies so far amount to.
     fn conclude(&mut self, now_ms: u64) {
         let Some(query) = &mut self.query else { return };
+        // Also if the other answer was whole: a device may have no way to the addresses in it.
+        let was_cut = query.replies.contains(&Some(Reply::Cut));
+        if was_cut && query.ask_in_full() {
+            query.until_ms = now_ms + TRY_MS;
+            return;
+        }
         let mut addresses = Addresses::new();
         let mut ttl_s = TTL_S.1;
         let mut found = [Addresses::new(), Addresses::new()];
@@ -256,11 +262,6 @@ impl Stub {
             let host = query.host.clone();
             self.query = None;
             self.keep(&host, &addresses, ttl_s, now_ms);
-            return;
-        }
-        let was_cut = query.replies.iter().any(|reply| *reply == Some(Reply::Cut));
-        if was_cut && query.ask_in_full() {
-            query.until_ms = now_ms + TRY_MS;
             return;
         }
         let exists_not =
@@ -409,7 +410,10 @@ impl Query {
         let [a, aaaa] = [0, 1].map(|at| write_question(&name, self.ids[at], TYPES[at]));
         let questions = a.iter().chain(&aaaa).map(Array::as_slice);
         self.stream = Stream::ask(server, questions).ok();
-        self.replies = [None, None];
+        for reply in &mut self.replies {
+            // What was whole serves if nothing comes of this.
+            reply.take_if(|reply| *reply == Reply::Cut);
+        }
         self.stream.is_some()
     }
 

@@ -5,7 +5,9 @@
 //! this device is asked, as resolv.conf(5) says.
 
 use std::io::Read;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV6};
+
+use nix::net::if_::if_nametoindex;
 
 use super::dns::Addresses;
 
@@ -35,10 +37,9 @@ impl ResolvConf {
             let mut words = line.split_ascii_whitespace();
             match words.next() {
                 Some("nameserver") => {
-                    // A zone, as in fe80::1%eth0, names a link that an address alone cannot.
-                    let address = words.next().and_then(|word| word.parse::<IpAddr>().ok());
-                    if let Some(address) = address {
-                        let _ = conf.servers.push(SocketAddr::new(address, 53));
+                    if let Some(server) = words.next().and_then(name_server) {
+                        // The fourth is not asked.
+                        let _ = conf.servers.push(server);
                     }
                 }
                 Some("search" | "domain") => {
@@ -75,6 +76,16 @@ impl ResolvConf {
             _ => host.into(),
         }
     }
+}
+
+/// A name server's address. That of a link, as in `fe80::1%eth0`, has the link's name or number
+/// (RFC 4007, section 11); a router that announces itself (RFC 8106) often gives no other.
+fn name_server(word: &str) -> Option<SocketAddr> {
+    let Some((address, zone)) = word.split_once('%') else {
+        return Some(SocketAddr::new(word.parse().ok()?, 53));
+    };
+    let number = zone.parse().ok().or_else(|| if_nametoindex(zone).ok())?;
+    Some(SocketAddrV6::new(address.parse().ok()?, 53, 0, number).into())
 }
 
 fn is_short(host: &str) -> bool {
@@ -121,6 +132,8 @@ pub fn hosts_addresses(text: &str, host: &str) -> Addresses {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
 
     #[test]
@@ -158,11 +171,24 @@ mod tests {
     #[test]
     fn name_servers_come_in_their_order_and_three_at_most() {
         let conf = ResolvConf::parse(
-            "# by dhcp\nnameserver 10.0.0.1\nnameserver bogus\nnameserver fe80::1%eth0\n\
+            "# by dhcp\nnameserver 10.0.0.1\nnameserver bogus\nnameserver fe80::1%gone0\n\
              nameserver 2001:db8::53\noptions ndots:1\nnameserver 10.0.0.2\nnameserver 10.0.0.3\n",
         );
         let servers: Vec<String> = conf.servers.iter().map(ToString::to_string).collect();
         assert_eq!(servers, ["10.0.0.1:53", "[2001:db8::53]:53", "10.0.0.2:53"]);
+    }
+
+    #[test]
+    fn a_name_server_of_a_link_is_asked_on_that_link() {
+        let conf = ResolvConf::parse(
+            "nameserver fe80::1%lo\nnameserver fe80::2%7\nnameserver fe80::3%no/../such\n\
+             nameserver 10.0.0.1%lo\nnameserver fe80::4%\nnameserver fe80::5\n",
+        );
+        let servers: Vec<String> = conf.servers.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            servers,
+            ["[fe80::1%1]:53", "[fe80::2%7]:53", "[fe80::5]:53"]
+        );
     }
 
     #[test]

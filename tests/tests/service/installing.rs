@@ -130,6 +130,31 @@ fn the_configuration_is_for_root_and_the_agent_alone() {
 }
 
 #[test]
+fn what_the_device_cannot_do_without_outlives_a_new_firmware() {
+    if !is_root("what_the_device_cannot_do_without_outlives_a_new_firmware") {
+        return;
+    }
+    let root = Root::new("procd");
+    let list = "lib/upgrade/keep.d/mote";
+    printed(&mut root.install(&FLAGS));
+    let text = root.text(list);
+    let kept: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    // The list too, or the firmware after the next one would lose the configuration.
+    assert_eq!(kept, ["/etc/mote/", "/lib/upgrade/keep.d/mote"]);
+    for path in kept {
+        assert!(root.at(path.trim_start_matches('/')).exists(), "{path}");
+    }
+    // sysupgrade reads the list as root.
+    assert_eq!(fs::metadata(root.at(list)).unwrap().mode() & 0o7777, 0o644);
+    uninstall(&root, false);
+    assert!(!root.at(list).exists());
+    // A system without sysupgrade gets no list.
+    fs::remove_dir(root.at("lib/upgrade/keep.d")).unwrap();
+    printed(&mut root.install(&[]));
+    assert!(!root.at("lib/upgrade/keep.d").exists());
+}
+
+#[test]
 fn files_of_root_are_opened_for_the_service_or_refused() {
     if !is_root("files_of_root_are_opened_for_the_service_or_refused") {
         return;
@@ -201,6 +226,28 @@ fn files_of_root_are_opened_for_the_service_or_refused() {
         assert!(said(&output).contains(&words), "{}", said(&output));
     }
     assert_eq!(root.listing(), before);
+}
+
+#[test]
+fn files_of_the_orchestrators_client_are_opened_too() {
+    if !is_root("files_of_the_orchestrators_client_are_opened_too") {
+        return;
+    }
+    let root = Root::new("procd");
+    fs::create_dir(root.at("etc/mote")).unwrap();
+    let names = ["CERT", "KEY", "CA"];
+    let mut install = root.install(&FLAGS);
+    for name in names {
+        let path = format!("etc/mote/{name}");
+        fs::write(root.at(&path), "x").unwrap();
+        fs::set_permissions(root.at(&path), fs::Permissions::from_mode(0o600)).unwrap();
+        install.env(format!("MOTE_API_AUTH_{name}_FILE"), format!("/{path}"));
+    }
+    printed(&mut install);
+    for name in names {
+        let found = fs::metadata(root.at(&format!("etc/mote/{name}"))).unwrap();
+        assert_eq!((found.mode() & 0o7777, found.gid()), (0o640, 998), "{name}");
+    }
 }
 
 #[test]

@@ -99,7 +99,14 @@ impl Root {
                 "etc/systemd/system",
                 "var/lib",
             ],
-            "procd" => &["usr/bin", "sbin", "etc/init.d", "etc/rc.d", "tmp/lib"],
+            "procd" => &[
+                "usr/bin",
+                "sbin",
+                "etc/init.d",
+                "etc/rc.d",
+                "lib/upgrade/keep.d",
+                "tmp/lib",
+            ],
             other => panic!("no root for {other}"),
         };
         for folder in folders {

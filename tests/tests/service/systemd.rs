@@ -2,6 +2,7 @@
 //! removed.
 
 use std::fs;
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
@@ -42,11 +43,34 @@ fn status(systemd: &Systemd, pid: &str, field: &str) -> String {
     line.unwrap().split_whitespace().next().unwrap().to_owned()
 }
 
+/// One at which nobody else of this machine is asked.
+fn free_port() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port().to_string()
+}
+
 fn install(systemd: &Systemd, flags: &[&str]) -> Command {
     let binary = mote_binary().unwrap();
     let mut install = systemd.run(binary, &["install"]);
     install.args(flags);
     install
+}
+
+/// The walls of the unit stand, and have the doors that are needed.
+fn check_walls(systemd: &Systemd, pid: &str) {
+    assert_ne!(status(systemd, pid, "Uid"), "0");
+    assert_eq!(status(systemd, pid, "NoNewPrivs"), "1");
+    assert_eq!(status(systemd, pid, "Seccomp"), "2");
+    assert_eq!(status(systemd, pid, "CapBnd"), "0000000000000000");
+    assert_eq!(status(systemd, pid, "Threads"), "1");
+    assert_eq!(systemd.property("OOMPolicy"), "continue");
+
+    // They let it ask the kernel whether the clock is kept right, which much is made of.
+    let shown = printed(&mut systemd.run("/usr/bin/mote", &["status", "--json"]));
+    let is_known = ["true", "false"]
+        .iter()
+        .any(|word| shown.contains(&format!("\"clock\":{{\"synchronized\":{word}}}")));
+    assert!(is_known, "{shown}");
 }
 
 #[test]
@@ -77,6 +101,7 @@ fn the_service_is_installed_started_watched_reloaded_stopped_and_removed() {
     );
     let url = hub.url();
     write_closed_key(&systemd, hub.api_key());
+    let port = free_port();
     let flags = [
         "--server-url",
         &url,
@@ -86,6 +111,8 @@ fn the_service_is_installed_started_watched_reloaded_stopped_and_removed() {
         "/etc/hub-ca.pem",
         "--interval",
         "1h",
+        "--health-port",
+        &port,
     ];
     let said = printed(&mut install(&systemd, &flags));
     assert!(
@@ -99,13 +126,8 @@ fn the_service_is_installed_started_watched_reloaded_stopped_and_removed() {
     assert_eq!(systemd.property("ActiveState"), "active");
     assert_eq!(systemd.property("UnitFileState"), "enabled");
 
-    // The walls of the unit stand.
     let pid = systemd.property("MainPID");
-    assert_ne!(status(&systemd, &pid, "Uid"), "0");
-    assert_eq!(status(&systemd, &pid, "NoNewPrivs"), "1");
-    assert_eq!(status(&systemd, &pid, "Seccomp"), "2");
-    assert_eq!(status(&systemd, &pid, "CapBnd"), "0000000000000000");
-    assert_eq!(status(&systemd, &pid, "Threads"), "1");
+    check_walls(&systemd, &pid);
 
     // A loop that stands still is started anew; one that goes on never was.
     let alive_us = "WatchdogTimestampMonotonic";
@@ -210,6 +232,35 @@ fn a_key_that_is_a_credential_is_the_services_and_outlives_an_update() {
 }
 
 #[test]
+fn an_agent_of_an_orchestrator_alone_is_installed_and_updated() {
+    let name = "an_agent_of_an_orchestrator_alone_is_installed_and_updated";
+    if left_out("a service under systemd") || !is_root(name) {
+        return;
+    }
+    let hub = Hub::start(HubConfig::default()).unwrap();
+    let systemd = Systemd::start(hub.ca_pem_path());
+    let flags = [
+        "--base-url",
+        &hub.url(),
+        "--agent-id",
+        "agent-1",
+        "--agent-type",
+        "sensor",
+        "--health-port",
+        &free_port(),
+    ];
+    for flags in [&flags[..], &[]] {
+        let mut install = install(&systemd, flags);
+        let said = printed(install.env("MOTE_API_AUTH_API_KEY", "demo-token"));
+        assert!(
+            said.ends_with("started: there is no metrics server to deliver to\n"),
+            "{said}"
+        );
+        assert_eq!(systemd.property("ActiveState"), "active");
+    }
+}
+
+#[test]
 fn an_installation_that_cannot_start_says_so() {
     if !is_root("an_installation_that_cannot_start_says_so") {
         return;
@@ -239,4 +290,51 @@ fn an_installation_that_cannot_start_says_so() {
         "{said}"
     );
     assert_eq!(hub.received().len(), 0);
+}
+
+#[test]
+fn a_plugin_runs_behind_the_walls_of_the_unit_and_its_own() {
+    let name = "a_plugin_runs_behind_the_walls_of_the_unit_and_its_own";
+    if left_out("a service under systemd") || !is_root(name) {
+        return;
+    }
+    let hub = Hub::start(HubConfig::default()).unwrap();
+    let systemd = Systemd::start(hub.ca_pem_path());
+    let flags = [
+        "--server-url",
+        &hub.url(),
+        "--api-key",
+        hub.api_key(),
+        "--health-port",
+        "0",
+        "--no-start",
+    ];
+    printed(&mut install(&systemd, &flags));
+    // The 19th field of its own is niceness (proc(5)), which it is given once it runs.
+    let script = "#!/bin/sh\nfor n in 1 2 3 4 5 6 7 8 9 10; do\n\
+        read -r _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ own _ </proc/$$/stat\n\
+        [ \"$own\" = 10 ] && break\nsleep 0.1\ndone\n\
+        echo \"nice $own $(grep CapEff /proc/self/status)\" >&2\necho '{}'\n";
+    let path = "/etc/mote/plugins/once/run.sh";
+    write(&systemd, path, script);
+    fs::set_permissions(systemd.path(path), fs::Permissions::from_mode(0o755)).unwrap();
+    let drop_in = format!(
+        "{DROP_IN}Environment=MOTE_PLUGINS_DIR=/etc/mote/plugins\n\
+         ExecStartPost=/usr/bin/mote plugin test once --entrypoint run.sh\n"
+    );
+    let folder = "/etc/systemd/system/mote.service.d/test.conf";
+    write(&systemd, folder, &drop_in);
+    printed(&mut systemd.run("systemctl", &["daemon-reload"]));
+    let started = systemd
+        .run("systemctl", &["start", "mote.service"])
+        .output()
+        .unwrap();
+    let log = fs::read_to_string(systemd.path("/run/mote.log")).unwrap();
+    assert!(started.status.success(), "{}\n{log}", said(&started));
+    let line = log.lines().find(|line| line.contains("CapEff"));
+    let line = line.unwrap_or_else(|| panic!("{log}"));
+    assert!(
+        line.contains("nice 10 ") && line.ends_with("0000000000000000"),
+        "{line}"
+    );
 }

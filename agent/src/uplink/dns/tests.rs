@@ -208,3 +208,62 @@ fn more_addresses_than_are_kept_do_no_harm() {
     let read = read_reply(&message, "hub.lan", ID, Rtype::A);
     assert!(matches!(read, Some(Reply::Addresses(found, _)) if found.len() == MAX_ADDRESSES));
 }
+
+/// A look-up of hub.lan that was asked of `server` and got these replies.
+fn asked(server: SocketAddr, replies: [Option<Reply>; 2]) -> Stub {
+    let mut query = Query::new("hub.lan");
+    query.conf.servers.clear();
+    query.conf.servers.push(server).unwrap();
+    query.tries = ROUNDS;
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.connect(server).unwrap();
+    query.socket = Some(socket);
+    query.replies = replies;
+    Stub {
+        query: Some(query),
+        ..Stub::default()
+    }
+}
+
+#[test]
+fn an_answer_that_was_cut_is_asked_for_in_full_also_if_the_other_was_not() {
+    use std::io::{Read, Write};
+    let six = address("2001:db8::7");
+    for answers in [true, false] {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let whole = Reply::Addresses(Addresses::from_iter([six]), 60);
+        let server = listener.local_addr().unwrap();
+        let mut stub = asked(server, [Some(Reply::Cut), Some(whole)]);
+        stub.conclude(0);
+        assert!(
+            stub.is_busy(),
+            "what was not cut would do for nobody without IPv6"
+        );
+        let (mut guest, _) = listener.accept().unwrap();
+        stub.turn(1);
+        let mut question = [0; 2 + 25];
+        guest.read_exact(&mut question).unwrap();
+        if answers {
+            let mut message = one_address(Rcode::NOERROR);
+            message[..2].copy_from_slice(&question[2..4]);
+            let length = u16::try_from(message.len()).unwrap();
+            guest.write_all(&length.to_be_bytes()).unwrap();
+            guest.write_all(&message).unwrap();
+        }
+        drop(guest);
+        while let Some((fd, events)) = stub.socket() {
+            nix::poll::poll(
+                &mut [nix::poll::PollFd::new(fd, events)],
+                nix::poll::PollTimeout::NONE,
+            )
+            .unwrap();
+            stub.turn(2);
+        }
+        let found = stub.outcome("hub.lan").unwrap();
+        if answers {
+            assert_eq!(found, [address("10.0.0.7"), six]);
+        } else {
+            assert_eq!(found, [six], "what was known is not lost");
+        }
+    }
+}

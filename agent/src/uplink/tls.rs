@@ -42,16 +42,14 @@ pub struct TlsTransport {
     tls: ClientConnection,
     protection: Protection,
     buffers: ConnectionBuffers,
-    /// What of a request waits to be sent.
-    unsent: Vec<u8>,
+    /// Given to rustls since it was last made to send.
+    unsent_bytes: usize,
     /// It was used since it was last asked whether it is open.
     is_used: bool,
 }
 
-/// More than this does not wait for company: a TLS record holds no more (RFC 8446, section 5.1).
+/// More than this does not wait for company: rustls holds 64 KiB at most.
 const UNSENT_MAX_BYTES: usize = 16 * 1024;
-/// Room for a request of the usual size, which is kept.
-const UNSENT_KEPT_BYTES: usize = 2 * 1024;
 
 impl TlsTransport {
     /// Shakes hands with `host` over `socket`.
@@ -73,7 +71,7 @@ impl TlsTransport {
             tls,
             protection,
             buffers,
-            unsent: Vec::new(),
+            unsent_bytes: 0,
             is_used: false,
         };
         while transport.tls.is_handshaking() {
@@ -119,17 +117,6 @@ impl TlsTransport {
         }
         broken
     }
-
-    /// Gives rustls what waits to be sent.
-    fn encrypt(&mut self) -> Result<(), ureq::Error> {
-        if self.unsent.is_empty() {
-            return Ok(());
-        }
-        let taken = self.tls.writer().write_all(&self.unsent);
-        self.unsent.clear();
-        self.unsent.shrink_to(UNSENT_KEPT_BYTES);
-        taken.map_err(|error| self.refused(error))
-    }
 }
 
 /// Whether the server said nothing that a request could hear.
@@ -144,22 +131,24 @@ impl Transport for TlsTransport {
 
     fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), ureq::Error> {
         // The head and the body of a request come one after the other. They wait here until an
-        // answer is asked for, and leave as one record in one segment.
-        self.unsent
-            .extend_from_slice(&self.buffers.output()[..amount]);
-        if self.unsent.len() < UNSENT_MAX_BYTES {
-            return Ok(());
-        }
-        self.encrypt()?;
-        let sent = Stream::new(&mut self.tls, &mut self.socket).flush();
-        sent.map_err(|error| self.refused(error))
+        // answer is asked for, and leave in one segment.
+        let output = &self.buffers.output()[..amount];
+        let taken = self.tls.writer().write_all(output);
+        self.unsent_bytes += amount;
+        let written = taken.and_then(|()| {
+            if self.unsent_bytes < UNSENT_MAX_BYTES {
+                return Ok(());
+            }
+            self.unsent_bytes = 0;
+            Stream::new(&mut self.tls, &mut self.socket).flush()
+        });
+        written.map_err(|error| self.refused(error))
     }
 
     fn await_input(&mut self, _: NextTimeout) -> Result<bool, ureq::Error> {
-        self.is_used = true;
-        self.encrypt()?;
         let room = room(self.socket.link(), &mut self.buffers)?;
         // Reading sends first what waits to be sent.
+        (self.unsent_bytes, self.is_used) = (0, true);
         let read = Stream::new(&mut self.tls, &mut self.socket).read(room);
         let bytes = read.map_err(|error| self.refused(error))?;
         note_answer(self.socket.link(), bytes);
@@ -176,10 +165,8 @@ impl Transport for TlsTransport {
         if std::mem::take(&mut self.is_used) {
             // `ureq` asks behind an answer and again before the next request: what arrives in the
             // socket is looked at then. What rustls has already belongs to no answer.
-            return self
-                .tls
-                .process_new_packets()
-                .is_ok_and(|state| is_quiet(&state));
+            let state = self.tls.process_new_packets();
+            return state.is_ok_and(|state| is_quiet(&state));
         }
         while let Some(arrived) = self.socket.peek() {
             if !matches!(arrived, Ok(1..)) {
@@ -189,11 +176,8 @@ impl Transport for TlsTransport {
             if !matches!(taken, Ok(1..)) {
                 return false;
             }
-            if !self
-                .tls
-                .process_new_packets()
-                .is_ok_and(|state| is_quiet(&state))
-            {
+            let state = self.tls.process_new_packets();
+            if !state.is_ok_and(|state| is_quiet(&state)) {
                 return false;
             }
         }

@@ -1,4 +1,5 @@
-//! Keeps the processors from going to sleep, so that CPU time is that of the work.
+//! Keeps the processors from going to sleep, and who is measured apart from who helps to measure, so
+//! that CPU time is that of the work.
 //!
 //! A processor that slept is slow to start with: its caches are cold, and in a virtual machine the
 //! host has to hand it back first. All that is charged to who woke it, and it is many times what a
@@ -27,6 +28,46 @@ impl Awake {
         }
         Ok(awake)
     }
+}
+
+/// Keeps a program and those that it talks to here on processors of their own, until this is
+/// dropped: the server stands for another machine. On the same one, where the kernel likes to wake
+/// it, the program would be charged with making way for it.
+#[derive(Debug)]
+pub(super) struct Apart {
+    processors: usize,
+}
+
+impl Apart {
+    /// With one processor there is nothing to keep apart.
+    pub(super) fn keep(program: u32) -> io::Result<Self> {
+        let processors = thread::available_parallelism()?.get();
+        if processors > 1 {
+            bind(program, "0")?;
+            bind(std::process::id(), &format!("1-{}", processors - 1))?;
+        }
+        Ok(Self { processors })
+    }
+}
+
+impl Drop for Apart {
+    fn drop(&mut self) {
+        // Should it fail, others are measured on fewer processors, and nothing is wrong.
+        let _ = bind(std::process::id(), &format!("0-{}", self.processors - 1));
+    }
+}
+
+/// Lets all threads of a process run on these processors only.
+fn bind(process: u32, processors: &str) -> io::Result<()> {
+    let output = Command::new("taskset")
+        .args(["--all-tasks", "--cpu-list", "--pid", processors])
+        .arg(process.to_string())
+        .output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    Err(io::Error::other(words))
 }
 
 impl Drop for Awake {

@@ -5,8 +5,9 @@
 //!
 //! CPU is counted twice: on processors that are kept awake, which is what the work costs and what
 //! the budget is for, and on a machine that has nothing else to do, where waking up is most of it.
+//! The server, which stands for another machine, has a processor of its own.
 
-use super::awake::Awake;
+use super::awake::{Apart, Awake};
 use super::figure::count;
 use super::{Failure, Figure, Findings, LONG, Plan, TICK, kernel};
 use crate::agent::AgentBuilder;
@@ -44,10 +45,11 @@ pub(super) fn measure(plan: &Plan) -> Result<Findings, Failure> {
         let bytes = after.bytes_in + after.bytes_out - before.bytes_in - before.bytes_out;
         Ok(((cpu_us - cpu_before_us) / samples, count(bytes) / samples))
     };
+    let apart = Apart::keep(agent.pid())?;
     let (asleep_us, bytes) = deliveries(plan.enough(COUNTED))?;
     let awake = Awake::keep()?;
     let (cpu_us, _) = deliveries(plan.enough(COUNTED))?;
-    drop(awake);
+    drop((awake, apart));
     let figures = vec![
         // Of the program's file the kernel maps what it happens to have at hand: others change that.
         Figure::memory("rss_kb", memory.rss_kb).within_alone(BUDGET_RSS_KB),

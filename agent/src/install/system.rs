@@ -2,7 +2,8 @@
 //!
 //! Each takes a file, which this binary carries, and links that make it start with the device. The
 //! links are the ones that `systemctl enable` and `/etc/init.d/mote enable` would make, so an image
-//! gets them too. Under procd the configuration is named to sysupgrade as well. Programs of the manager are run on a running device only.
+//! gets them too. Under procd the configuration is named to sysupgrade as well. Programs of the
+//! manager are run on a running device only.
 
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -91,7 +91,8 @@ pub(crate) fn answer(bytes: &[u8]) {
         let request = Request {
             method: Method::POST,
             uri: &way.uri,
-            headers: HeaderMap::new(),
+            headers: &HeaderMap::new(),
+            key: None,
             body: b"{}",
         };
         match way.uplink.send(&request) {

@@ -6,6 +6,7 @@
 //! short piece of work costs. One process a core at the idle priority, which yields to everything
 //! at once, keeps them awake; it is a shell that counts to itself and touches next to no memory.
 
+use std::fs;
 use std::io;
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -57,17 +58,23 @@ impl Drop for Apart {
     }
 }
 
-/// Lets all threads of a process run on these processors only.
+/// Lets all threads of a process run on these processors only. Threads come and go meanwhile: one
+/// that went is none, and a second round finds who was begun by one that was not yet bound.
 fn bind(process: u32, processors: &str) -> io::Result<()> {
-    let output = Command::new("taskset")
-        .args(["--all-tasks", "--cpu-list", "--pid", processors])
-        .arg(process.to_string())
-        .output()?;
-    if output.status.success() {
-        return Ok(());
+    for _ in 0..2 {
+        for task in fs::read_dir(format!("/proc/{process}/task"))? {
+            let task = task?;
+            let output = Command::new("taskset")
+                .args(["--cpu-list", "--pid", processors])
+                .arg(task.file_name())
+                .output()?;
+            if !output.status.success() && task.path().exists() {
+                let words = String::from_utf8_lossy(&output.stderr).into_owned();
+                return Err(io::Error::other(words));
+            }
+        }
     }
-    let words = String::from_utf8_lossy(&output.stderr).into_owned();
-    Err(io::Error::other(words))
+    Ok(())
 }
 
 impl Drop for Awake {

@@ -1,10 +1,11 @@
 //! Which processes there are, whose they are, and what they use.
 //!
 //! A look at `/proc` each second, and whenever a child ended. Who uses more than it may is ended;
-//! what belongs to no plugin that lives is killed.
+//! what belongs to no plugin that lives is killed; a session that a plugin made comes after the
+//! agent, too.
 
 use super::tree::{Stat, Tree, Usage};
-use super::{Active, left_over, reaper};
+use super::{Active, left_over, reaper, sandbox};
 use crate::log;
 
 /// How often is looked what plugins use.
@@ -46,12 +47,19 @@ impl Active {
             if process.end.is_some() {
                 continue;
             }
+            let leader = process.group;
+            let mut hold_back = |stat: &Stat| {
+                // One process speaks for the session that the plugin was given; in any other, each.
+                if stat.pid == leader || stat.session != leader {
+                    sandbox::hold_back(stat.pid);
+                }
+            };
             let mut usage = Usage::default();
-            tree.add(process.group, &mut usage, &mut |_| {});
+            tree.add(leader, &mut usage, &mut hold_back);
             strangers.retain(|child| {
-                let is_its = child.pid == process.group || child.session == process.group;
-                if is_its && child.pid != process.group {
-                    tree.add(child.pid, &mut usage, &mut |_| {});
+                let is_its = child.pid == leader || child.session == leader;
+                if is_its && child.pid != leader {
+                    tree.add(child.pid, &mut usage, &mut hold_back);
                 }
                 !is_its
             });

@@ -108,6 +108,7 @@ impl Process {
         let mut child = command.spawn()?;
         let group = i32::try_from(child.id()).unwrap_or(i32::MAX);
         sandbox::step_back(group);
+        sandbox::hold_back(group);
         // Where it cannot be set the process is none the worse.
         let _ = std::fs::write(format!("/proc/{group}/oom_score_adj"), OOM_SCORE);
         let process = Self {

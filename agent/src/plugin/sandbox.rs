@@ -6,8 +6,8 @@
 //! [`Walls::max_file_bytes`], and another user where the agent is root and one is named. A limit on
 //! processes comes with that user only: the kernel counts them by user, and does not count root's.
 //!
-//! On the processor they come after the agent ([`step_back`]): a plugin that forks without end takes
-//! no sample's time.
+//! On the processor they come after the agent ([`step_back`], [`hold_back`]): a plugin that forks
+//! without end takes no sample's time.
 //!
 //! What the kernel does not give here is named by [`Walls::describe`], never assumed. Memory, CPU
 //! and time are watched from outside, in `tree.rs`: `RLIMIT_AS` would starve an interpreter long
@@ -16,8 +16,8 @@
 //! This is one of the few places with `unsafe`: the closure that runs in the child, and four
 //! system calls that have no safe wrapper.
 
-use std::fs::Permissions;
-use std::io;
+use std::fs::{self, File, Permissions};
+use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -87,7 +87,7 @@ impl Account {
 
     /// Lets the user pass a folder: by its group, if it may be changed.
     pub fn let_pass(&self, folder: &Path, may_change: bool) -> io::Result<()> {
-        let found = match std::fs::symlink_metadata(folder) {
+        let found = match fs::symlink_metadata(folder) {
             // It will be made, or missed by who needs it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             found => found?,
@@ -101,7 +101,7 @@ impl Account {
         }
         lchown(folder, None, Some(self.gid.as_raw()))?;
         let mode = found.mode() & 0o700 | 0o010;
-        std::fs::set_permissions(folder, Permissions::from_mode(mode))
+        fs::set_permissions(folder, Permissions::from_mode(mode))
     }
 }
 
@@ -224,6 +224,26 @@ pub(super) fn step_back(group: i32) {
     // nothing to yield.
     unsafe {
         libc::setpriority(libc::PRIO_PGRP as _, group, NICENESS);
+    }
+}
+
+/// Makes the whole session of a process yield to the agent's, where the kernel deals out the
+/// processor to sessions first (the autogroups of sched(7), on most distributions): there the
+/// niceness of a process counts in its own session alone.
+///
+/// To be asked again: the kernel takes one such change in 100 ms from who may not administer the
+/// system, and a plugin's process can make another session.
+pub(super) fn hold_back(pid: i32) {
+    let path = format!("/proc/{pid}/autogroup");
+    let mut buffer = [0; 64];
+    let read = File::open(&path).and_then(|mut file| file.read(&mut buffer));
+    let text = buffer.get(..read.unwrap_or(0)).unwrap_or_default();
+    let niceness = NICENESS.to_string();
+    // "/autogroup-7 nice 0", or nothing for who is in none.
+    let last = text.trim_ascii_end().rsplit(|byte| *byte == b' ').next();
+    if !text.is_empty() && last != Some(niceness.as_bytes()) {
+        // What is refused now is tried at the next look.
+        let _ = fs::write(&path, niceness);
     }
 }
 

@@ -88,17 +88,7 @@ fn work(binary: &Path) -> Result<String, Box<dyn Error>> {
         ask(agent.listens_at("/metrics", LONG)?, "/metrics")?;
         more(1)?;
     }
-    for way in [
-        Misbehaviour::RefuseConnections,
-        Misbehaviour::Silent,
-        Misbehaviour::ResetMidBody,
-        Misbehaviour::CutBody,
-        Misbehaviour::Garbage,
-        Misbehaviour::HugeHeader,
-        Misbehaviour::EndlessBody,
-        Misbehaviour::status(401),
-        Misbehaviour::status(503),
-    ] {
+    for way in Misbehaviour::every_outage() {
         hub.script(vec![way; 3]);
         hub.drop_connections();
         more(10)?;

@@ -68,6 +68,21 @@ pub const NAMES: &str = "normal, status:CODE, delay:MS, silent, silent-tls, slow
 const SLOW_BYTE_MS: u64 = 1000;
 
 impl Misbehaviour {
+    /// Each way in which a server may be out of order for long.
+    pub fn every_outage() -> [Self; 9] {
+        [
+            Self::RefuseConnections,
+            Self::Silent,
+            Self::ResetMidBody,
+            Self::CutBody,
+            Self::Garbage,
+            Self::HugeHeader,
+            Self::EndlessBody,
+            Self::status(503),
+            Self::status(401),
+        ]
+    }
+
     /// A status with no further headers and no body.
     pub fn status(status: u16) -> Self {
         Self::status_with(status, &[], "")

@@ -23,21 +23,6 @@ const BACKUPS: u32 = 2;
 /// More than anything here takes on a busy machine.
 const LONG: Duration = Duration::from_mins(1);
 
-/// What an outage may be.
-fn ways() -> [Misbehaviour; 9] {
-    [
-        Misbehaviour::RefuseConnections,
-        Misbehaviour::Silent,
-        Misbehaviour::ResetMidBody,
-        Misbehaviour::CutBody,
-        Misbehaviour::Garbage,
-        Misbehaviour::HugeHeader,
-        Misbehaviour::EndlessBody,
-        Misbehaviour::status(503),
-        Misbehaviour::status(401),
-    ]
-}
-
 /// How much is to happen.
 #[derive(Debug, Clone, Copy)]
 pub struct Measure {
@@ -106,7 +91,7 @@ impl fmt::Display for Report {
 pub fn run(measure: &Measure, say: &dyn Fn(&str)) -> Result<Report, Failure> {
     let mut stage = Stage::start(measure)?;
     stage.fill_outbox(say)?;
-    for way in ways() {
+    for way in Misbehaviour::every_outage() {
         stage.round(way)?;
     }
     // One that meets the agent in the midst of a handshake comes up seldom.
@@ -223,7 +208,7 @@ impl Stage {
     }
 
     fn any_round(&mut self) -> Result<(), Failure> {
-        let ways = ways();
+        let ways = Misbehaviour::every_outage();
         let way = self.rng.below(ways.len() as u64) as usize;
         self.round(ways[way].clone())
     }

@@ -1,6 +1,7 @@
 //! What `mote plugin` says of plugins that are wrong or do wrong, and what it leaves behind.
 
 use std::fs;
+use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
@@ -154,6 +155,36 @@ fn a_plugin_and_what_it_starts_come_after_the_agent_on_the_processor() {
     assert_eq!(code, Some(0), "{text}\n{errors}");
     assert!(text.contains("own 10, child 10"), "{text}");
     assert!(text.contains("nice 10"), "{text}");
+}
+
+#[test]
+fn each_session_that_a_plugin_makes_comes_after_the_agents() {
+    let name = "each_session_that_a_plugin_makes_comes_after_the_agents";
+    let own = fs::read_to_string("/proc/self/autogroup").unwrap_or_default();
+    if own.is_empty() {
+        let why = "this kernel deals out the processor without autogroups";
+        writeln!(io::stderr(), "SKIPPED {name}: {why}").ok();
+        return;
+    }
+    let agent = plugin(&["test", "once", "--entrypoint", "run.sh"]);
+    // Without it niceness says nothing to who is in another session (sched(7)).
+    let script = "waits() { until grep -q ' nice 10$' /proc/self/autogroup; do sleep 0.01; done }\n\
+                  waits\n[ \"$1\" = again ] || setsid sh \"$0\" again\n\
+                  cat /proc/self/autogroup >&2\n[ \"$1\" = again ] || echo '{}'\n";
+    put(&agent, "once", None, "run.sh", script);
+    let (text, code, errors) = outcome(&agent);
+    assert_eq!(code, Some(0), "{text}\n{errors}");
+    let sessions: Vec<_> = text
+        .lines()
+        .filter(|line| line.contains("/autogroup-"))
+        .collect();
+    assert_eq!(sessions.len(), 2, "{text}");
+    assert!(
+        sessions.iter().all(|line| line.ends_with(" nice 10")),
+        "{text}"
+    );
+    assert_ne!(sessions[0], sessions[1]);
+    assert!(!sessions.iter().any(|line| line.ends_with(own.trim_end())));
 }
 
 #[test]

@@ -20,6 +20,16 @@ StandardOutput=append:/run/mote.log
 StandardError=append:/run/mote.log
 ";
 
+/// A hub, and a systemd that trusts it; none where there can be none.
+fn stage(test: &str) -> Option<(Hub, Systemd)> {
+    if left_out("a service under systemd") || !is_root(test) {
+        return None;
+    }
+    let hub = Hub::start(HubConfig::default()).unwrap();
+    let systemd = Systemd::start(hub.ca_pem_path());
+    Some((hub, systemd))
+}
+
 fn write(systemd: &Systemd, path: &str, text: &str) {
     let path = systemd.path(path);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -75,12 +85,11 @@ fn check_walls(systemd: &Systemd, pid: &str) {
 
 #[test]
 fn the_service_is_installed_started_watched_reloaded_stopped_and_removed() {
-    let name = "the_service_is_installed_started_watched_reloaded_stopped_and_removed";
-    if left_out("a service under systemd") || !is_root(name) {
+    let Some((hub, systemd)) =
+        stage("the_service_is_installed_started_watched_reloaded_stopped_and_removed")
+    else {
         return;
-    }
-    let hub = Hub::start(HubConfig::default()).unwrap();
-    let systemd = Systemd::start(hub.ca_pem_path());
+    };
     let users = fs::read_to_string(systemd.path("/etc/passwd")).unwrap();
 
     // A configuration that is wrong is refused before anything is changed.
@@ -191,12 +200,11 @@ fn the_service_is_installed_started_watched_reloaded_stopped_and_removed() {
 
 #[test]
 fn a_key_that_is_a_credential_is_the_services_and_outlives_an_update() {
-    let name = "a_key_that_is_a_credential_is_the_services_and_outlives_an_update";
-    if left_out("a service under systemd") || !is_root(name) {
+    let Some((hub, systemd)) =
+        stage("a_key_that_is_a_credential_is_the_services_and_outlives_an_update")
+    else {
         return;
-    }
-    let hub = Hub::start(HubConfig::default()).unwrap();
-    let systemd = Systemd::start(hub.ca_pem_path());
+    };
     let flags = [
         "--server-url",
         &hub.url(),
@@ -233,12 +241,10 @@ fn a_key_that_is_a_credential_is_the_services_and_outlives_an_update() {
 
 #[test]
 fn an_agent_of_an_orchestrator_alone_is_installed_and_updated() {
-    let name = "an_agent_of_an_orchestrator_alone_is_installed_and_updated";
-    if left_out("a service under systemd") || !is_root(name) {
+    let Some((hub, systemd)) = stage("an_agent_of_an_orchestrator_alone_is_installed_and_updated")
+    else {
         return;
-    }
-    let hub = Hub::start(HubConfig::default()).unwrap();
-    let systemd = Systemd::start(hub.ca_pem_path());
+    };
     let flags = [
         "--base-url",
         &hub.url(),
@@ -294,12 +300,10 @@ fn an_installation_that_cannot_start_says_so() {
 
 #[test]
 fn a_plugin_runs_behind_the_walls_of_the_unit_and_its_own() {
-    let name = "a_plugin_runs_behind_the_walls_of_the_unit_and_its_own";
-    if left_out("a service under systemd") || !is_root(name) {
+    let Some((hub, systemd)) = stage("a_plugin_runs_behind_the_walls_of_the_unit_and_its_own")
+    else {
         return;
-    }
-    let hub = Hub::start(HubConfig::default()).unwrap();
-    let systemd = Systemd::start(hub.ca_pem_path());
+    };
     let flags = [
         "--server-url",
         &hub.url(),

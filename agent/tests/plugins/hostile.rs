@@ -282,8 +282,11 @@ fn cpu_is_counted_by_the_call_and_not_by_the_life() {
     let mut bench = Bench::new();
     let detect = "        end = time.process_time() + 0.02\n        while time.process_time() < end: pass\n        data = {'type': 't'}";
     bench.put("busy", Some("trigger"), "main.py", &python("", detect));
-    // 0.5 of a core for a second.
-    bench.declare("busy", "  limits: {cpu: \"0.5\", execution_time: \"1s\"}\n");
+    // Half a second, however long the machine takes to give it that.
+    bench.declare(
+        "busy",
+        "  limits: {cpu: \"0.025\", execution_time: \"20s\"}\n",
+    );
     bench.begin();
     bench.reported(|report| report.cpu_ms > 700);
     bench.reported(|report| report.tally.crashes == 0);
@@ -294,13 +297,13 @@ fn cpu_is_counted_by_the_call_and_not_by_the_life() {
     bench.put("hog", Some("trigger"), "main.py", &python("", detect));
     bench.declare(
         "hog",
-        "  limits: {cpu: \"0.05\", execution_time: \"20s\"}\n",
+        "  limits: {cpu: \"0.01\", execution_time: \"30s\"}\n",
     );
     bench.begin();
     bench.reported(|report| report.tally.crashes == 1);
     let said = bench.error();
     assert!(
-        said.contains("ms of CPU in one call, 1000 are allowed"),
+        said.contains("ms of CPU in one call, 300 are allowed"),
         "{said}"
     );
     bench.end();
@@ -338,8 +341,11 @@ fn what_it_says_cannot_deceive_a_terminal_and_is_not_too_much() {
         &python(before, "        data = {'type': 't'}"),
     );
     bench.begin();
-    // The flood is read slowly, and the plugin waits for that.
-    for _ in 0..60 {
+    let path = bench.options.log_dir.join("loud.log");
+    bench.until(|_| path.exists().then_some(()));
+    // The flood is read slowly, and the plugin waits for that; but not for longer than a start may
+    // take.
+    for _ in 0..30 {
         bench.skip_ms(1_000);
         bench.turn();
     }

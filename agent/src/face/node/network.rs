@@ -2,8 +2,8 @@
 //!
 //! Shown are those with hardware behind them; where none has, as in a container, all but loopback.
 //! The state changes seldom and takes nine files for each to be found out: of those that run it is
-//! read when the kernel tells of a change, and else once a minute. Of one that is down the kernel
-//! does not tell everything.
+//! read when the kernel tells of a change, and else once a minute. A carrier that comes or goes is
+//! told within a second (linkwatch); of an interface that is down it does not tell everything.
 
 use std::path::{Path, PathBuf};
 

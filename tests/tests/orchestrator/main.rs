@@ -15,10 +15,15 @@ mod presence;
 mod refusals;
 mod two_servers;
 
+use std::time::Duration;
+
 use mote_tests::agent::{AgentBuilder, AgentUnderTest, Signal};
 use mote_tests::hub::{Hub, HubConfig, Message, OrchestratorConfig, Route};
 use mote_tests::suite::LONG;
 use serde_json::{Value, json};
+
+/// From SIGTERM to the end of an agent with plugins.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A hub that is an orchestrator and asks to be asked every second.
 fn orchestrator() -> OrchestratorConfig {
@@ -49,8 +54,8 @@ fn builder(hub: &Hub, agent_type: &str) -> AgentBuilder {
 /// Ends the agent, which the hub must have had nothing to object to.
 fn end(hub: &Hub, mut agent: AgentUnderTest) {
     agent.signal(Signal::SIGTERM).unwrap();
-    // Its plugins end first.
-    assert_eq!(agent.wait_exit(LONG).unwrap().code(), Some(0));
+    // Its plugins end first, on a machine that may be busy.
+    assert_eq!(agent.wait_exit(STOP_TIMEOUT).unwrap().code(), Some(0));
     assert_eq!(hub.violations(), Vec::<String>::new());
 }
 

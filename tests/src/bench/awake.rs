@@ -9,7 +9,10 @@
 use std::fs;
 use std::io;
 use std::process::{Child, Command, Stdio};
-use std::thread;
+
+use nix::errno::Errno;
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::unistd::Pid;
 
 /// Processors that stay awake until this is dropped.
 pub(super) struct Awake {
@@ -17,64 +20,22 @@ pub(super) struct Awake {
 }
 
 impl Awake {
-    pub(super) fn keep() -> io::Result<Self> {
+    /// Each idler is bound to its processor: it would have to stay with this program otherwise,
+    /// which may be kept [`Apart`], and two could share one.
+    pub(super) fn keep(processors: &[usize]) -> io::Result<Self> {
         let mut awake = Self { idlers: Vec::new() };
-        for _ in 0..thread::available_parallelism()?.get() {
+        for &processor in processors {
             // `chrt` becomes the shell, so killing the child ends it.
             let idler = Command::new("chrt")
                 .args(["--idle", "0", "sh", "-c", "while :; do :; done"])
                 .stdin(Stdio::null())
                 .spawn()?;
+            let process = Pid::from_raw(idler.id().cast_signed());
             awake.idlers.push(idler);
+            sched_setaffinity(process, &set_of(&[processor])?)?;
         }
         Ok(awake)
     }
-}
-
-/// Keeps a program and those that it talks to here on processors of their own, until this is
-/// dropped: the server stands for another machine. On the same one, where the kernel likes to wake
-/// it, the program would be charged with making way for it.
-#[derive(Debug)]
-pub(super) struct Apart {
-    processors: usize,
-}
-
-impl Apart {
-    /// With one processor there is nothing to keep apart.
-    pub(super) fn keep(program: u32) -> io::Result<Self> {
-        let processors = thread::available_parallelism()?.get();
-        if processors > 1 {
-            bind(program, "0")?;
-            bind(std::process::id(), &format!("1-{}", processors - 1))?;
-        }
-        Ok(Self { processors })
-    }
-}
-
-impl Drop for Apart {
-    fn drop(&mut self) {
-        // Should it fail, others are measured on fewer processors, and nothing is wrong.
-        let _ = bind(std::process::id(), &format!("0-{}", self.processors - 1));
-    }
-}
-
-/// Lets all threads of a process run on these processors only. Threads come and go meanwhile: one
-/// that went is none, and a second round finds who was begun by one that was not yet bound.
-fn bind(process: u32, processors: &str) -> io::Result<()> {
-    for _ in 0..2 {
-        for task in fs::read_dir(format!("/proc/{process}/task"))? {
-            let task = task?;
-            let output = Command::new("taskset")
-                .args(["--cpu-list", "--pid", processors])
-                .arg(task.file_name())
-                .output()?;
-            if !output.status.success() && task.path().exists() {
-                let words = String::from_utf8_lossy(&output.stderr).into_owned();
-                return Err(io::Error::other(words));
-            }
-        }
-    }
-    Ok(())
 }
 
 impl Drop for Awake {
@@ -85,4 +46,67 @@ impl Drop for Awake {
             let _ = idler.wait();
         }
     }
+}
+
+/// Keeps a program and those that it talks to here on processors of their own, until this is
+/// dropped: the server stands for another machine. On the same one, where the kernel likes to wake
+/// it, the program would be charged with making way for it.
+#[derive(Debug)]
+pub(super) struct Apart {
+    processors: Vec<usize>,
+}
+
+impl Apart {
+    /// With one processor there is nothing to keep apart.
+    pub(super) fn keep(program: u32) -> io::Result<Self> {
+        let allowed = sched_getaffinity(Pid::from_raw(0))?;
+        let processors: Vec<usize> = (0..CpuSet::count())
+            .filter(|&number| allowed.is_set(number).unwrap_or(false))
+            .collect();
+        if let [first, others @ ..] = &processors[..]
+            && !others.is_empty()
+        {
+            bind(program, &[*first])?;
+            bind(std::process::id(), others)?;
+        }
+        Ok(Self { processors })
+    }
+
+    /// All that there are for both: the first is the program's.
+    pub(super) fn processors(&self) -> &[usize] {
+        &self.processors
+    }
+}
+
+impl Drop for Apart {
+    fn drop(&mut self) {
+        // Should it fail, others are measured on fewer processors, and nothing is wrong.
+        let _ = bind(std::process::id(), &self.processors);
+    }
+}
+
+/// Lets all threads of a process run on these processors only. Threads come and go meanwhile: one
+/// that went is none, and a second round finds who was begun by one that was not yet bound.
+fn bind(process: u32, processors: &[usize]) -> io::Result<()> {
+    let set = set_of(processors)?;
+    for _ in 0..2 {
+        for task in fs::read_dir(format!("/proc/{process}/task"))? {
+            let name = task?.file_name();
+            let task = name.to_str().and_then(|name| name.parse().ok());
+            let task = task.ok_or_else(|| io::Error::other(format!("{name:?} is no thread")))?;
+            match sched_setaffinity(Pid::from_raw(task), &set) {
+                Ok(()) | Err(Errno::ESRCH) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+    Ok(())
+}
+
+fn set_of(processors: &[usize]) -> io::Result<CpuSet> {
+    let mut set = CpuSet::new();
+    for &processor in processors {
+        set.set(processor)?;
+    }
+    Ok(set)
 }

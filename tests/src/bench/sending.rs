@@ -47,7 +47,7 @@ pub(super) fn measure(plan: &Plan) -> Result<Findings, Failure> {
     };
     let apart = Apart::keep(agent.pid())?;
     let (asleep_us, bytes) = deliveries(plan.enough(COUNTED))?;
-    let awake = Awake::keep()?;
+    let awake = Awake::keep(apart.processors())?;
     let (cpu_us, _) = deliveries(plan.enough(COUNTED))?;
     drop((awake, apart));
     let figures = vec![

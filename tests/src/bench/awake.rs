@@ -93,7 +93,8 @@ fn bind(process: u32, processors: &[usize]) -> io::Result<()> {
         for task in fs::read_dir(format!("/proc/{process}/task"))? {
             let name = task?.file_name();
             let task = name.to_str().and_then(|name| name.parse().ok());
-            let task = task.ok_or_else(|| io::Error::other(format!("{name:?} is no thread")))?;
+            let task =
+                task.ok_or_else(|| io::Error::other(format!("{} is no thread", name.display())))?;
             match sched_setaffinity(Pid::from_raw(task), &set) {
                 Ok(()) | Err(Errno::ESRCH) => {}
                 Err(error) => return Err(error.into()),

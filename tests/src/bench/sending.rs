@@ -5,13 +5,17 @@
 //!
 //! CPU is counted twice: on processors that are kept awake, which is what the work costs and what
 //! the budget is for, and on a machine that has nothing else to do, where waking up is most of it.
-//! The server, which stands for another machine, has a processor of its own.
+//! The server, which stands for another machine, has a processor of its own and stays awake: waking
+//! it is charged to who wrote to it, and a device wakes no server. Where there is one processor only,
+//! it sleeps and is woken.
+
+use std::thread::available_parallelism;
 
 use super::awake::{Apart, Awake};
 use super::figure::count;
 use super::{Failure, Figure, Findings, LONG, Plan, TICK, kernel};
 use crate::agent::AgentBuilder;
-use crate::hub::{Hub, HubConfig};
+use crate::hub::{Hub, HubConfig, Waits};
 
 const WARM: u64 = 100;
 const COUNTED: u32 = 1000;
@@ -22,7 +26,15 @@ const BUDGET_BYTES: f64 = 1000.0;
 const BUDGET_US: f64 = 300.0;
 
 pub(super) fn measure(plan: &Plan) -> Result<Findings, Failure> {
-    let hub = Hub::start(HubConfig::default())?;
+    let waits = if available_parallelism()?.get() > 1 {
+        Waits::Awake
+    } else {
+        Waits::Asleep
+    };
+    let hub = Hub::start(HubConfig {
+        waits,
+        ..HubConfig::default()
+    })?;
     let agent = AgentBuilder::new()?
         .for_hub(&hub)
         .flag("interval", "100ms")

@@ -19,7 +19,8 @@ use super::wire::{Line, Wire};
 /// Serves a connection until either side has had enough of it.
 pub(super) fn serve(shared: &Arc<Shared>, line: &Line, tcp: TcpStream, number: u64) {
     let conduct = shared.with(|state| state.mood.for_connection());
-    let wire = Wire::plain(tcp, Arc::clone(&shared.meter));
+    let meter = Arc::clone(&shared.meter);
+    let wire = Wire::plain(tcp, meter, shared.config.waits);
     match conduct {
         Some(Misbehaviour::RefuseConnections) => wire.reset(),
         Some(_) => wire.ignore(),

@@ -50,6 +50,16 @@ use control::Control;
 use door::Door;
 use shared::Shared;
 
+/// How the hub waits for what a client sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waits {
+    /// The client's bytes wake it, which the kernel charges to the client.
+    Asleep,
+    /// It looks again and again, as if it were on another machine for what it costs the client. Each
+    /// connection takes a whole processor meanwhile.
+    Awake,
+}
+
 /// What the hub says to a sample it takes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -92,6 +102,7 @@ pub struct HubConfig {
     pub control: Option<SocketAddr>,
     /// How many samples, violations and keys are remembered.
     pub keep: usize,
+    pub waits: Waits,
 }
 
 impl Default for HubConfig {
@@ -113,6 +124,7 @@ impl Default for HubConfig {
             wants_client_certificate: false,
             control: None,
             keep: 10_000,
+            waits: Waits::Asleep,
         }
     }
 }

@@ -2,19 +2,26 @@
 //!
 //! Bytes are counted where TCP sees them, TLS included.
 
+use std::hint;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::libc;
-use nix::sys::socket::{setsockopt, sockopt};
+use nix::sys::socket::{MsgFlags, recv, setsockopt, sockopt};
 use rustls::{HandshakeKind, ServerConfig, ServerConnection, StreamOwned};
+
+use super::Waits;
 
 /// How long and how much is read after the hub has said its last word.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: u64 = 1024 * 1024;
+/// Between two looks of a hub that waits awake, so that the peer finds its socket free.
+const SPINS: u32 = 1000;
 
 /// Bytes over all connections.
 #[derive(Debug, Default)]
@@ -77,11 +84,26 @@ fn reset_on_close(tcp: &TcpStream) {
 pub(super) struct Counted {
     tcp: TcpStream,
     meter: Arc<Meter>,
+    waits: Waits,
+}
+
+impl Counted {
+    fn look_until_there_is(&self, into: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match recv(self.tcp.as_raw_fd(), into, MsgFlags::MSG_DONTWAIT) {
+                Err(Errno::EAGAIN) => (0..SPINS).for_each(|_| hint::spin_loop()),
+                done => return Ok(done?),
+            }
+        }
+    }
 }
 
 impl Read for Counted {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let got = self.tcp.read(into)?;
+        let got = match self.waits {
+            Waits::Asleep => self.tcp.read(into)?,
+            Waits::Awake => self.look_until_there_is(into)?,
+        };
         self.meter.bytes_in.fetch_add(got as u64, Ordering::Relaxed);
         Ok(got)
     }
@@ -109,8 +131,8 @@ pub(super) enum Wire {
 }
 
 impl Wire {
-    pub(super) fn plain(tcp: TcpStream, meter: Arc<Meter>) -> Self {
-        Self::Plain(Counted { tcp, meter })
+    pub(super) fn plain(tcp: TcpStream, meter: Arc<Meter>, waits: Waits) -> Self {
+        Self::Plain(Counted { tcp, meter, waits })
     }
 
     /// Shakes hands as the server.

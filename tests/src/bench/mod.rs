@@ -193,6 +193,7 @@ pub const MEASUREMENTS: [Measurement; 13] = [
             "anon_kb",
             "wire_bytes_per_sample",
             "deliver_cpu_us",
+            "deliver_mean_us",
             "deliver_asleep_us",
         ],
         about: "a delivery every 100 ms over one TLS connection",

@@ -77,7 +77,7 @@ const ROWS: [(&str, &str, Unit); 21] = [
     ),
     (
         "deliver_cpu_us",
-        "CPU time a sample, delivered over a kept TLS connection, on processors that stay awake",
+        "CPU time a sample, delivered over a kept TLS connection, on a processor awake and undisturbed",
         Unit::Micros,
     ),
     (

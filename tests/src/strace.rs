@@ -4,7 +4,11 @@
 //! Times are milliseconds since the first read. A file is read in pieces; only the piece at offset
 //! 0 begins a sample. The descriptor of the first read is the one that samples are read from: a page
 //! for Prometheus is made of the same file, and its reads are no ticks.
+//!
+//! A call during which another process of the agent's (a plugin that is being started, or ends) had
+//! something to say stands in two lines: its begin, left unfinished, and its rest.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 use std::{fs, io};
@@ -29,9 +33,10 @@ pub fn is_finished(trace: &str) -> bool {
 }
 
 fn parse(trace: &str, path: &str) -> Vec<f64> {
+    let mut unfinished = HashMap::new();
     let mut reads = trace
         .lines()
-        .filter_map(|line| begin_of_read_us(line, path))
+        .filter_map(|line| begin_of_read_us(line, path, &mut unfinished))
         .peekable();
     let samplers = reads.peek().map(|(descriptor, _)| *descriptor);
     let times_us: Vec<u64> = reads
@@ -45,17 +50,34 @@ fn parse(trace: &str, path: &str) -> Vec<f64> {
         .collect()
 }
 
-/// Descriptor and time of a line like `77 1760113962.118001 pread64(5</proc/stat>, ""..., 4096, 0) = 4096`.
-fn begin_of_read_us<'t>(line: &'t str, path: &str) -> Option<(&'t str, u64)> {
-    let (before, call) = line.split_once(" pread64(")?;
-    let (descriptor, _) = call.split_once(&format!("<{path}>"))?;
-    let arguments = call.rsplit_once(" = ")?.0.trim_end().strip_suffix(')')?;
-    if arguments.rsplit(", ").next() != Some("0") {
+/// Descriptor and time of a read, by process, of which the rest is to come.
+type Unfinished<'t> = HashMap<&'t str, (&'t str, u64)>;
+
+/// Descriptor and time of a line like `77 1760113962.118001 pread64(5</proc/stat>, ""..., 4096, 0) = 4096`,
+/// or of the two into which it fell.
+fn begin_of_read_us<'t>(
+    line: &'t str,
+    path: &str,
+    unfinished: &mut Unfinished<'t>,
+) -> Option<(&'t str, u64)> {
+    let (process, rest) = line.split_once(' ')?;
+    let (time, call) = rest.trim_start().split_once(' ')?;
+    let (read, end) = if let Some(end) = call.strip_prefix("<... pread64 resumed>") {
+        (unfinished.remove(process)?, end)
+    } else {
+        let (descriptor, end) = call
+            .strip_prefix("pread64(")?
+            .split_once(&format!("<{path}>"))?;
+        let (seconds, micros) = time.split_once('.')?;
+        let (seconds, micros) = (seconds.parse::<u64>().ok()?, micros.parse::<u64>().ok()?);
+        ((descriptor, seconds * 1_000_000 + micros), end)
+    };
+    if end.ends_with("<unfinished ...>") {
+        unfinished.insert(process, read);
         return None;
     }
-    let (seconds, micros) = before.rsplit(' ').next()?.split_once('.')?;
-    let (seconds, micros) = (seconds.parse::<u64>().ok()?, micros.parse::<u64>().ok()?);
-    Some((descriptor, seconds * 1_000_000 + micros))
+    let arguments = end.rsplit_once(" = ")?.0.trim_end().strip_suffix(')')?;
+    (arguments.rsplit(", ").next() == Some("0")).then_some(read)
 }
 
 /// The worst delay of a tick behind the grid that fits best, in milliseconds.
@@ -100,6 +122,21 @@ mod tests {
         assert_eq!(parse(trace, "/proc/stat"), [0.0, 100.5, 1000.0]);
         assert!(is_finished(trace));
         assert!(!is_finished(&trace[..trace.len() - 1]) && !is_finished(""));
+    }
+
+    #[test]
+    fn a_read_in_two_lines_began_with_the_first() {
+        let trace = "\
+77    1760113962.118001 pread64(5</proc/stat>,  <unfinished ...>
+80    1760113962.118011 +++ exited with 0 +++
+81    1760113962.118012 pread64(5</proc/stat>,  <unfinished ...>
+77    1760113962.118201 <... pread64 resumed>\"\"..., 4096, 0) = 4096
+81    1760113962.118212 <... pread64 resumed>\"\"..., 4096, 4096) = 7
+77    1760113962.218501 pread64(5</proc/stat>, \"\"..., 4096, 0)    = 4096
+77    1760113962.218601 pread64(6</proc/meminfo>,  <unfinished ...>
+77    1760113962.218611 <... pread64 resumed>\"\"..., 4096, 0) = 1400
+";
+        assert_eq!(parse(trace, "/proc/stat"), [0.0, 100.5]);
     }
 
     /// Ticks of 100 ms, and what is to come out.

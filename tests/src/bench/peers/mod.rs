@@ -172,7 +172,9 @@ impl Begun {
             Work::Scrapes(scraper) => {
                 for _ in 0..samples {
                     self.program.let_run(INTERVAL)?;
-                    scraper.scrape()?;
+                    let answered = scraper.scrape();
+                    self.program.check()?;
+                    answered?;
                 }
             }
         }

@@ -118,7 +118,9 @@ impl State {
     pub fn open(base: &Path) -> Result<Self, StateError> {
         let home = base.join("data/state");
         let prepared = folder::check(base).and_then(|()| {
-            folder::make(&home).map_err(|error| Ok(format!("{}: {error}", home.display())))
+            folder::make(&home).map_err(|error| Ok(format!("{}: {error}", home.display())))?;
+            folder::check(&base.join("data"))?;
+            folder::check(&home)
         });
         match prepared {
             Ok(()) => {}

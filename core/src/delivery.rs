@@ -9,7 +9,8 @@
 //! - The newest sample goes first, always. While the server is away it is the only one tried.
 //!   Samples of an earlier start wait for the first one of this start.
 //! - Older samples follow once the newest was delivered: oldest first, one every
-//!   `backfill_every_ms`, the first of them at a moment of its own within twice that.
+//!   `backfill_every_ms`, the first of them at a moment of its own within twice that. None does
+//!   that the server would file at the wrong time, see [`Backfill`].
 //! - The backoff belongs to the server, not to a sample. Nothing is given up; after `max_retries`
 //!   the caller is told that samples are being held.
 //! - A refused sample (400, 413, 422) is dropped, but five in a row look like a broken server
@@ -158,6 +159,8 @@ pub struct Delivery {
     refused_in_a_row: u32,
     /// The held sample that was answered with trouble last, and how often.
     troubled: Option<(Cursor, u32)>,
+    /// The last good answer had the documented body.
+    is_documented: bool,
     /// One was since a fresh sample was delivered: whether the server is still there is not known.
     is_in_doubt: bool,
 }
@@ -180,6 +183,7 @@ impl Delivery {
             settled_number: 0,
             refused_in_a_row: 0,
             troubled: None,
+            is_documented: false,
             is_in_doubt: false,
         }
     }
@@ -204,7 +208,7 @@ impl Delivery {
         if !answers || self.is_fresh(outbox, newest) {
             return Next::Send(newest);
         }
-        if self.is_in_doubt {
+        if self.is_in_doubt || !self.files_by_time() {
             return Next::Idle;
         }
         if now_ms < self.backlog_not_before_ms {
@@ -346,27 +350,24 @@ impl Delivery {
         S: AsRef<[Packed]> + AsMut<[Packed]>,
     {
         let after_failures = self.backoff.failures();
-        let back = !matches!(self.standing, Standing::Unknown | Standing::Delivering);
+        let is_first = self.standing == Standing::Unknown;
+        let back = !is_first && self.standing != Standing::Delivering;
         self.standing = Standing::Delivering;
         self.backoff.reset();
         self.not_before_ms = 0;
         let number = outbox.remove(cursor).map_or(0, |sample| sample.number);
         let mut dropped = 0;
+        self.is_documented = documented;
         if fresh {
             self.settled_number = number;
             self.is_in_doubt = false;
-            let files_by_time = match self.policy.backfill {
-                Backfill::On => true,
-                Backfill::Off => false,
-                Backfill::Auto => documented,
-            };
-            if !files_by_time {
+            if !self.files_by_time() {
                 dropped = outbox.drop_older_than(number);
             }
         }
         let every_ms = self.policy.backfill_every_ms;
-        if back {
-            // A fleet that came back together does not begin its backlog together.
+        if back || is_first {
+            // A fleet that came back, or was switched on, together does not begin its backlog together.
             self.backlog_not_before_ms = now_ms + every_ms + self.rng.below(every_ms);
         } else if !fresh {
             self.backlog_not_before_ms = now_ms + every_ms;
@@ -375,6 +376,15 @@ impl Delivery {
             after_failures,
             back,
             dropped,
+        }
+    }
+
+    /// Whether held samples may be sent: as far as is known, the server files them at their own time.
+    fn files_by_time(&self) -> bool {
+        match self.policy.backfill {
+            Backfill::On => true,
+            Backfill::Off => false,
+            Backfill::Auto => self.is_documented,
         }
     }
 

@@ -111,6 +111,7 @@ impl MetricsServer {
         } else {
             self.delivery = Delivery::new(policy(settings), seed);
             self.outages = Outages::new();
+            self.info_due = true;
         }
         let due_ms = clock::boot_ms() + settings.system_info_period_ms;
         self.info_next_ms = self.info_next_ms.min(due_ms);

@@ -7,7 +7,8 @@
 //! often; when nothing that was saved is held any more the file is emptied, once.
 //!
 //! A saved sample gets its wall time when it is saved, and keeps it, so that its request is the same
-//! bytes whoever sends it. While the clock is not synchronized that time is provisional. It is given
+//! bytes whoever sends it. Unless the clock is synchronized, or was and nobody set it since, that time
+//! is provisional. It is given
 //! anew if the clock turns out to have been wrong, as long as the kernel's boot is the same; after
 //! that there is no telling when the sample was taken: it is dropped and counted.
 //!
@@ -39,6 +40,8 @@ const EXTRA_BYTES: u64 = 128 * 1024;
 const LIMIT_BYTES: u64 = 4 * (MAX_BUFFER_SAMPLES * SAMPLE_BYTES) as u64 + EXTRA_BYTES;
 /// A provisional time that is off by more than this is given anew.
 const OFF_MS: u64 = 2_000;
+/// Between two questions to the kernel whether the clock is right.
+const ASK_CLOCK_EVERY_MS: u64 = 60_000;
 /// Starts of which samples are held at once. A device that starts every ten minutes in an outage
 /// gets here after a week.
 const ORIGINS: usize = 1_024;
@@ -60,6 +63,10 @@ pub struct Backlog {
     oldest: Option<Cursor>,
     /// The file has times that are provisional.
     has_provisional: bool,
+    /// Wall time less time since the device started, when the clock was last synchronized.
+    sure_offset_ms: Option<i64>,
+    /// When the kernel is next asked whether it is.
+    ask_clock_ms: u64,
 }
 
 impl Backlog {
@@ -74,13 +81,20 @@ impl Backlog {
             next_id: 1,
             oldest: None,
             has_provisional: false,
+            sure_offset_ms: None,
+            ask_clock_ms: 0,
         };
         // How many there should be in the end.
         let mut expected: u32 = 0;
         backlog.store = folder.map(|folder| {
             let path = folder.join("backlog");
-            Store::open(path, SEED, LIMIT_BYTES, &mut |record, _| {
-                backlog.take(&record, device, &mut expected);
+            Store::open(path, SEED, LIMIT_BYTES, &mut |found, _| match found {
+                Ok(record) => backlog.take(&record, device, &mut expected),
+                Err(head) if head.kind == SAMPLES => {
+                    let count = (head.body_bytes / SAMPLE_BYTES) as u32;
+                    expected = expected.saturating_add(count);
+                }
+                Err(_) => {}
             })
         });
         backlog.sift(boot_id, device, expected);
@@ -123,9 +137,17 @@ impl Backlog {
                 }
             }
             GONE => {
-                if let Some((number, held)) = read_gone(record.body)
-                    && device.outbox.drop_in_front_of(origin, number)
-                {
+                let Some((number, held)) = read_gone(record.body) else {
+                    return;
+                };
+                // One start has several origins if what went along with its samples changed.
+                let (origins, outbox) = (&device.origins, &mut device.outbox);
+                let is_found = (1..=origins.len()).any(|other| {
+                    let other = other as u16;
+                    start_of(origins, other) == start_of(origins, origin)
+                        && outbox.drop_in_front_of(other, number)
+                });
+                if is_found {
                     *expected = held;
                 }
             }
@@ -183,18 +205,23 @@ impl Backlog {
     ) {
         let oldest = device.outbox.oldest();
         self.empty(&device.outbox, oldest);
+        if now.boot_ms >= self.ask_clock_ms {
+            self.ask_clock_ms = now.boot_ms + ASK_CLOCK_EVERY_MS;
+            self.is_sure(clock::is_synchronized(), now);
+        }
         if self.save_every_ms == 0 || now.boot_ms < self.next_ms {
             return;
         }
         let is_away = away_since_ms
             .is_some_and(|since_ms| now.boot_ms >= since_ms.saturating_add(self.save_every_ms));
+        let has_new = is_away || self.is_behind(device);
         let has_moved = self.is_in_use() && oldest != self.oldest;
-        if is_away || has_moved {
+        if has_new || has_moved {
             // After a failure not a whole period is waited: the disk may be there again soon.
             let may_try = self.store.as_ref().is_some_and(Store::may_try);
             if may_try {
                 self.next_ms = now.boot_ms + self.save_every_ms;
-                self.write(device, this, is_away, now);
+                self.write(device, this, has_new, now);
             }
         }
     }
@@ -208,37 +235,68 @@ impl Backlog {
         }
     }
 
+    /// Whether more is held and not on disk than a period takes.
+    fn is_behind(&self, device: &Device) -> bool {
+        let outbox = &device.outbox;
+        let enough = self.save_every_ms / device.interval_ms().max(1);
+        let enough = usize::try_from(enough).unwrap_or(usize::MAX).max(1);
+        let is_new = |cursor: &Cursor| outbox.marks(*cursor).is_some_and(|marks| !marks.saved);
+        // What is new is behind what is saved.
+        let newest_first = (0..outbox.span()).rev().filter_map(|at| outbox.at(at));
+        newest_first.take_while(is_new).nth(enough).is_some()
+    }
+
+    /// Whether the clock is right: it is synchronized, or was and is where it was. The kernel calls a
+    /// clock unsynchronized hours after the last word of a time server, but only who sets it moves it
+    /// against the time since the start: whatever slows one down slows both.
+    fn is_sure(&mut self, is_synchronized: Option<bool>, now: Now) -> bool {
+        let Some(wall_ms) = now.wall_ms else {
+            return false;
+        };
+        let offset_ms = wall_ms.cast_signed() - now.boot_ms.cast_signed();
+        if is_synchronized == Some(true) {
+            self.sure_offset_ms = Some(offset_ms);
+        }
+        self.sure_offset_ms
+            .is_some_and(|sure_ms| sure_ms.abs_diff(offset_ms) <= OFF_MS)
+    }
+
     fn is_in_use(&self) -> bool {
         let has_any = |store: &Store| store.bytes() > 0 || store.is_damaged();
         self.store.as_ref().is_some_and(has_any)
     }
 
     /// Empties the file when nothing is held that it has. What is saved is older than what is not,
-    /// so the oldest sample tells.
+    /// so the oldest sample tells. One that could not be written is tried again although there is
+    /// nothing for it: whether the disk works is known then.
     fn empty(&mut self, outbox: &Samples, oldest: Option<Cursor>) {
         let is_saved = |cursor| outbox.marks(cursor).is_some_and(|marks| marks.saved);
-        if !self.is_in_use() || oldest.is_some_and(is_saved) {
-            return;
-        }
+        let is_in_use = self.is_in_use();
         let Some(store) = self.store.as_mut().filter(|store| store.may_try()) else {
             return;
         };
+        let emptied = if is_in_use && !oldest.is_some_and(is_saved) {
+            store.clear().and_then(|()| store.flush())
+        } else if !is_in_use && oldest.is_none() && store.is_in_trouble() {
+            store.replace(&mut |_, _| Ok(()))
+        } else {
+            return;
+        };
         // A failure is said by the store, and tried again.
-        if store.clear().and_then(|()| store.flush()).is_ok() {
+        if emptied.is_ok() {
             self.written_origin = None;
             self.has_provisional = false;
         }
     }
 
     fn write(&mut self, device: &mut Device, this: &Origin<'_>, with_new: bool, now: Now) {
+        let is_sure = self.is_sure(clock::is_synchronized(), now);
         let Some(store) = &self.store else { return };
-        let is_synchronized = clock::is_synchronized() == Some(true);
-        let mends =
-            is_synchronized && now.wall_ms.is_some() && self.has_provisional || device.restamped;
+        let mends = is_sure && self.has_provisional || device.restamped;
         let limit = 2 * capacity_bytes(&device.outbox) + EXTRA_BYTES;
         let is_long = store.bytes() > limit;
         let can_append = store.is_good() && !mends && !is_long;
-        stamp(&mut device.outbox, is_synchronized, now);
+        stamp(&mut device.outbox, is_sure, now);
         let appended = can_append && self.append(device, this, with_new).is_ok();
         if appended || self.rewrite(device, this).is_ok() {
             self.oldest = device.outbox.oldest();
@@ -336,11 +394,9 @@ impl Backlog {
     }
 }
 
-/// Gives every held sample its wall time, and those a new one whose time was off. A clock that is
-/// synchronized to a time that is known to be over is as wrong as one that nobody set.
-fn stamp(outbox: &mut Samples, is_synchronized: bool, now: Now) {
+/// Gives every held sample its wall time, and those a new one whose time was off.
+fn stamp(outbox: &mut Samples, is_sure: bool, now: Now) {
     let now_wall_ms = now.wall_ms.unwrap_or(0);
-    let is_sure = is_synchronized && now.wall_ms.is_some();
     for at in 0..outbox.span() {
         let Some(cursor) = outbox.at(at) else {
             continue;
@@ -384,11 +440,14 @@ fn cursors(outbox: &Samples) -> impl Iterator<Item = Cursor> {
 /// The number of the last sample that was restored, if the start is that of `origin`.
 fn last_number(device: &Device, origin: u16) -> Option<u32> {
     let newest = device.outbox.newest()?;
-    let start = |origin: u16| {
-        let body = device.origins.get(usize::from(origin).checked_sub(1)?)?;
-        Origin::parse(body).map(|origin| (origin.identity, origin.start))
-    };
+    let start = |origin| start_of(&device.origins, origin);
     (start(newest.origin()) == start(origin)).then_some(newest.number())
+}
+
+/// Which start the samples of an origin are of: the identity of the folder, and the number.
+fn start_of(origins: &[Box<[u8]>], origin: u16) -> Option<(u64, u64)> {
+    let body = origins.get(usize::from(origin).checked_sub(1)?)?;
+    Origin::parse(body).map(|origin| (origin.identity, origin.start))
 }
 
 fn capacity_bytes(outbox: &Samples) -> u64 {

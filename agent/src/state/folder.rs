@@ -11,6 +11,7 @@ use std::path::Path;
 use mote_core::log_line::Value;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
+use nix::libc::{O_NOFOLLOW, O_NONBLOCK};
 use nix::poll::poll;
 use nix::unistd::Uid;
 
@@ -95,13 +96,21 @@ const LOCK_WAIT_MS: u16 = 20;
 /// It is tried for half a second: a plugin that was just being started when its agent was killed
 /// holds a copy of the lock until it dies too.
 pub(super) fn lock(folder: &Path) -> Result<Flock<File>, Errno> {
-    let mut file = OpenOptions::new()
+    let path = folder.join("lock");
+    let opened = OpenOptions::new()
         .create(true)
         .truncate(false)
         .write(true)
         .mode(0o600)
-        .custom_flags(nix::libc::O_NOFOLLOW)
-        .open(folder.join("lock"))
+        .custom_flags(O_NOFOLLOW | O_NONBLOCK)
+        .open(&path);
+    let mut file = opened
+        .or_else(|error| {
+            // Of a folder that takes nothing any more, what is there can still be read and sent.
+            let mut to_read = OpenOptions::new();
+            to_read.read(true).custom_flags(O_NOFOLLOW | O_NONBLOCK);
+            to_read.open(&path).map_err(|_| error)
+        })
         .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or_default()))?;
     for _ in 1..LOCK_TRIES {
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {

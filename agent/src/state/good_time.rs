@@ -32,8 +32,9 @@ impl GoodTime {
     /// Reads it from `folder`.
     pub(super) fn open(folder: &Path) -> Self {
         let mut written_ms = 0;
-        let store = Store::open(folder.join("time"), SEED, LIMIT_BYTES, &mut |record, _| {
-            if let (TIME, Some(ms)) = (record.kind, record.body.first_chunk()) {
+        let store = Store::open(folder.join("time"), SEED, LIMIT_BYTES, &mut |found, _| {
+            let time = found.ok().filter(|record| record.kind == TIME);
+            if let Some(ms) = time.and_then(|record| record.body.first_chunk()) {
                 written_ms = u64::from_le_bytes(*ms);
             }
         });

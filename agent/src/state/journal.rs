@@ -137,8 +137,10 @@ impl Journal {
         journal.store = folder.map(|folder| {
             let path = folder.join("journal");
             // A file that was replaced while it was full is a little longer than the limit.
-            Store::open(path, SEED, 2 * LIMIT_BYTES, &mut |record, at| {
-                journal.take(&record, at, now);
+            Store::open(path, SEED, 2 * LIMIT_BYTES, &mut |found, at| {
+                if let Ok(record) = found {
+                    journal.take(&record, at, now);
+                }
             })
         });
         // What had to go before the file was told goes again, but is not counted again.

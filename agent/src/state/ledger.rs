@@ -126,8 +126,10 @@ impl Ledger {
         };
         ledger.store = folder.map(|folder| {
             let path = folder.join("ledger");
-            Store::open(path, SEED, 2 * LIMIT_BYTES, &mut |record, _| {
-                ledger.take(&record, now);
+            Store::open(path, SEED, 2 * LIMIT_BYTES, &mut |found, _| {
+                if let Ok(record) = found {
+                    ledger.take(&record, now);
+                }
             })
         });
         ledger.mend();

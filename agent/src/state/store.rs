@@ -58,13 +58,13 @@ pub(super) struct Store {
 }
 
 impl Store {
-    /// Opens the file at `path` and passes each record on, with where it stands in the file. What
-    /// is behind `limit_bytes` was not written by us.
+    /// Opens the file at `path` and passes each record on, with where it stands in the file; of one
+    /// whose body was spoiled its head. What is behind `limit_bytes` was not written by us.
     pub(super) fn open(
         path: PathBuf,
         seed: u32,
         limit_bytes: u64,
-        each: &mut dyn FnMut(Record<'_>, u64),
+        each: &mut dyn FnMut(Result<Record<'_>, Head>, u64),
     ) -> Self {
         let mut store = Self {
             path,
@@ -251,6 +251,11 @@ impl Store {
         self.is_damaged
     }
 
+    /// Whether the last write failed.
+    pub(super) fn is_in_trouble(&self) -> bool {
+        self.trouble == Trouble::Lasting
+    }
+
     /// Whether the last failure is long enough ago, if there was one.
     pub(super) fn may_try(&self) -> bool {
         self.trouble == Trouble::None || clock::boot_ms() >= self.again_ms
@@ -306,7 +311,7 @@ impl Store {
         &mut self,
         file: &File,
         limit_bytes: u64,
-        each: &mut dyn FnMut(Record<'_>, u64),
+        each: &mut dyn FnMut(Result<Record<'_>, Head>, u64),
     ) -> io::Result<End> {
         let file_bytes = file.metadata()?.len();
         let mut window = Vec::new();
@@ -330,7 +335,7 @@ impl Store {
                     continue;
                 }
                 Read::Record(record) => {
-                    each(record, self.length);
+                    each(Ok(record), self.length);
                     record.file_bytes()
                 }
                 // The last one may be a write that was torn.
@@ -339,6 +344,7 @@ impl Store {
                     return Ok(end);
                 }
                 Read::Damaged(head) => {
+                    each(Err(head), self.length);
                     end.is_damaged = true;
                     head.record_bytes()
                 }

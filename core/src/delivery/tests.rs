@@ -248,10 +248,42 @@ fn a_refused_sample_goes_and_five_in_a_row_hold_the_rest() {
 }
 
 #[test]
+fn a_server_that_refuses_gets_no_old_samples_unless_it_is_known_to_file_them_right() {
+    for (backfill, documented, sends) in [
+        (Backfill::On, None, true),
+        (Backfill::Off, None, false),
+        (Backfill::Auto, None, false),
+        (Backfill::Auto, Some(false), false),
+        (Backfill::Auto, Some(true), true),
+    ] {
+        let mut world = World::new(backfill);
+        if let Some(documented) = documented {
+            world.take_sample();
+            world.answer(Outcome::Answer {
+                status: 202,
+                retry_after_ms: None,
+                documented,
+            });
+        }
+        (0..10).for_each(|_| world.take_sample());
+        world.answer(status(400));
+        world.now_ms += 10 * INTERVAL_MS;
+        let next = world.delivery.next(&world.outbox, world.now_ms);
+        assert_eq!(
+            matches!(next, Next::Send(_)),
+            sends,
+            "{backfill:?} {documented:?}"
+        );
+        assert_eq!(world.outbox.len(), 9, "they are held");
+    }
+}
+
+#[test]
 fn a_refused_backlog_is_still_sent_gently() {
     let mut world = World::new(Backfill::On);
     (0..10).for_each(|_| world.take_sample());
     world.answer(GOOD);
+    world.now_ms += 2 * backfill_every_ms(INTERVAL_MS);
     world.answer(status(400));
     assert!(matches!(
         world.delivery.next(&world.outbox, world.now_ms),
@@ -289,23 +321,28 @@ fn a_refused_key_and_a_wrong_address_lose_nothing_and_are_said_once() {
 #[test]
 fn the_backlogs_of_a_fleet_do_not_begin_in_step() {
     let every_ms = backfill_every_ms(INTERVAL_MS);
-    let mut begins = Vec::new();
-    for seed in 0..100 {
-        let mut world = World::new(Backfill::On);
-        world.delivery = Delivery::new(world.delivery.policy, seed);
-        (0..3).for_each(|_| world.take_sample());
-        world.answer(Outcome::NoAnswer);
-        world.delivery.retry_now();
-        world.answer(GOOD);
-        let Next::Wait { until_ms } = world.delivery.next(&world.outbox, 0) else {
-            panic!("not at once")
-        };
-        assert!((every_ms..2 * every_ms).contains(&until_ms), "{until_ms}");
-        begins.push(until_ms);
+    // The server came back for all, or their power did.
+    for was_away in [true, false] {
+        let mut begins = Vec::new();
+        for seed in 0..100 {
+            let mut world = World::new(Backfill::On);
+            world.delivery = Delivery::new(world.delivery.policy, seed);
+            (0..3).for_each(|_| world.take_sample());
+            if was_away {
+                world.answer(Outcome::NoAnswer);
+                world.delivery.retry_now();
+            }
+            world.answer(GOOD);
+            let Next::Wait { until_ms } = world.delivery.next(&world.outbox, 0) else {
+                panic!("not at once")
+            };
+            assert!((every_ms..2 * every_ms).contains(&until_ms), "{until_ms}");
+            begins.push(until_ms);
+        }
+        begins.sort_unstable();
+        let widest_ms = begins.windows(2).map(|pair| pair[1] - pair[0]).max();
+        assert!(widest_ms < Some(every_ms / 5), "{begins:?}");
     }
-    begins.sort_unstable();
-    let widest_ms = begins.windows(2).map(|pair| pair[1] - pair[0]).max();
-    assert!(widest_ms < Some(every_ms / 5), "{begins:?}");
 }
 
 #[test]
@@ -353,7 +390,7 @@ fn a_held_sample_that_is_the_trouble_starves_no_other() {
         (0..3).for_each(|_| world.take_sample());
         assert!(matches!(world.answer(GOOD), Settled::Delivered { .. }));
         for tries in 1..=3 {
-            world.now_ms += 3 * INTERVAL_MS;
+            world.now_ms += 2 * backfill_every_ms(INTERVAL_MS);
             let dropped = tries == 3;
             assert_eq!(
                 world.answer(status(code)),
@@ -378,7 +415,7 @@ fn a_server_that_goes_down_amid_the_backlog_is_found_out_by_the_next_fresh_sampl
     let mut world = World::new(Backfill::On);
     (0..3).for_each(|_| world.take_sample());
     world.answer(GOOD);
-    world.now_ms += 3 * INTERVAL_MS;
+    world.now_ms += 2 * backfill_every_ms(INTERVAL_MS);
     assert!(matches!(
         world.answer(status(404)),
         Settled::Troubled { dropped: false, .. }

@@ -151,8 +151,9 @@ fn samples_of_an_earlier_boot_come_if_the_clock_was_right_and_are_counted_if_not
     if needs_own_calls() {
         return;
     }
-    // What adjtimex(2) says of the clock: synchronized, or not.
-    for (state, comes) in [("0", true), ("5", false)] {
+    // What adjtimex(2) says of the clock: synchronized, or not; or first that, and then what the
+    // kernel says here, hours after the last word of a time server.
+    for (state, comes) in [("0", true), ("5", false), ("0:when=1", true)] {
         let hub = hub_away();
         let builder = hurried(&hub);
         let inject = format!("inject=adjtimex:retval={state}");

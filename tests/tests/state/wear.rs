@@ -50,16 +50,19 @@ fn d11_online_nothing_is_written_and_in_an_outage_one_record_and_one_flush_a_per
     for _ in 0..4 {
         bytes = wait_for_save(&builder, bytes);
     }
+    // The flush of the last save is behind it, and on a busy machine so may be another save.
+    ask_status(&mut agent);
+    let trace = trace();
     let status = ask_status(&mut agent);
-    let (calls, written, flushes) = writes(&trace());
+    let (calls, written, flushes) = writes(&trace);
     let (calls, flushes) = (calls - at_start.0, flushes - at_start.2);
     let written = written - at_start.1;
-    assert_eq!(flushes, 4, "{}", trace());
+    assert!((4..=5).contains(&flushes), "{trace}");
     // The first tells the origin too; none is longer than its samples and a head need.
-    assert!((5..=6).contains(&calls), "{calls}");
+    assert!((flushes + 1..=flushes + 2).contains(&calls), "{trace}");
     let samples = count(&status, "collected");
     assert!(
-        written <= samples * 48 + 5 * 20 + 300,
+        written <= samples * 48 + 6 * 20 + 300,
         "{written} for {samples}"
     );
     assert!(count(&status, "state_bytes_written") >= written);

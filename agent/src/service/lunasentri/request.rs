@@ -105,9 +105,9 @@ fn remember(device: &mut Device, cursor: Cursor, sample: &Sample) {
     let Some(mut marks) = device.outbox.marks(cursor) else {
         return;
     };
-    if device.outbox.get(cursor).as_ref() != Some(sample) {
-        device.restamped |= marks.saved;
-    }
+    // The file must not give it another time either.
+    let is_news = marks.provisional || device.outbox.get(cursor).as_ref() != Some(sample);
+    device.restamped |= marks.saved && is_news;
     marks.provisional = false;
     device.outbox.update(cursor, sample, marks);
 }

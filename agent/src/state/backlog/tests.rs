@@ -117,6 +117,92 @@ fn nothing_is_written_before_the_server_was_away_for_a_period_and_then_what_is_n
 }
 
 #[test]
+fn what_a_server_that_comes_and_goes_leaves_behind_is_saved_when_it_is_more_than_a_period_takes() {
+    let folder = Folder::new("backlog-behind");
+    let mut device = device(500);
+    let mut backlog = restore(&folder, &mut device);
+    let this = this(3, BOOT);
+    let turn = |backlog: &mut Backlog, device: &mut Device, at_ms| {
+        backlog.turn(device, &this, Some(at_ms), now(at_ms));
+    };
+    take(&mut device, 1..=60);
+    turn(&mut backlog, &mut device, 2 * EVERY_MS);
+    assert!(!folder.0.join("backlog").exists());
+    take(&mut device, [61]);
+    turn(&mut backlog, &mut device, 2 * EVERY_MS + 1);
+    assert_eq!(found(&folder), numbered(3, 1..=61));
+    take(&mut device, 62..=121);
+    turn(&mut backlog, &mut device, 4 * EVERY_MS);
+    assert_eq!(found(&folder), numbered(3, 1..=61));
+    take(&mut device, [122]);
+    turn(&mut backlog, &mut device, 5 * EVERY_MS);
+    assert_eq!(found(&folder), numbered(3, 1..=122));
+}
+
+#[test]
+fn what_is_gone_is_known_though_what_goes_along_with_the_samples_changed() {
+    let folder = Folder::new("backlog-changed");
+    let mut device = device(100);
+    let mut backlog = restore(&folder, &mut device);
+    let mut this = this(3, BOOT);
+    take(&mut device, 1..=10);
+    backlog.turn(&mut device, &this, Some(0), now(EVERY_MS));
+    this.info.platform_version = "13";
+    take(&mut device, 11..=20);
+    backlog.turn(&mut device, &this, Some(0), now(2 * EVERY_MS));
+    for _ in 0..4 {
+        let oldest = device.outbox.oldest().unwrap();
+        device.outbox.remove(oldest);
+    }
+    backlog.save(&mut device, &this, now(2 * EVERY_MS + 1));
+    assert_eq!(found(&folder), numbered(3, 5..=20));
+}
+
+#[test]
+fn samples_of_a_record_that_was_spoiled_are_counted() {
+    let folder = Folder::new("backlog-one-spoiled");
+    let mut first = device(100);
+    let mut backlog = restore(&folder, &mut first);
+    for save in 0..3 {
+        take(&mut first, (1..=5).map(|number| 5 * save + number));
+        let at_ms = u64::from(save + 1) * EVERY_MS;
+        backlog.turn(&mut first, &this(3, BOOT), Some(0), now(at_ms));
+    }
+    let path = folder.0.join("backlog");
+    let mut bytes = std::fs::read(&path).unwrap();
+    // In the body of the last record but one.
+    let at = bytes.len() - 5 * SAMPLE_BYTES - 60;
+    bytes[at] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let mut device = device(100);
+    restore(&folder, &mut device);
+    let counts = device.counts;
+    assert_eq!(device.outbox.len(), 10);
+    assert_eq!((counts.restored, counts.dropped_unreadable), (15, 5));
+}
+
+#[test]
+fn that_the_disk_takes_something_again_is_known_though_nothing_is_held_any_more() {
+    let folder = Folder::new("backlog-mended");
+    // Nothing can be put in the place of a folder that is not empty.
+    let path = folder.0.join("backlog");
+    std::fs::create_dir_all(path.join("full")).unwrap();
+    let mut device = device(100);
+    let mut backlog = restore(&folder, &mut device);
+    let is_in_trouble = |backlog: &Backlog| backlog.store.as_ref().unwrap().is_in_trouble();
+    backlog.store.as_mut().unwrap().forget_trouble();
+    backlog.turn(&mut device, &this(3, BOOT), None, now(0));
+    assert!(is_in_trouble(&backlog));
+    std::fs::remove_dir_all(&path).unwrap();
+    backlog.turn(&mut device, &this(3, BOOT), None, now(1));
+    assert!(is_in_trouble(&backlog), "it is left alone for a while");
+    backlog.store.as_mut().unwrap().forget_trouble();
+    backlog.turn(&mut device, &this(3, BOOT), None, now(2));
+    assert!(!is_in_trouble(&backlog));
+    assert_eq!(file_bytes(&folder), 0);
+}
+
+#[test]
 fn an_outbox_that_became_smaller_has_the_newest_and_what_found_no_room_is_counted() {
     let folder = Folder::new("backlog-smaller");
     let mut large = device(6_000);
@@ -294,15 +380,44 @@ fn a_time_is_given_anew_only_when_it_is_off() {
 }
 
 #[test]
-fn a_time_given_by_a_clock_that_is_known_to_be_wrong_is_never_sure() {
-    let mut device = device(10);
-    take(&mut device, 1..=2);
+fn a_clock_is_sure_while_it_is_kept_right_and_afterwards_until_somebody_sets_it() {
+    let folder = Folder::new("backlog-sure");
+    let mut backlog = restore(&folder, &mut device(10));
+    let set_by = |boot_ms, by_ms| Now {
+        wall_ms: now(boot_ms).wall_ms.map(|ms| ms + by_ms),
+        boot_ms,
+    };
     // Synchronized, and yet earlier than a time that is known to have passed.
     let early = Now {
         boot_ms: 30_000,
         wall_ms: None,
     };
-    stamp(&mut device.outbox, true, early);
+    for (is_synchronized, now, is_sure) in [
+        (None, now(10_000), false),
+        (Some(false), now(20_000), false),
+        (Some(true), early, false),
+        (Some(false), now(40_000), false),
+        (Some(true), now(50_000), true),
+        (Some(false), now(90_000_000), true),
+        (None, set_by(90_010_000, OFF_MS), true),
+        (Some(false), set_by(90_020_000, OFF_MS + 1), false),
+        (Some(false), now(90_030_000), true),
+        (Some(true), set_by(90_040_000, 60_000), true),
+        (Some(false), now(90_050_000), false),
+    ] {
+        assert_eq!(backlog.is_sure(is_synchronized, now), is_sure, "{now:?}");
+    }
+}
+
+#[test]
+fn a_time_that_is_not_sure_is_given_anew_once_it_is() {
+    let mut device = device(10);
+    take(&mut device, 1..=2);
+    let early = Now {
+        boot_ms: 30_000,
+        wall_ms: None,
+    };
+    stamp(&mut device.outbox, false, early);
     let marks = cursors(&device.outbox).map(|cursor| device.outbox.marks(cursor).unwrap());
     assert!(marks.map(|marks| marks.provisional).eq([true, true]));
     // Once it tells the time, so do they.

@@ -67,7 +67,9 @@ fn record(id: u64, body: &[u8]) -> Record<'_> {
 fn open(path: &Path) -> (Store, Vec<(u64, Vec<u8>)>) {
     let mut found = Vec::new();
     let store = Store::open(path.to_owned(), SEED, 1 << 20, &mut |record, _| {
-        found.push((record.id, record.body.to_vec()));
+        if let Ok(record) = record {
+            found.push((record.id, record.body.to_vec()));
+        }
     });
     (store, found)
 }

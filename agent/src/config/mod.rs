@@ -38,8 +38,18 @@ pub enum Origin {
     Environment(String),
     /// A line of the file.
     File(PathBuf, usize),
-    /// This process's own forerunner, which had it from there.
-    Handed(String),
+}
+
+impl Origin {
+    /// Whose value counts: the least's.
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Flag(_) => 0,
+            Self::Environment(name) if environment::is_meant(name) => 1,
+            Self::File(..) => 2,
+            Self::Environment(_) => 3,
+        }
+    }
 }
 
 impl fmt::Display for Origin {
@@ -48,7 +58,6 @@ impl fmt::Display for Origin {
             Self::Flag(flag) => write!(f, "--{flag}"),
             Self::Environment(name) => write!(f, "{name} in the environment"),
             Self::File(path, line) => write!(f, "{}:{line}", path.display()),
-            Self::Handed(origin) => f.write_str(origin),
         }
     }
 }
@@ -192,28 +201,19 @@ fn load_as(
     sources.persona.change_defaults(&mut settings);
     let mut given = Vec::new();
     // What other values may stand in for comes first.
-    let (names, others): (Vec<_>, Vec<_>) = KEYS.iter().partition(|key| placeholder::is_name(key));
+    let (names, others): (Vec<&Key>, Vec<&Key>) =
+        KEYS.iter().partition(|key| placeholder::is_name(key));
     for key in names.into_iter().chain(others) {
-        let found = match from_line(&sources.line, key) {
-            Some(found) => Some(found),
-            None => match environment::find(key, environment, &mut warnings) {
-                Ok(Some(found)) => Some(found),
-                Ok(None) => from_file
-                    .iter()
-                    .find(|given| given.key.path == key.path)
-                    .cloned(),
-                Err(words) => {
-                    errors.push(words);
-                    None
-                }
-            },
+        let is_it = |given: &&Given| given.key.path == key.path;
+        let near = match sources.handed.iter().find(is_it) {
+            Some(handed) => Some(handed.clone()),
+            None => near(&sources.line, key, environment, &mut warnings)
+                .map_err(|words| errors.push(words))
+                .unwrap_or_default(),
         };
-        let handed = sources
-            .handed
-            .iter()
-            .find(|given| given.key.path == key.path)
-            .cloned();
-        let Some(mut found) = handed.or(found) else {
+        let written = from_file.iter().find(is_it).cloned();
+        let found = near.into_iter().chain(written);
+        let Some(mut found) = found.min_by_key(|given| given.origin.rank()) else {
             continue;
         };
         if !key.secret {
@@ -240,17 +240,22 @@ fn load_as(
     }
 }
 
-fn from_line(line: &CommandLine, key: &Key) -> Option<Given> {
-    let (key, text) = line
-        .flags
-        .iter()
-        .rev()
-        .find(|(flag, _)| flag.path == key.path)?;
-    Some(Given {
-        key,
-        text: text.clone(),
-        origin: Origin::Flag(key.flag),
-    })
+/// What the command line says of `key`, else what the environment does: others may see both.
+pub fn near(
+    line: &CommandLine,
+    key: &'static Key,
+    environment: Environment<'_>,
+    warnings: &mut Vec<Warning>,
+) -> Result<Option<Given>, String> {
+    let mut flags = line.flags.iter().rev();
+    match flags.find(|(flag, _)| flag.path == key.path) {
+        Some((key, text)) => Ok(Some(Given {
+            key,
+            text: text.clone(),
+            origin: Origin::Flag(key.flag),
+        })),
+        None => environment::find(key, environment, warnings),
+    }
 }
 
 #[cfg(test)]

@@ -325,3 +325,64 @@ fn a_secret_that_cannot_be_used_is_not_shown() {
     let words = load(&file.sources(), &nothing).unwrap_err().to_string();
     assert!(words.ends_with("api_key: cannot be used"), "{words}");
 }
+
+#[test]
+fn a_key_comes_from_the_stronger_source_whether_it_is_in_a_file_of_its_own_or_not() {
+    let holder = Temporary::new(b"new\n");
+    let holder = holder.0.to_str().unwrap();
+    for (inline, file) in [
+        ("api_key", "api_key_file"),
+        ("api.auth.api_key", "api.auth.api_key_file"),
+    ] {
+        let key = |sources: &Sources, environment: Environment<'_>| {
+            let settings = load(sources, environment).unwrap().settings;
+            let key = match inline {
+                "api_key" => settings.api_key,
+                _ => settings.orchestrator.credential,
+            };
+            key.unwrap().expose().to_owned()
+        };
+        let (section, name) = inline.rsplit_once('.').unwrap_or(("", inline));
+        let text = match section {
+            "" => format!("{name}: old\n"),
+            _ => format!("api: {{auth: {{{name}: old}}}}\n"),
+        };
+        let written = Temporary::new(text.as_bytes());
+        let mut sources = written.sources();
+        let variable = |key: &str| variables(keys::find(key).unwrap()).remove(0);
+        let of_file = |name: &str| (name == variable(file)).then(|| OsString::from(holder));
+        assert_eq!(key(&sources, &nothing), "old");
+        assert_eq!(key(&sources, &of_file), "new", "environment over file");
+        let both = |name: &str| match name {
+            _ if name == variable(inline) => Some("nearest".into()),
+            name => of_file(name),
+        };
+        assert_eq!(key(&sources, &both), "nearest", "within one source");
+        let flag = (keys::find(file).unwrap(), holder.to_owned());
+        sources.line.flags.push(flag);
+        assert_eq!(key(&sources, &both), "new", "flag over environment");
+    }
+}
+
+#[test]
+fn a_proxy_for_every_program_gives_way_to_one_for_mote() {
+    let everybodys = |name: &str| (name == "HTTPS_PROXY").then(|| "http://all:1".into());
+    let none = |name: &str| match name {
+        "MOTE_PROXY" => Some(OsString::new()),
+        name => everybodys(name),
+    };
+    let proxy = |text: &str, environment: Environment<'_>| {
+        let file = Temporary::new(text.as_bytes());
+        let loaded = load(&file.sources(), environment).unwrap();
+        assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+        loaded.settings.proxy.map(|proxy| proxy.expose().to_owned())
+    };
+    assert_eq!(proxy("", &everybodys).unwrap(), "http://all:1");
+    assert_eq!(
+        proxy("proxy: http://own:1\n", &everybodys).unwrap(),
+        "http://own:1"
+    );
+    assert_eq!(proxy("proxy: \"\"\n", &everybodys), None);
+    assert_eq!(proxy("proxy: http://own:1\n", &none), None);
+}
+

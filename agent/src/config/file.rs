@@ -69,7 +69,9 @@ fn open(path: &Path, opening: Opening) -> io::Result<File> {
 /// What helps against an error, if it is not another path.
 fn remedy(error: &io::Error) -> Option<&'static str> {
     let is_refused = error.kind() == io::ErrorKind::PermissionDenied;
-    is_refused.then_some("let the user that mote runs as read it (chgrp, chmod 640)")
+    is_refused.then_some(
+        "let the user that mote runs as read it and enter its folder (chgrp, chmod 640 and 750)",
+    )
 }
 
 /// Reads the values in a configuration file.

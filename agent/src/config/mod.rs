@@ -18,7 +18,8 @@ pub mod yaml;
 
 use std::ffi::OsString;
 use std::fmt;
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 use file::Opening;
 
@@ -159,19 +160,32 @@ pub fn process_environment(name: &str) -> Option<OsString> {
 
 /// Reads all sources again while the agent runs: what could make it wait is refused.
 pub fn load_again(sources: &Sources, environment: Environment<'_>) -> Result<Loaded, ConfigError> {
-    load_as(sources, environment, Opening::Running)
+    whole(load_as(sources, environment, Opening::Running))
 }
 
 /// Reads all sources.
 pub fn load(sources: &Sources, environment: Environment<'_>) -> Result<Loaded, ConfigError> {
+    whole(load_in_part(sources, environment))
+}
+
+/// Reads all sources, as far as they can be read; what is wrong comes beside.
+pub fn load_in_part(sources: &Sources, environment: Environment<'_>) -> (Loaded, Vec<String>) {
     load_as(sources, environment, Opening::AtStart)
+}
+
+fn whole((loaded, errors): (Loaded, Vec<String>)) -> Result<Loaded, ConfigError> {
+    if errors.is_empty() {
+        Ok(loaded)
+    } else {
+        Err(ConfigError(errors))
+    }
 }
 
 fn load_as(
     sources: &Sources,
     environment: Environment<'_>,
     opening: Opening,
-) -> Result<Loaded, ConfigError> {
+) -> (Loaded, Vec<String>) {
     let mut warnings: Vec<Warning> = sources
         .handed_warnings
         .iter()
@@ -185,7 +199,7 @@ fn load_as(
             .persona
             .usual_files(environment)
             .into_iter()
-            .find(|path| path.exists()),
+            .find(|path| may_be_there(path)),
     };
     let from_file = match &path {
         Some(path) => file::read(path, opening, &mut warnings).unwrap_or_else(|words| {
@@ -228,16 +242,19 @@ fn load_as(
     credential::find(&mut settings, &given, environment, opening, &mut warnings)
         .unwrap_or_else(|words| errors.extend(words));
     sources.persona.fill_in(&mut settings);
-    if errors.is_empty() {
-        Ok(Loaded {
-            settings,
-            file: path,
-            given,
-            warnings,
-        })
-    } else {
-        Err(ConfigError(errors))
-    }
+    let loaded = Loaded {
+        settings,
+        file: path,
+        given,
+        warnings,
+    };
+    (loaded, errors)
+}
+
+/// Whether there is something, or nobody lets us know: that is told when it is opened.
+fn may_be_there(path: &Path) -> bool {
+    let error = path.symlink_metadata().err().map(|error| error.kind());
+    !matches!(error, Some(ErrorKind::NotFound | ErrorKind::NotADirectory))
 }
 
 /// What the command line says of `key`, else what the environment does: others may see both.

@@ -386,3 +386,32 @@ fn a_proxy_for_every_program_gives_way_to_one_for_mote() {
     assert_eq!(proxy("proxy: http://own:1\n", &none), None);
 }
 
+#[test]
+fn a_usual_file_that_cannot_be_reached_is_not_taken_for_missing() {
+    let home = std::env::temp_dir().join(format!("mote-home-{}", std::process::id()));
+    let folder = home.join(".config/mote");
+    std::fs::create_dir_all(&folder).unwrap();
+    let environment = |name: &str| (name == "HOME").then(|| home.clone().into_os_string());
+    assert_eq!(load(&Sources::default(), &environment).unwrap().file, None);
+    std::os::unix::fs::symlink("/nowhere/mote.yaml", folder.join("mote.yaml")).unwrap();
+    let words = load(&Sources::default(), &environment)
+        .unwrap_err()
+        .to_string();
+    std::fs::remove_dir_all(&home).unwrap();
+    assert!(words.starts_with(folder.to_str().unwrap()), "{words}");
+    assert!(words.contains("--config"), "{words}");
+    // Where a home is no folder at all, nothing can be in it.
+    let environment = |name: &str| (name == "HOME").then(|| "/dev/null".into());
+    assert_eq!(load(&Sources::default(), &environment).unwrap().file, None);
+}
+
+#[test]
+fn what_is_right_is_read_beside_what_is_wrong() {
+    let file = Temporary::new(
+        b"interval: soon\nhealth: {port: 8555, bind: \"::1\"}\napi_key_file: /nowhere/key\n",
+    );
+    let (loaded, errors) = load_in_part(&file.sources(), &nothing);
+    assert_eq!(errors.len(), 2, "{errors:?}");
+    assert_eq!(loaded.settings.health_port, 8555);
+    assert_eq!(loaded.settings.health_bind.to_string(), "::1");
+}

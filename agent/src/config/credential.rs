@@ -71,9 +71,13 @@ fn done(errors: Vec<String>) -> Result<(), Vec<String>> {
     }
 }
 
-/// Makes the orchestrator's files ones that can be opened from anywhere. The key of its certificate
-/// may be the service manager's.
+/// Makes the orchestrator's files ones that can be opened from anywhere. The key of a certificate may
+/// be the service manager's.
 fn complete(settings: &mut Settings, environment: Environment<'_>) {
+    let manager = || credential(environment, "mote.tls_key");
+    if settings.tls_cert_file.is_some() && settings.tls_key_file.is_none() {
+        settings.tls_key_file = manager();
+    }
     let path = |given: &Option<PathBuf>| {
         let given = given.as_ref()?;
         Some(settings.certificate_path(given))
@@ -82,7 +86,7 @@ fn complete(settings: &mut Settings, environment: Environment<'_>) {
     let certificate = path(&orchestrator.cert_file);
     let key = path(&orchestrator.key_file).or_else(|| {
         certificate.as_ref()?;
-        credential(environment, "mote.tls_key")
+        manager()
     });
     let authority = path(&orchestrator.ca_file);
     let token = path(&orchestrator.token_file);

@@ -234,7 +234,8 @@ fn load_as(
             placeholder::fill(&mut found.text, &settings);
         }
         if let Err(words) = key.set(&mut settings, &found.text) {
-            let words = if key.secret { "cannot be used" } else { &words };
+            let is_shown = !key.secret || found.text.is_empty();
+            let words = if is_shown { &*words } else { "cannot be used" };
             errors.push(found.complaint(words));
         }
         given.push(found);

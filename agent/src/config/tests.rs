@@ -172,7 +172,11 @@ fn a_wrong_value_is_an_error_with_place_key_and_remedy() {
         2,
         &["logging.format", "json or text"],
     );
-    refuse("server_url:\n", 1, &["server_url", "is empty"]);
+    refuse(
+        "server_url:\n",
+        1,
+        &["server_url", "is empty: give it a value, or leave it out"],
+    );
     refuse("server_url: ~\n", 1, &["server_url", "is empty"]);
     refuse("interval: 10s\ninterval: 20s\n", 2, &["line 1 already"]);
     refuse("a:\n\tmax_retries: 3\n", 2, &["not valid YAML"]);
@@ -320,10 +324,13 @@ fn a_credential_of_the_service_manager_serves_if_nothing_else_was_given() {
 }
 
 #[test]
-fn a_secret_that_cannot_be_used_is_not_shown() {
+fn an_empty_key_is_called_so() {
     let file = Temporary::new(b"api_key: \"\"\n");
     let words = load(&file.sources(), &nothing).unwrap_err().to_string();
-    assert!(words.ends_with("api_key: cannot be used"), "{words}");
+    assert!(words.ends_with("api_key: is empty: give it a value, or leave it out"));
+    let environment = |name: &str| (name == "MOTE_API_KEY").then(OsString::new);
+    let words = load(&Sources::default(), &environment).unwrap_err();
+    assert!(words.0[0].starts_with("MOTE_API_KEY in the environment: is empty: give"));
 }
 
 #[test]
@@ -403,6 +410,39 @@ fn a_usual_file_that_cannot_be_reached_is_not_taken_for_missing() {
     // Where a home is no folder at all, nothing can be in it.
     let environment = |name: &str| (name == "HOME").then(|| "/dev/null".into());
     assert_eq!(load(&Sources::default(), &environment).unwrap().file, None);
+}
+
+#[test]
+fn a_section_whose_keys_are_comments_is_no_unknown_key() {
+    let file = Temporary::new(
+        b"health:\n  # port: 1\napi:\n  retry:\nsecurity: {tls: }\naction:\nhealt:\napi_ke:\n",
+    );
+    let warnings = load(&file.sources(), &nothing).unwrap().warnings;
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    assert!(warnings[0].words.contains("unknown key healt:"));
+    assert!(warnings[1].words.contains("unknown key api_ke:"));
+}
+
+#[test]
+fn the_service_managers_key_of_a_certificate_serves_both_servers() {
+    let folder = std::env::temp_dir().join(format!("mote-tls-key-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let key = folder.join("mote.tls_key");
+    std::fs::write(&key, "key\n").unwrap();
+    let environment =
+        |name: &str| (name == "CREDENTIALS_DIRECTORY").then(|| folder.clone().into_os_string());
+    let settings = |text: &str| {
+        let file = Temporary::new(text.as_bytes());
+        load(&file.sources(), &environment).unwrap().settings
+    };
+    let both = settings("tls: {cert_file: /c}\napi: {auth: {cert_file: /c}}\n");
+    let nearer = settings("tls: {cert_file: /c, key_file: /k}\n");
+    let neither = settings("");
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert_eq!(both.tls_key_file.as_ref(), Some(&key));
+    assert_eq!(both.orchestrator.key_file.as_ref(), Some(&key));
+    assert_eq!(nearer.tls_key_file.as_deref(), Some(Path::new("/k")));
+    assert_eq!(neither.tls_key_file, None);
 }
 
 #[test]

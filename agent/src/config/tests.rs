@@ -144,6 +144,7 @@ fn a_wrong_value_is_an_error_with_place_key_and_remedy() {
         &["max_retries", "whole number from 0 to 1000"],
     );
     refuse("allow_http: yes\n", 1, &["allow_http", "true or false"]);
+    refuse("allow_http: tRUE\n", 1, &["allow_http", "true or false"]);
     refuse(
         "payload: json\n",
         1,
@@ -443,6 +444,21 @@ fn the_service_managers_key_of_a_certificate_serves_both_servers() {
     assert_eq!(both.orchestrator.key_file.as_ref(), Some(&key));
     assert_eq!(nearer.tls_key_file.as_deref(), Some(Path::new("/k")));
     assert_eq!(neither.tls_key_file, None);
+}
+
+#[test]
+fn a_truth_is_read_in_every_spelling_of_yaml() {
+    for (text, truth) in [
+        ("True", true),
+        ("TRUE", true),
+        ("False", false),
+        ("FALSE", false),
+    ] {
+        let file =
+            Temporary::new(format!("allow_http: {text}\nhealth: {{page: {text}}}\n").as_bytes());
+        let settings = load(&file.sources(), &nothing).unwrap().settings;
+        assert_eq!((settings.allow_http, settings.health_page), (truth, truth));
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::agent::{Exit, Refusal, print, tame};
 use crate::config::keys::KEYS;
 use crate::config::server_url::without_password;
 use crate::config::{
-    ConfigError, Given, Loaded, Settings, Sources, Warning, load, process_environment,
+    ConfigError, Given, KeyOrigin, Loaded, Settings, Sources, Warning, load, process_environment,
 };
 use crate::face::taken_ports;
 use crate::setup::Plan;
@@ -23,8 +23,11 @@ pub fn check(sources: &Sources, strict: bool) -> Result<(), Refusal> {
     let mut loaded = load(sources, &process_environment).map_err(|error| refuse(&error))?;
     let unreadable = unreadable_places(&loaded);
     loaded.warnings.extend(unreadable);
+    let plan = Plan::of(&loaded.settings);
+    let warnings = plan.as_ref().map(Plan::warnings).unwrap_or_default();
+    loaded.warnings.extend(warnings);
     print(&report(&loaded))?;
-    let mut errors = Plan::of(&loaded.settings).err().unwrap_or_default();
+    let mut errors = plan.err().unwrap_or_default();
     if strict {
         let mistakes = loaded.warnings.iter().filter(|warning| warning.strict);
         errors.extend(mistakes.map(|warning| warning.words.clone()));
@@ -80,10 +83,21 @@ fn report(loaded: &Loaded) -> String {
     for key in KEYS {
         let given = loaded.given.iter().find(|given| given.key.path == key.path);
         let value = match given {
-            Some(Given { text, .. }) if !key.secret => without_password(text).into_owned(),
+            Some(Given { text, .. }) if !key.secret => {
+                // Elsewhere an @ hides nothing.
+                if key.path.ends_with("_url") || text.contains("://") {
+                    without_password(text).into_owned()
+                } else {
+                    text.clone()
+                }
+            }
             _ => of_its_own(key.path, &loaded.settings).unwrap_or_else(|| key.default.to_owned()),
         };
-        let origin = given.map_or_else(|| "default".to_owned(), |given| given.origin.to_string());
+        let origin = match (key_origin(key.path, &loaded.settings), given) {
+            (KeyOrigin::KeyFile(path), _) => path.display().to_string(),
+            (_, Some(given)) => given.origin.to_string(),
+            (_, None) => "default".to_owned(),
+        };
         // Writing to a String does not fail.
         let _ = writeln!(text, "{:<35} {value:<30} {origin}", key.path);
     }
@@ -104,6 +118,15 @@ fn report(loaded: &Loaded) -> String {
     }
     // Names of processes and of the device are anybody's words.
     tame(&text)
+}
+
+/// Where a key was read, if it may have been in a file of its own.
+fn key_origin<'a>(path: &str, settings: &'a Settings) -> &'a KeyOrigin {
+    match path {
+        "api_key" => &settings.api_key_origin,
+        "api.auth.api_key" => &settings.orchestrator.credential_origin,
+        _ => &KeyOrigin::Fixed,
+    }
 }
 
 /// What stands for a value that is masked or worked out.
@@ -230,5 +253,31 @@ mod tests {
             interval.contains("30s") && interval.ends_with("--interval"),
             "{interval}"
         );
+    }
+
+    #[test]
+    fn the_source_of_a_key_is_named_and_only_urls_are_masked() {
+        let key = std::env::temp_dir().join(format!("mote-check-key-{}", std::process::id()));
+        std::fs::write(&key, "s3cret\n").unwrap();
+        let flag = |path, text: &str| (keys::find(path).unwrap(), text.to_owned());
+        let sources = Sources {
+            line: CommandLine {
+                config: None,
+                flags: vec![
+                    flag("api_key_file", &key.to_string_lossy()),
+                    flag("hostname", "gw@site7"),
+                    flag("server_url", "user:s3cret@hub"),
+                ],
+            },
+            ..Sources::default()
+        };
+        let text = report(&load(&sources, &|_| None).unwrap());
+        std::fs::remove_file(&key).unwrap();
+        let line = |start: &str| text.lines().find(|line| line.starts_with(start)).unwrap();
+        let api_key = line("api_key ");
+        assert!(api_key.contains("(set, "), "{api_key}");
+        assert!(api_key.ends_with(&*key.to_string_lossy()), "{api_key}");
+        assert!(line("hostname ").contains(" gw@site7 "), "{text}");
+        assert!(line("server_url ").contains(" (hidden)@hub "), "{text}");
     }
 }

@@ -18,28 +18,22 @@ fn main() -> ExitCode {
     log::prepare();
     let mut arguments = std::env::args_os();
     let persona = Persona::of_program(arguments.next().as_deref());
-    let sources = |line: CommandLine| Sources {
-        persona,
-        line,
-        ..Sources::default()
+    let sources = |line: CommandLine| {
+        let mut sources = Sources {
+            persona,
+            line,
+            ..Sources::default()
+        };
+        scrub::hide_secrets(&mut sources);
+        sources
     };
     let done = match cli::parse(arguments) {
-        Ok(Command::Run(line)) => {
-            let mut sources = sources(line);
-            scrub::take_handed(&mut sources);
-            scrub::hide_secrets(&mut sources);
-            agent::run(&sources)
-        }
+        Ok(Command::Run(line)) => agent::run(&sources(line)),
         Ok(Command::Once { line, send }) => once(&sources(line), send),
         Ok(Command::Check { line, strict }) => check(&sources(line), strict),
         Ok(Command::Status { line, json, watch }) => look::status(&sources(line), json, watch),
         Ok(Command::Health { line, ready }) => look::health(&sources(line), ready),
-        Ok(Command::Install { line, options }) => {
-            let mut sources = sources(line);
-            scrub::take_handed(&mut sources);
-            scrub::hide_secrets(&mut sources);
-            install(sources, &options)
-        }
+        Ok(Command::Install { line, options }) => install(sources(line), &options),
         Ok(Command::Uninstall(options)) => uninstall(&options),
         Ok(Command::PluginList(line)) => by_hand::list(&sources(line)),
         Ok(Command::PluginTest { line, trial }) => by_hand::test(&sources(line), &trial),

@@ -2,7 +2,8 @@
 //!
 //! Whoever may look at `/proc/PID/cmdline` or `environ` would read them there for as long as the
 //! process lives, and neither can be taken back from inside. So the program executes itself once
-//! more, same process, with both cleaned, and hands the secrets over through a pipe.
+//! more, same process, with both cleaned, and hands the secrets over through a pipe. Every command
+//! does that that reads a configuration: `status --watch` may live as long as the agent.
 //!
 //! Where /proc is not there the program cannot find itself; it then goes on as it is and says so.
 
@@ -19,24 +20,24 @@ use signal_hook::consts::SIGPIPE;
 use signal_hook::flag;
 
 use crate::config::keys::{KEYS, Key};
-use crate::config::{Given, Origin, Sources, load, process_environment, variables};
+use crate::config::{Given, Origin, Sources, near, process_environment, variables};
 
 /// Names the pipe's descriptor to the program that comes after.
 const VARIABLE: &str = "MOTE_HANDED_FD";
 /// A pipe takes this much without a reader (pipe(7)).
 const PIPE_BYTES: usize = 64 * 1024;
 
-/// Executes the program again if a secret can be seen; comes back only if that cannot be done.
-///
-/// Call it with the secrets that were handed over already in `sources`: then there is nothing to
-/// do.
+/// Takes the secrets that the program before this one handed over. Executes the program again if one
+/// can be seen; comes back only if that cannot be done.
 pub fn hide_secrets(sources: &mut Sources) {
-    let seen_in_line = sources.line.flags.iter().any(|(key, _)| key.secret);
-    let secrets = KEYS.iter().filter(|key| key.secret);
-    let mut names = secrets
-        .flat_map(variables)
-        .filter(|name| std::env::var_os(name).is_some());
-    if !seen_in_line && names.next().is_none() {
+    take_handed(sources);
+    let mut flags = sources.line.flags.iter();
+    let seen_in_line = flags.any(|(key, text)| is_secret(key, text));
+    let seen = |key: &Key| {
+        let mut values = variables(key).into_iter().filter_map(std::env::var_os);
+        values.any(|value| is_secret(key, &value.to_string_lossy()))
+    };
+    if !seen_in_line && !KEYS.iter().any(seen) {
         return;
     }
     let error = execute_again(sources).unwrap_or_else(|error| error);
@@ -49,11 +50,20 @@ pub fn hide_secrets(sources: &mut Sources) {
     ));
 }
 
+/// Whether nobody is to see it: of a proxy, only its password.
+fn is_secret(key: &Key, text: &str) -> bool {
+    key.secret && !text.is_empty() && (key.path != "proxy" || text.contains('@'))
+}
+
 /// Comes back with the reason only if the program could not be executed.
 fn execute_again(sources: &Sources) -> io::Result<io::Error> {
-    let program = std::env::current_exe()?;
+    let mut program = std::env::current_exe()?;
+    if !program.exists() {
+        // It was removed or replaced. Only then: the process would be called `exe`.
+        program = "/proc/self/exe".into();
+    }
     let (read, write) = nix::unistd::pipe()?;
-    let message = pack(sources);
+    let message = pack(sources).map_err(io::Error::other)?;
     if message.len() > PIPE_BYTES {
         return Err(io::Error::other("it is too long"));
     }
@@ -102,8 +112,9 @@ fn secret_flag(argument: &OsStr) -> Option<bool> {
         .then_some(has_value)
 }
 
-/// The secrets that count, and what is to be said about them: fields that end with NUL.
-fn pack(sources: &Sources) -> Vec<u8> {
+/// The secrets that count, and what is to be said about them: fields that end with NUL. No file is
+/// opened for it: what comes through a pipe can be read once, and the next program does.
+fn pack(sources: &Sources) -> Result<Vec<u8>, String> {
     let mut message = Vec::new();
     let mut add = |fields: [&str; 3]| {
         for field in fields {
@@ -111,36 +122,25 @@ fn pack(sources: &Sources) -> Vec<u8> {
             message.push(0);
         }
     };
-    // A configuration that is wrong is wrong in the next program too, and said there.
-    let Ok(loaded) = load(sources, &process_environment) else {
-        for (key, text) in sources.line.flags.iter().filter(|(key, _)| key.secret) {
-            add([key.path, &Origin::Flag(key.flag).to_string(), text]);
-        }
-        return message;
-    };
-    for given in loaded.given.iter().filter(|given| given.key.secret) {
-        if !matches!(given.origin, Origin::File(..)) {
-            add([given.key.path, &given.origin.to_string(), &given.text]);
+    let mut warnings = Vec::new();
+    for key in KEYS.iter().filter(|key| key.secret) {
+        if let Some(given) = near(&sources.line, key, &process_environment, &mut warnings)? {
+            let variable = match &given.origin {
+                Origin::Environment(name) => name,
+                _ => "",
+            };
+            add([key.path, variable, &given.text]);
         }
     }
-    for warning in loaded
-        .warnings
-        .iter()
-        .filter(|warning| mentions_secret(&warning.words))
-    {
+    // They are about variables that the next program will not see.
+    for warning in &warnings {
         add(["", "", &warning.words]);
     }
-    message
-}
-
-/// Whether a warning is about a variable that the next program will not see.
-fn mentions_secret(words: &str) -> bool {
-    let mut names = KEYS.iter().filter(|key| key.secret).flat_map(variables);
-    names.any(|name| words.contains(&format!("{name} in the environment")))
+    Ok(message)
 }
 
 /// Takes what the program before this one handed over.
-pub fn take_handed(sources: &mut Sources) {
+fn take_handed(sources: &mut Sources) {
     let Some(number) = process_environment(VARIABLE).and_then(|text| text.into_string().ok())
     else {
         return;
@@ -166,12 +166,15 @@ pub fn take_handed(sources: &mut Sources) {
 fn unpack(message: &[u8], sources: &mut Sources) {
     let fields: Vec<&[u8]> = message.split(|byte| *byte == 0).collect();
     for triple in fields.chunks_exact(3) {
-        let [path, origin, text] = [triple[0], triple[1], triple[2]].map(String::from_utf8_lossy);
+        let [path, variable, text] = [triple[0], triple[1], triple[2]].map(String::from_utf8_lossy);
         match KEYS.iter().find(|key: &&Key| key.path == path) {
             Some(key) => sources.handed.push(Given {
                 key,
                 text: text.into_owned(),
-                origin: Origin::Handed(origin.into_owned()),
+                origin: match &*variable {
+                    "" => Origin::Flag(key.flag),
+                    name => Origin::Environment(name.to_owned()),
+                },
             }),
             None => sources.handed_warnings.push(text.into_owned()),
         }
@@ -205,7 +208,7 @@ mod tests {
             .line
             .flags
             .push((keys::find("api_key").unwrap(), "s3cret\nwith a line".into()));
-        let message = pack(&sources);
+        let message = pack(&sources).unwrap();
         let mut next = Sources::default();
         unpack(&message, &mut next);
         assert_eq!(next.handed.len(), 1);

@@ -9,11 +9,12 @@ use ureq::http::Uri;
 use crate::config::proxy::{Proxies, Proxy};
 use crate::config::server_url::metrics_uri;
 use crate::config::settings::LogOutput;
-use crate::config::{Persona, Secret, Settings};
+use crate::config::{Persona, Secret, Settings, Warning};
 use crate::face::ready_path;
 use crate::log;
 use crate::plugin::{self, Plugins};
 use crate::service::orchestrator;
+use crate::service::orchestrator::plan::in_orchestrators_words;
 use crate::uplink::link::Link;
 use crate::uplink::tls::{TlsChoice, TlsSettings};
 use crate::uplink::{Uplink, UplinkSettings};
@@ -70,6 +71,26 @@ impl Plan {
         } else {
             Err(errors)
         }
+    }
+
+    /// What a person should be told that is not known before the files of certificates are read.
+    pub fn warnings(&self) -> Vec<Warning> {
+        let target = self.target.iter();
+        let mut warnings: Vec<Warning> = target
+            .flat_map(|target| target.tls.take_warnings())
+            .map(Warning::strict)
+            .collect();
+        if let Some(plan) = &self.orchestrator {
+            let told = plan.tls.take_warnings();
+            let told = told.iter().map(|words| in_orchestrators_words(words));
+            warnings.extend(told.map(Warning::strict));
+            // What was chosen is no mistake.
+            warnings.extend(plan.warnings.iter().map(|&words| Warning {
+                words: words.into(),
+                strict: false,
+            }));
+        }
+        warnings
     }
 
     /// The plugins of this agent; none without an orchestrator.

@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::Path;
+use std::path::PathBuf;
 
 use mote_tests::agent::{AgentBuilder, AgentUnderTest, LogLine, Signal, left_out, mote_binary};
 use mote_tests::hub::{Hub, HubConfig, Misbehaviour, Received, Stats};
@@ -274,13 +274,93 @@ fn the_key_is_not_in_proc_wherever_it_came_from() {
         let before = hub.received().len() as u64;
         let mut agent = builder.start().unwrap();
         hub.wait_for(before + 1, LONG).unwrap();
-        for name in ["cmdline", "environ"] {
-            let path = format!("/proc/{}/{name}", agent.pid());
-            let text = String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned();
-            assert!(!text.is_empty(), "{source}: {path} is empty");
-            assert!(!text.contains(CANARY), "{source}: {path}: {text}");
-        }
+        check_hidden(&agent, source);
         assert_eq!(agent.stop(Signal::SIGTERM).unwrap().code(), Some(0));
+    }
+}
+
+fn check_hidden(agent: &AgentUnderTest, source: &str) {
+    for name in ["cmdline", "environ"] {
+        let path = format!("/proc/{}/{name}", agent.pid());
+        let text = String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned();
+        assert!(!text.is_empty(), "{source}: {path} is empty");
+        assert!(!text.contains(CANARY), "{source}: {path}: {text}");
+    }
+}
+
+/// A script for `sh` that becomes the agent.
+fn script(builder: &AgentBuilder, text: &str) -> PathBuf {
+    let path = builder.dir().join("script");
+    fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
+#[test]
+fn every_command_hides_its_key() {
+    if left_out("that the key is not in /proc") {
+        return;
+    }
+    for source in ["flag", "environment", "proxy"] {
+        let builder = AgentBuilder::new().unwrap().command("status");
+        let builder = builder.argument("--watch").flag("health-port", "1");
+        let builder = match source {
+            "flag" => builder.flag("api-key", CANARY),
+            "environment" => builder.env("MOTE_API_KEY", CANARY),
+            _ => builder.env("HTTPS_PROXY", format!("http://u:{CANARY}@127.0.0.1:9")),
+        };
+        let agent = builder.start().unwrap();
+        // It looks for an agent again and again, and says that there is none.
+        agent.wait_for_log(|_| true, LONG).unwrap();
+        check_hidden(&agent, source);
+    }
+}
+
+#[test]
+fn the_key_is_hidden_though_the_program_was_removed() {
+    if left_out("that the key is not in /proc") {
+        return;
+    }
+    let hub = Hub::start(HubConfig {
+        api_key: CANARY.into(),
+        ..HubConfig::default()
+    })
+    .unwrap();
+    let builder = AgentBuilder::new().unwrap().for_hub(&hub).hurried();
+    let copy = builder.dir().join("copy");
+    fs::copy(mote_binary().unwrap(), &copy).unwrap();
+    let copy = copy.display();
+    let removing = script(
+        &builder,
+        &format!("exec 3<{copy}\nrm {copy}\nexec /proc/self/fd/3 \"$@\""),
+    );
+    let agent = builder.binary(removing).start().unwrap();
+    hub.wait_for(1, LONG).unwrap();
+    check_hidden(&agent, "flag");
+}
+
+#[test]
+fn what_comes_through_a_pipe_is_read_though_a_secret_is_hidden() {
+    let hub = good_hub();
+    let builder = || {
+        let builder = AgentBuilder::new().unwrap();
+        builder.env("HTTPS_PROXY", "http://user:password@127.0.0.1:9")
+    };
+    let with_key = builder().for_hub(&hub).hurried().without_flag("api-key");
+    for (flag, text, builder) in [
+        ("config", config_for(&hub, "interval: 100ms\n"), builder()),
+        ("api-key-file", hub.api_key().to_owned(), with_key),
+    ] {
+        let program = mote_binary().unwrap();
+        let program = program.display();
+        let piping = script(
+            &builder,
+            &format!("exec {program} \"$@\" <<'END'\n{text}\nEND"),
+        );
+        let before = hub.stats().delivered;
+        let builder = builder.flag(flag, "/dev/stdin").binary(piping);
+        let _agent = builder.start().unwrap();
+        hub.wait_for(before + 1, LONG).unwrap();
     }
 }
 
@@ -447,22 +527,11 @@ fn x2_a_hostile_file_is_refused_at_once_and_in_little_memory() {
     ] {
         let builder = builder.clone().config(&text).unwrap();
         // Half as much again as a good file takes: a bomb that goes off needs gigabytes.
-        let limited = limited_to(builder.dir(), 8_192);
+        let program = mote_binary().unwrap();
+        let limit = format!("ulimit -v 8192\nexec {} \"$@\"", program.display());
+        let limited = script(&builder, &limit);
         let (code, _, err) = run(&builder.binary(limited));
         assert_eq!(code, Some(78), "{what}: {err}");
         assert!(err.contains(".yaml:"), "{what}: {err}");
     }
-}
-
-/// A script that runs the agent with so much memory and no more.
-fn limited_to(dir: &Path, kib: u64) -> std::path::PathBuf {
-    let script = dir.join("limited");
-    let program = mote_binary().unwrap();
-    let text = format!(
-        "#!/bin/sh\nulimit -v {kib}\nexec {} \"$@\"\n",
-        program.display()
-    );
-    fs::write(&script, text).unwrap();
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
-    script
 }

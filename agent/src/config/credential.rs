@@ -1,7 +1,7 @@
 //! The keys and tokens that prove to a server who this is: from where they come, and come again.
 //!
-//! The key itself wins over a file that holds it, and that over a credential of the service manager:
-//! whoever gives two means the nearer one.
+//! Of the key itself and a file that holds it the one counts that comes from the stronger source, or
+//! else the key; a credential of the service manager serves where there is neither.
 
 use std::path::PathBuf;
 
@@ -71,9 +71,13 @@ fn done(errors: Vec<String>) -> Result<(), Vec<String>> {
     }
 }
 
-/// Makes the orchestrator's files ones that can be opened from anywhere. The key of its certificate
-/// may be the service manager's.
+/// Makes the orchestrator's files ones that can be opened from anywhere. The key of a certificate may
+/// be the service manager's.
 fn complete(settings: &mut Settings, environment: Environment<'_>) {
+    let manager = || credential(environment, "mote.tls_key");
+    if settings.tls_cert_file.is_some() && settings.tls_key_file.is_none() {
+        settings.tls_key_file = manager();
+    }
     let path = |given: &Option<PathBuf>| {
         let given = given.as_ref()?;
         Some(settings.certificate_path(given))
@@ -82,7 +86,7 @@ fn complete(settings: &mut Settings, environment: Environment<'_>) {
     let certificate = path(&orchestrator.cert_file);
     let key = path(&orchestrator.key_file).or_else(|| {
         certificate.as_ref()?;
-        credential(environment, "mote.tls_key")
+        manager()
     });
     let authority = path(&orchestrator.ca_file);
     let token = path(&orchestrator.token_file);
@@ -116,9 +120,14 @@ impl Search<'_> {
         file: Option<(&str, PathBuf)>,
         name: &str,
     ) -> Result<(Option<Secret>, KeyOrigin), String> {
-        if inline.is_some() {
-            let given = self.given.iter().find(|given| given.key.path == key);
-            let origin = match given.map(|given| &given.origin) {
+        let origin = |path: &str| {
+            let given = self.given.iter().find(|given| given.key.path == path)?;
+            Some(&given.origin)
+        };
+        let rank = |path: &str| origin(path).map_or(u8::MAX, Origin::rank);
+        let is_nearer = |(path, _): &(&str, PathBuf)| rank(path) < rank(key);
+        if inline.is_some() && !file.as_ref().is_some_and(is_nearer) {
+            let origin = match origin(key) {
                 Some(Origin::File(path, _)) => KeyOrigin::ConfigFile(path.clone()),
                 _ => KeyOrigin::Fixed,
             };

@@ -22,6 +22,12 @@ pub fn variables(key: &Key) -> Vec<String> {
         .collect()
 }
 
+/// Whether the variable is for mote, or an agent that it stands in for. Others, like `HTTPS_PROXY`,
+/// are for every program: whoever names mote's own means to differ.
+pub(super) fn is_meant(name: &str) -> bool {
+    PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
 /// The value that the environment gives.
 pub(super) fn find(
     key: &'static Key,
@@ -38,9 +44,11 @@ pub(super) fn find(
             .map_err(|_| format!("{name} in the environment: not UTF-8 text"))?;
         match &winner {
             None => winner = Some((value, name)),
-            Some((first, winning)) if *first != value => warnings.push(Warning::strict(format!(
-                "{winning} and {name} in the environment disagree: {winning} is used"
-            ))),
+            Some((first, winning)) if *first != value && is_meant(winning) == is_meant(&name) => {
+                warnings.push(Warning::strict(format!(
+                    "{winning} and {name} in the environment disagree: {winning} is used"
+                )));
+            }
             Some(_) => {}
         }
     }

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
+use super::keys::{KEYS, Key};
 use super::{Given, Origin, Secret, Warning, keys, yaml};
 
 /// Longest key file that is read; a key is a line.
@@ -69,7 +70,9 @@ fn open(path: &Path, opening: Opening) -> io::Result<File> {
 /// What helps against an error, if it is not another path.
 fn remedy(error: &io::Error) -> Option<&'static str> {
     let is_refused = error.kind() == io::ErrorKind::PermissionDenied;
-    is_refused.then_some("let the user that mote runs as read it (chgrp, chmod 640)")
+    is_refused.then_some(
+        "let the user that mote runs as read it and enter its folder (chgrp, chmod 640 and 750)",
+    )
 }
 
 /// Reads the values in a configuration file.
@@ -146,6 +149,7 @@ pub(super) fn read(
                         others.push(known);
                     }
                 }
+                None if is_empty_section(entry) => {}
                 None => warnings.push(Warning::strict(unknown(path, entry))),
             },
         }
@@ -167,6 +171,16 @@ pub(super) fn read(
 fn is_exposed(found: &Metadata) -> bool {
     let others = if found.uid() == 0 { 0o004 } else { 0o044 };
     found.mode() & others != 0
+}
+
+/// Whether it is a section whose keys are left out, or made comments.
+fn is_empty_section(entry: &yaml::Entry) -> bool {
+    let mut known = KEYS.iter().flat_map(Key::paths);
+    let begins = |known: &str| {
+        let rest = known.strip_prefix(&*entry.path);
+        rest.is_some_and(|rest| rest.starts_with('.'))
+    };
+    entry.text.is_empty() && (known.any(begins) || WITHOUT_MEANING.iter().any(|it| begins(it)))
 }
 
 fn unknown(path: &Path, entry: &yaml::Entry) -> String {

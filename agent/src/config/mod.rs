@@ -18,7 +18,8 @@ pub mod yaml;
 
 use std::ffi::OsString;
 use std::fmt;
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 use file::Opening;
 
@@ -38,8 +39,18 @@ pub enum Origin {
     Environment(String),
     /// A line of the file.
     File(PathBuf, usize),
-    /// This process's own forerunner, which had it from there.
-    Handed(String),
+}
+
+impl Origin {
+    /// Whose value counts: the least's.
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Flag(_) => 0,
+            Self::Environment(name) if environment::is_meant(name) => 1,
+            Self::File(..) => 2,
+            Self::Environment(_) => 3,
+        }
+    }
 }
 
 impl fmt::Display for Origin {
@@ -48,7 +59,6 @@ impl fmt::Display for Origin {
             Self::Flag(flag) => write!(f, "--{flag}"),
             Self::Environment(name) => write!(f, "{name} in the environment"),
             Self::File(path, line) => write!(f, "{}:{line}", path.display()),
-            Self::Handed(origin) => f.write_str(origin),
         }
     }
 }
@@ -150,19 +160,32 @@ pub fn process_environment(name: &str) -> Option<OsString> {
 
 /// Reads all sources again while the agent runs: what could make it wait is refused.
 pub fn load_again(sources: &Sources, environment: Environment<'_>) -> Result<Loaded, ConfigError> {
-    load_as(sources, environment, Opening::Running)
+    whole(load_as(sources, environment, Opening::Running))
 }
 
 /// Reads all sources.
 pub fn load(sources: &Sources, environment: Environment<'_>) -> Result<Loaded, ConfigError> {
+    whole(load_in_part(sources, environment))
+}
+
+/// Reads all sources, as far as they can be read; what is wrong comes beside.
+pub fn load_in_part(sources: &Sources, environment: Environment<'_>) -> (Loaded, Vec<String>) {
     load_as(sources, environment, Opening::AtStart)
+}
+
+fn whole((loaded, errors): (Loaded, Vec<String>)) -> Result<Loaded, ConfigError> {
+    if errors.is_empty() {
+        Ok(loaded)
+    } else {
+        Err(ConfigError(errors))
+    }
 }
 
 fn load_as(
     sources: &Sources,
     environment: Environment<'_>,
     opening: Opening,
-) -> Result<Loaded, ConfigError> {
+) -> (Loaded, Vec<String>) {
     let mut warnings: Vec<Warning> = sources
         .handed_warnings
         .iter()
@@ -176,7 +199,7 @@ fn load_as(
             .persona
             .usual_files(environment)
             .into_iter()
-            .find(|path| path.exists()),
+            .find(|path| may_be_there(path)),
     };
     let from_file = match &path {
         Some(path) => file::read(path, opening, &mut warnings).unwrap_or_else(|words| {
@@ -192,35 +215,27 @@ fn load_as(
     sources.persona.change_defaults(&mut settings);
     let mut given = Vec::new();
     // What other values may stand in for comes first.
-    let (names, others): (Vec<_>, Vec<_>) = KEYS.iter().partition(|key| placeholder::is_name(key));
+    let (names, others): (Vec<&Key>, Vec<&Key>) =
+        KEYS.iter().partition(|key| placeholder::is_name(key));
     for key in names.into_iter().chain(others) {
-        let found = match from_line(&sources.line, key) {
-            Some(found) => Some(found),
-            None => match environment::find(key, environment, &mut warnings) {
-                Ok(Some(found)) => Some(found),
-                Ok(None) => from_file
-                    .iter()
-                    .find(|given| given.key.path == key.path)
-                    .cloned(),
-                Err(words) => {
-                    errors.push(words);
-                    None
-                }
-            },
+        let is_it = |given: &&Given| given.key.path == key.path;
+        let near = match sources.handed.iter().find(is_it) {
+            Some(handed) => Some(handed.clone()),
+            None => near(&sources.line, key, environment, &mut warnings)
+                .map_err(|words| errors.push(words))
+                .unwrap_or_default(),
         };
-        let handed = sources
-            .handed
-            .iter()
-            .find(|given| given.key.path == key.path)
-            .cloned();
-        let Some(mut found) = handed.or(found) else {
+        let written = from_file.iter().find(is_it).cloned();
+        let found = near.into_iter().chain(written);
+        let Some(mut found) = found.min_by_key(|given| given.origin.rank()) else {
             continue;
         };
         if !key.secret {
             placeholder::fill(&mut found.text, &settings);
         }
         if let Err(words) = key.set(&mut settings, &found.text) {
-            let words = if key.secret { "cannot be used" } else { &words };
+            let is_shown = !key.secret || found.text.is_empty();
+            let words = if is_shown { &*words } else { "cannot be used" };
             errors.push(found.complaint(words));
         }
         given.push(found);
@@ -228,29 +243,37 @@ fn load_as(
     credential::find(&mut settings, &given, environment, opening, &mut warnings)
         .unwrap_or_else(|words| errors.extend(words));
     sources.persona.fill_in(&mut settings);
-    if errors.is_empty() {
-        Ok(Loaded {
-            settings,
-            file: path,
-            given,
-            warnings,
-        })
-    } else {
-        Err(ConfigError(errors))
-    }
+    let loaded = Loaded {
+        settings,
+        file: path,
+        given,
+        warnings,
+    };
+    (loaded, errors)
 }
 
-fn from_line(line: &CommandLine, key: &Key) -> Option<Given> {
-    let (key, text) = line
-        .flags
-        .iter()
-        .rev()
-        .find(|(flag, _)| flag.path == key.path)?;
-    Some(Given {
-        key,
-        text: text.clone(),
-        origin: Origin::Flag(key.flag),
-    })
+/// Whether there is something, or nobody lets us know: that is told when it is opened.
+fn may_be_there(path: &Path) -> bool {
+    let error = path.symlink_metadata().err().map(|error| error.kind());
+    !matches!(error, Some(ErrorKind::NotFound | ErrorKind::NotADirectory))
+}
+
+/// What the command line says of `key`, else what the environment does: others may see both.
+pub fn near(
+    line: &CommandLine,
+    key: &'static Key,
+    environment: Environment<'_>,
+    warnings: &mut Vec<Warning>,
+) -> Result<Option<Given>, String> {
+    let mut flags = line.flags.iter().rev();
+    match flags.find(|(flag, _)| flag.path == key.path) {
+        Some((key, text)) => Ok(Some(Given {
+            key,
+            text: text.clone(),
+            origin: Origin::Flag(key.flag),
+        })),
+        None => environment::find(key, environment, warnings),
+    }
 }
 
 #[cfg(test)]

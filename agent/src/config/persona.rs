@@ -46,8 +46,10 @@ impl Persona {
             Self::SensorAgent => return stavily_files("sensor-agent.yaml", environment),
             Self::ActionAgent => return stavily_files("action-agent.yaml", environment),
         };
+        // A path that is not absolute is to be ignored (XDG Base Directory Specification).
         let home = environment("XDG_CONFIG_HOME")
             .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
             .or_else(|| environment("HOME").map(|home| PathBuf::from(home).join(".config")));
         let mut files = vec![Path::new("/etc").join(folder).join(file)];
         files.extend(home.map(|home| home.join(folder).join(file)));
@@ -81,6 +83,7 @@ impl Persona {
         let home = || environment("HOME").map(|home| PathBuf::from(home).join(".local/state"));
         let folder = environment("XDG_STATE_HOME")
             .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
             .or_else(home);
         folder.unwrap_or_else(std::env::temp_dir).join(name)
     }
@@ -181,6 +184,26 @@ mod tests {
                 .user_agent()
                 .starts_with("lunasentri-agent/")
         );
+    }
+
+    #[test]
+    fn a_folder_of_xdg_that_is_not_absolute_is_ignored() {
+        for value in ["", "relative"] {
+            let environment = |name: &str| match name {
+                "XDG_CONFIG_HOME" | "XDG_STATE_HOME" => Some(value.into()),
+                "HOME" => Some("/home/u".into()),
+                _ => None,
+            };
+            let files = Persona::Mote.usual_files(&environment);
+            assert_eq!(files[1], Path::new("/home/u/.config/mote/mote.yaml"));
+            let folder = Persona::Mote.usual_base_dir(None, environment);
+            let expected = if Uid::effective().is_root() {
+                "/var/lib/mote"
+            } else {
+                "/home/u/.local/state/mote"
+            };
+            assert_eq!(folder, Path::new(expected));
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
 use super::Secret;
+use super::server_url::is_loopback;
 
 /// Where a URL says none.
 const USUAL_PORT: u16 = 80;
@@ -112,8 +113,6 @@ impl Proxies {
         let proxy = self.proxy.as_ref()?;
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         let address = bare.parse::<IpAddr>().ok();
-        let is_own = bare.eq_ignore_ascii_case("localhost")
-            || address.is_some_and(|address| address.is_loopback());
         let is_exempt = || {
             let mut exempt = self.exempt.iter();
             exempt.any(|entry| match address {
@@ -121,7 +120,7 @@ impl Proxies {
                 None => names(entry, bare),
             })
         };
-        (!is_own && !is_exempt()).then_some(proxy)
+        (!is_loopback(host) && !is_exempt()).then_some(proxy)
     }
 }
 
@@ -254,7 +253,7 @@ mod tests {
             let proxies = Proxies::new(Some(proxy.clone()), exempt);
             proxies.for_host(host).is_some()
         };
-        for host in ["localhost", "127.0.0.1", "127.8.9.1", "[::1]"] {
+        for host in ["localhost", "Localhost.", "127.0.0.1", "127.8.9.1", "[::1]"] {
             assert!(!through(&[], host), "{host}");
         }
         for (entry, host, direct) in [

@@ -1,7 +1,7 @@
 //! The server's URL, checked once so that every request can rely on it.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use ureq::http::Uri;
 
@@ -70,8 +70,15 @@ fn checked_base(key: &str, url: &str, allow_http: bool, remedy: &str) -> Result<
         ));
     }
     let authority = uri.authority().map_or("", |authority| authority.as_str());
-    if host.is_empty() || (authority.len() > host.len() && uri.port_u16().is_none()) {
+    let has_colon = authority.len() > host.len();
+    if host.is_empty() || (has_colon && uri.port_u16().unwrap_or_default() == 0) {
         return wrong("has no host, or no port from 1 to 65535 after its colon");
+    }
+    let brackets = host
+        .strip_prefix('[')
+        .map(|rest| rest.trim_end_matches(']'));
+    if brackets.is_some_and(|inner| inner.parse::<Ipv6Addr>().is_err()) {
+        return wrong("has no IPv6 address in its brackets, in which no %zone may be");
     }
     if uri.query().is_some() {
         return wrong("has a query");
@@ -103,12 +110,12 @@ pub fn without_password(url: &str) -> Cow<'_, str> {
     Cow::Owned(format!("{}(hidden){}", &url[..begin], &url[at..]))
 }
 
-fn is_loopback(host: &str) -> bool {
+/// Whether it is this device's own, however it is written.
+pub(super) fn is_loopback(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
-    bare == "localhost"
-        || bare
-            .parse::<IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
+    let name = bare.strip_suffix('.').unwrap_or(bare);
+    let address = bare.parse::<IpAddr>();
+    name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]
@@ -134,6 +141,8 @@ mod tests {
             ),
             ("http://[::1]", "http://[::1]/agent/metrics"),
             ("http://localhost", "http://localhost/agent/metrics"),
+            ("http://LOCALHOST", "http://LOCALHOST/agent/metrics"),
+            ("http://localhost.:80", "http://localhost.:80/agent/metrics"),
         ] {
             assert_eq!(metrics_uri(url, false).unwrap(), expected);
         }
@@ -144,6 +153,7 @@ mod tests {
         let words = metrics_uri("http://hub", false).unwrap_err();
         assert!(words.contains("allow_http"), "{words}");
         assert!(metrics_uri("http://hub", true).is_ok());
+        assert!(metrics_uri("http://localhost.hub", false).is_err());
     }
 
     #[test]
@@ -157,6 +167,9 @@ mod tests {
             "https://",
             "https://hub:",
             "https://hub:99999",
+            "https://hub:0",
+            "https://[fe80::1%25eth0]",
+            "https://[fe80::1%25eth0]:8443",
             "https://hub?x=1",
             "https://hub#x",
             "https://h ub",

@@ -144,6 +144,7 @@ fn a_wrong_value_is_an_error_with_place_key_and_remedy() {
         &["max_retries", "whole number from 0 to 1000"],
     );
     refuse("allow_http: yes\n", 1, &["allow_http", "true or false"]);
+    refuse("allow_http: tRUE\n", 1, &["allow_http", "true or false"]);
     refuse(
         "payload: json\n",
         1,
@@ -172,7 +173,11 @@ fn a_wrong_value_is_an_error_with_place_key_and_remedy() {
         2,
         &["logging.format", "json or text"],
     );
-    refuse("server_url:\n", 1, &["server_url", "is empty"]);
+    refuse(
+        "server_url:\n",
+        1,
+        &["server_url", "is empty: give it a value, or leave it out"],
+    );
     refuse("server_url: ~\n", 1, &["server_url", "is empty"]);
     refuse("interval: 10s\ninterval: 20s\n", 2, &["line 1 already"]);
     refuse("a:\n\tmax_retries: 3\n", 2, &["not valid YAML"]);
@@ -320,8 +325,149 @@ fn a_credential_of_the_service_manager_serves_if_nothing_else_was_given() {
 }
 
 #[test]
-fn a_secret_that_cannot_be_used_is_not_shown() {
+fn an_empty_key_is_called_so() {
     let file = Temporary::new(b"api_key: \"\"\n");
     let words = load(&file.sources(), &nothing).unwrap_err().to_string();
-    assert!(words.ends_with("api_key: cannot be used"), "{words}");
+    assert!(words.ends_with("api_key: is empty: give it a value, or leave it out"));
+    let environment = |name: &str| (name == "MOTE_API_KEY").then(OsString::new);
+    let words = load(&Sources::default(), &environment).unwrap_err();
+    assert!(words.0[0].starts_with("MOTE_API_KEY in the environment: is empty: give"));
+}
+
+#[test]
+fn a_key_comes_from_the_stronger_source_whether_it_is_in_a_file_of_its_own_or_not() {
+    let holder = Temporary::new(b"new\n");
+    let holder = holder.0.to_str().unwrap();
+    for (inline, file) in [
+        ("api_key", "api_key_file"),
+        ("api.auth.api_key", "api.auth.api_key_file"),
+    ] {
+        let key = |sources: &Sources, environment: Environment<'_>| {
+            let settings = load(sources, environment).unwrap().settings;
+            let key = match inline {
+                "api_key" => settings.api_key,
+                _ => settings.orchestrator.credential,
+            };
+            key.unwrap().expose().to_owned()
+        };
+        let (section, name) = inline.rsplit_once('.').unwrap_or(("", inline));
+        let text = match section {
+            "" => format!("{name}: old\n"),
+            _ => format!("api: {{auth: {{{name}: old}}}}\n"),
+        };
+        let written = Temporary::new(text.as_bytes());
+        let mut sources = written.sources();
+        let variable = |key: &str| variables(keys::find(key).unwrap()).remove(0);
+        let of_file = |name: &str| (name == variable(file)).then(|| OsString::from(holder));
+        assert_eq!(key(&sources, &nothing), "old");
+        assert_eq!(key(&sources, &of_file), "new", "environment over file");
+        let both = |name: &str| match name {
+            _ if name == variable(inline) => Some("nearest".into()),
+            name => of_file(name),
+        };
+        assert_eq!(key(&sources, &both), "nearest", "within one source");
+        let flag = (keys::find(file).unwrap(), holder.to_owned());
+        sources.line.flags.push(flag);
+        assert_eq!(key(&sources, &both), "new", "flag over environment");
+    }
+}
+
+#[test]
+fn a_proxy_for_every_program_gives_way_to_one_for_mote() {
+    let everybodys = |name: &str| (name == "HTTPS_PROXY").then(|| "http://all:1".into());
+    let none = |name: &str| match name {
+        "MOTE_PROXY" => Some(OsString::new()),
+        name => everybodys(name),
+    };
+    let proxy = |text: &str, environment: Environment<'_>| {
+        let file = Temporary::new(text.as_bytes());
+        let loaded = load(&file.sources(), environment).unwrap();
+        assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+        loaded.settings.proxy.map(|proxy| proxy.expose().to_owned())
+    };
+    assert_eq!(proxy("", &everybodys).unwrap(), "http://all:1");
+    assert_eq!(
+        proxy("proxy: http://own:1\n", &everybodys).unwrap(),
+        "http://own:1"
+    );
+    assert_eq!(proxy("proxy: \"\"\n", &everybodys), None);
+    assert_eq!(proxy("proxy: http://own:1\n", &none), None);
+}
+
+#[test]
+fn a_usual_file_that_cannot_be_reached_is_not_taken_for_missing() {
+    let home = std::env::temp_dir().join(format!("mote-home-{}", std::process::id()));
+    let folder = home.join(".config/mote");
+    std::fs::create_dir_all(&folder).unwrap();
+    let environment = |name: &str| (name == "HOME").then(|| home.clone().into_os_string());
+    assert_eq!(load(&Sources::default(), &environment).unwrap().file, None);
+    std::os::unix::fs::symlink("/nowhere/mote.yaml", folder.join("mote.yaml")).unwrap();
+    let words = load(&Sources::default(), &environment)
+        .unwrap_err()
+        .to_string();
+    std::fs::remove_dir_all(&home).unwrap();
+    assert!(words.starts_with(folder.to_str().unwrap()), "{words}");
+    assert!(words.contains("--config"), "{words}");
+    // Where a home is no folder at all, nothing can be in it.
+    let environment = |name: &str| (name == "HOME").then(|| "/dev/null".into());
+    assert_eq!(load(&Sources::default(), &environment).unwrap().file, None);
+}
+
+#[test]
+fn a_section_whose_keys_are_comments_is_no_unknown_key() {
+    let file = Temporary::new(
+        b"health:\n  # port: 1\napi:\n  retry:\nsecurity: {tls: }\naction:\nhealt:\napi_ke:\n",
+    );
+    let warnings = load(&file.sources(), &nothing).unwrap().warnings;
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    assert!(warnings[0].words.contains("unknown key healt:"));
+    assert!(warnings[1].words.contains("unknown key api_ke:"));
+}
+
+#[test]
+fn the_service_managers_key_of_a_certificate_serves_both_servers() {
+    let folder = std::env::temp_dir().join(format!("mote-tls-key-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let key = folder.join("mote.tls_key");
+    std::fs::write(&key, "key\n").unwrap();
+    let environment =
+        |name: &str| (name == "CREDENTIALS_DIRECTORY").then(|| folder.clone().into_os_string());
+    let settings = |text: &str| {
+        let file = Temporary::new(text.as_bytes());
+        load(&file.sources(), &environment).unwrap().settings
+    };
+    let both = settings("tls: {cert_file: /c}\napi: {auth: {cert_file: /c}}\n");
+    let nearer = settings("tls: {cert_file: /c, key_file: /k}\n");
+    let neither = settings("");
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert_eq!(both.tls_key_file.as_ref(), Some(&key));
+    assert_eq!(both.orchestrator.key_file.as_ref(), Some(&key));
+    assert_eq!(nearer.tls_key_file.as_deref(), Some(Path::new("/k")));
+    assert_eq!(neither.tls_key_file, None);
+}
+
+#[test]
+fn a_truth_is_read_in_every_spelling_of_yaml() {
+    for (text, truth) in [
+        ("True", true),
+        ("TRUE", true),
+        ("False", false),
+        ("FALSE", false),
+    ] {
+        let file =
+            Temporary::new(format!("allow_http: {text}\nhealth: {{page: {text}}}\n").as_bytes());
+        let settings = load(&file.sources(), &nothing).unwrap().settings;
+        assert_eq!((settings.allow_http, settings.health_page), (truth, truth));
+    }
+}
+
+#[test]
+fn what_is_right_is_read_beside_what_is_wrong() {
+    let file = Temporary::new(
+        b"interval: soon\nhealth: {port: 8555, bind: \"::1\"}\napi_key_file: /nowhere/key\n",
+    );
+    let (loaded, errors) = load_in_part(&file.sources(), &nothing);
+    assert_eq!(errors.len(), 2, "{errors:?}");
+    assert_eq!(loaded.settings.health_port, 8555);
+    assert_eq!(loaded.settings.health_bind.to_string(), "::1");
 }

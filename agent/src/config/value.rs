@@ -165,7 +165,7 @@ fn must_be(text: &str, words: &str) -> String {
 /// Words that are not empty.
 pub fn words(text: &str) -> Result<String, String> {
     if text.is_empty() {
-        Err("is empty".into())
+        Err("is empty: give it a value, or leave it out".into())
     } else {
         Ok(text.into())
     }

@@ -14,7 +14,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use nix::poll::{PollTimeout, poll};
 
 use crate::agent::{Exit, Refusal, complain, print};
-use crate::config::{CommandLine, Settings, Sources, load, process_environment};
+use crate::config::{Settings, Sources, load_in_part, process_environment};
 use crate::face::ready_path;
 
 /// Between two looks of `mote status --watch`.
@@ -84,22 +84,14 @@ fn unreached(words: String) -> Refusal {
     (Exit::Unreached, words)
 }
 
-/// The configuration, or what flags and environment say where its file is not for this user.
+/// The configuration, as far as this user can read it and it is right: the agent that runs may have
+/// started with a better one, and where it listens most likely stands in both.
 fn settings(sources: &Sources) -> Settings {
-    let error = match load(sources, &process_environment) {
-        Ok(loaded) => return loaded.settings,
-        Err(error) => error,
-    };
-    complain(&format!("{error}\ngoing on without the file"));
-    let without_file = Sources {
-        persona: sources.persona,
-        line: CommandLine {
-            config: Some("/dev/null".into()),
-            flags: sources.line.flags.clone(),
-        },
-        ..Sources::default()
-    };
-    load(&without_file, &process_environment).map_or_else(|_| Settings::default(), |it| it.settings)
+    let (loaded, errors) = load_in_part(sources, &process_environment);
+    if !errors.is_empty() {
+        complain(&format!("{}\ngoing on without that", errors.join("\n")));
+    }
+    loaded.settings
 }
 
 /// Where the agent listens, seen from this device.

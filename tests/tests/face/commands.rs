@@ -90,6 +90,26 @@ fn without_an_agent_it_says_how_to_start_one() {
 }
 
 #[test]
+fn a_configuration_that_became_wrong_still_says_where_the_agent_is() {
+    let (_agent, address) = alone();
+    let text = format!(
+        "interval: soon\nhealth: {{port: {}}}\napi_key_file: /no/such/key\n",
+        address.port()
+    );
+    let builder = AgentBuilder::new().unwrap().command("health");
+    let builder = builder.without_env("MOTE_HEALTH_PORT");
+    let (text, errors, code) = run(&builder.config(&text).unwrap());
+    assert_eq!((text.as_str(), code), ("health: ok", 0), "{errors}");
+    for words in [
+        "interval: \"soon\"",
+        "/no/such/key",
+        "going on without that",
+    ] {
+        assert!(errors.contains(words), "{errors}");
+    }
+}
+
+#[test]
 fn what_is_not_an_agent_is_not_taken_for_one() {
     let hub = Hub::start(HubConfig {
         plain: true,

@@ -257,8 +257,19 @@ fn a_key_that_everybody_can_read_is_warned_of_and_used() {
     let device = ours.device("device", Form::EcPkcs8);
     fs::set_permissions(&device.key, fs::Permissions::from_mode(0o644)).unwrap();
     let hub = crate::good_hub();
-    let agent = showing(hurried(&hub), &device).start().unwrap();
+    let builder = showing(hurried(&hub), &device);
+    let agent = builder.start().unwrap();
     hub.wait_for(2, LONG).unwrap();
-    let warns = |line: &LogLine| line.str("warning").contains("everybody can read this key");
+    let words = "everybody can read this key";
+    let warns = |line: &LogLine| line.str("warning").contains(words);
     assert_eq!(agent.log().iter().filter(|line| warns(line)).count(), 1);
+    let mut check = builder
+        .command("check")
+        .argument("--strict")
+        .start()
+        .unwrap();
+    assert_eq!(check.wait_exit(LONG).unwrap().code(), Some(CONFIG));
+    let shown = |line: &LogLine| line.text.starts_with("warning: ") && line.text.contains(words);
+    assert_eq!(check.log().iter().filter(|line| shown(line)).count(), 1);
+    assert!(check.stderr().join("\n").contains(words));
 }

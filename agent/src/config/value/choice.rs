@@ -7,11 +7,11 @@ use mote_core::wire::lunasentri::Form;
 use super::must_be;
 use crate::config::settings::{AgentType, AuthType, LogFormat, LogOutput, RetryBackoff};
 
-/// True or false.
+/// True or false, in the spellings of YAML 1.2 (core schema, section 10.3.2).
 pub fn truth(text: &str) -> Result<bool, String> {
     match text {
-        "true" => Ok(true),
-        "false" => Ok(false),
+        "true" | "True" | "TRUE" => Ok(true),
+        "false" | "False" | "FALSE" => Ok(false),
         _ => Err(must_be(text, "true or false")),
     }
 }

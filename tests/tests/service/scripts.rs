@@ -164,6 +164,27 @@ fn the_installer_hands_on_to_the_binary_for_this_machine() {
 }
 
 #[test]
+fn the_installer_reads_sums_as_they_are_written() {
+    let (dir, name) = shipped();
+    let sums = dir.path().join("SHA256SUMS");
+    let good = fs::read_to_string(&sums).unwrap();
+    let (digits, other) = (&good[..64], "0".repeat(64));
+    let root = Root::new("systemd");
+    for text in [
+        format!("{other}  ./other\n{digits}  ./{name}\n"),
+        format!("{digits} *{name}\n{other} *other\n"),
+        format!("{digits} *./{name}"),
+        format!("{other}  other\r\n{digits}  {name}\r\n"),
+    ] {
+        fs::write(&sums, &text).unwrap();
+        for shell in [&["sh"][..], &["busybox", "ash"]] {
+            let report = printed(&mut install_sh(shell, dir.path(), &root));
+            assert!(report.contains("write /usr/bin/mote"), "{text}: {report}");
+        }
+    }
+}
+
+#[test]
 fn the_installer_refuses_what_the_sums_do_not_name() {
     let (dir, name) = shipped();
     let sums = dir.path().join("SHA256SUMS");

@@ -17,7 +17,7 @@ const RC_COMMON: &str = r#"
 note() { echo "$@"; }
 for name in procd_open_instance procd_set_param procd_close_instance procd_send_signal \
     procd_add_reload_interface_trigger mkdir chown logger; do
-    eval "$name() { note $name \"\$@\"; }"
+    eval "$name() { note $name \"\$@\"; [ $name != \"$FAILS\" ]; }"
 done
 . "$1"
 case $2 in
@@ -28,6 +28,11 @@ esac
 "#;
 
 fn rc_common(passwd: &str, action: &str) -> Output {
+    rc_common_where("", passwd, action)
+}
+
+/// The same, where the command `fails`.
+fn rc_common_where(fails: &str, passwd: &str, action: &str) -> Output {
     let dir = TempDir::new().unwrap();
     let rc_common = dir.path().join("rc.common");
     fs::write(&rc_common, RC_COMMON).unwrap();
@@ -39,7 +44,7 @@ fn rc_common(passwd: &str, action: &str) -> Output {
         .arg(rc_common)
         .arg(file("agent/service/mote.init"))
         .arg(action);
-    busybox.env("IPKG_INSTROOT", dir.path());
+    busybox.env("IPKG_INSTROOT", dir.path()).env("FAILS", fails);
     busybox.output().unwrap()
 }
 
@@ -110,6 +115,13 @@ fn procd_is_not_asked_to_run_it_as_root() {
     let words = said(&output);
     assert!(words.contains("no user mote: run mote install"), "{words}");
     assert!(!words.contains("procd_"), "{words}");
+}
+
+#[test]
+fn procd_is_not_asked_to_run_what_can_keep_nothing() {
+    let output = rc_common_where("chown", USER, "start");
+    assert!(!output.status.success());
+    assert!(!said(&output).contains("procd_"), "{}", said(&output));
 }
 
 #[test]

@@ -73,7 +73,7 @@ fn done(errors: Vec<String>) -> Result<(), Vec<String>> {
 
 /// Makes the orchestrator's files ones that can be opened from anywhere. The key of its certificate
 /// may be the service manager's.
-fn complete(settings: &mut Settings, environment: Environment<'_>) {
+pub(super) fn complete(settings: &mut Settings, environment: Environment<'_>) {
     let path = |given: &Option<PathBuf>| {
         let given = given.as_ref()?;
         Some(settings.certificate_path(given))

@@ -94,6 +94,10 @@ pub struct Sources {
     pub handed: Vec<Given>,
     /// What was to be said when they were.
     pub handed_warnings: Vec<String>,
+    /// Set when a service is installed: the folder that it writes to if nothing else is said.
+    pub service_folder: Option<PathBuf>,
+    /// Whether that is on another device, whose keys are not here.
+    pub elsewhere: bool,
 }
 
 /// Why there is no configuration: one line for each thing that is wrong.
@@ -187,6 +191,7 @@ fn load_as(
     };
     let mut settings = Settings {
         persona: sources.persona,
+        base_dir: sources.service_folder.clone(),
         ..Settings::default()
     };
     sources.persona.change_defaults(&mut settings);
@@ -216,17 +221,26 @@ fn load_as(
         let Some(mut found) = handed.or(found) else {
             continue;
         };
+        let mut text = found.text.clone();
         if !key.secret {
-            placeholder::fill(&mut found.text, &settings);
+            placeholder::fill(&mut text, &settings);
         }
-        if let Err(words) = key.set(&mut settings, &found.text) {
+        if let Err(words) = key.set(&mut settings, &text) {
             let words = if key.secret { "cannot be used" } else { &words };
             errors.push(found.complaint(words));
         }
+        // What is installed may get another name than this device has.
+        if sources.service_folder.is_none() {
+            found.text = text;
+        }
         given.push(found);
     }
-    credential::find(&mut settings, &given, environment, opening, &mut warnings)
-        .unwrap_or_else(|words| errors.extend(words));
+    if sources.elsewhere {
+        credential::complete(&mut settings, environment);
+    } else {
+        credential::find(&mut settings, &given, environment, opening, &mut warnings)
+            .unwrap_or_else(|words| errors.extend(words));
+    }
     sources.persona.fill_in(&mut settings);
     if errors.is_empty() {
         Ok(Loaded {

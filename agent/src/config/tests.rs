@@ -296,6 +296,24 @@ fn a_key_comes_from_its_file_without_its_line_feed_and_can_be_read_again() {
 }
 
 #[test]
+fn only_an_installation_gets_names_that_are_not_filled_in() {
+    let file = Temporary::new(b"hostname: gw\nagent: {id: 'id-{HOSTNAME}'}\n");
+    for (service_folder, text) in [
+        (None, "id-gw"),
+        (Some("/var/lib/x".into()), "id-{HOSTNAME}"),
+    ] {
+        let sources = Sources {
+            service_folder,
+            ..file.sources()
+        };
+        let loaded = load(&sources, &nothing).unwrap();
+        let id = loaded.given.iter().find(|it| it.key.path == "agent.id");
+        assert_eq!(id.unwrap().text, text);
+        assert_eq!(loaded.settings.orchestrator.agent_id.unwrap(), "id-gw");
+    }
+}
+
+#[test]
 fn a_key_in_the_configuration_can_be_read_again() {
     let file = Temporary::new(b"api_key: s3cret\n");
     let settings = load(&file.sources(), &nothing).unwrap().settings;

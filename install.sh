@@ -37,8 +37,9 @@ done
 
 [ -f "$folder/SHA256SUMS" ] || fail "SHA256SUMS is missing beside this script, in $folder"
 command -v sha256sum >/dev/null || fail "no program sha256sum: install coreutils or busybox"
-# One line: 64 digits, a space, a space or a star, the name.
-expected=$(sed -n "s/^\([0-9a-fA-F]\{64\}\) [ *]$binary\$/\1/p" "$folder/SHA256SUMS")
+# One line: 64 digits, a space, a space or a star, the name, also as ./name; whatever ends lines.
+expected=$(tr -d '\r' <"$folder/SHA256SUMS" |
+	sed -n "s/^\([0-9a-fA-F]\{64\}\) [ *]\(\.\/\)\{0,1\}$binary\$/\1/p")
 [ ${#expected} -eq 64 ] || fail "SHA256SUMS has not one good line for $binary"
 found=$(sha256sum <"$folder/$binary")
 found=${found%% *}

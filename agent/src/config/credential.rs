@@ -73,7 +73,7 @@ fn done(errors: Vec<String>) -> Result<(), Vec<String>> {
 
 /// Makes the orchestrator's files ones that can be opened from anywhere. The key of a certificate may
 /// be the service manager's.
-fn complete(settings: &mut Settings, environment: Environment<'_>) {
+pub(super) fn complete(settings: &mut Settings, environment: Environment<'_>) {
     let manager = || credential(environment, "mote.tls_key");
     if settings.tls_cert_file.is_some() && settings.tls_key_file.is_none() {
         settings.tls_key_file = manager();

@@ -5,6 +5,8 @@ use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
+use nix::unistd::Uid;
+
 use super::keys::{KEYS, Key};
 use super::{Given, Origin, Secret, Warning, keys, yaml};
 
@@ -87,7 +89,7 @@ pub(super) fn read(
         format!("{place}: {error}: {remedy}")
     };
     let handle = open(path, opening).map_err(unreadable)?;
-    let is_exposed = is_exposed(&handle.metadata().map_err(unreadable)?);
+    let exposed = exposed(&handle.metadata().map_err(unreadable)?);
     let mut text = Vec::new();
     handle
         .take(yaml::FILE_BYTES as u64 + 1)
@@ -112,9 +114,9 @@ pub(super) fn read(
         });
         match keys::find(&entry.path).filter(|key| key.in_file) {
             Some(key) => {
-                if key.secret && is_exposed {
+                if let Some(remedy) = exposed.filter(|_| key.secret) {
                     warnings.push(Warning::strict(format!(
-                        "{place}: others can read this file, and {} is in it: chmod 600 {place}",
+                        "{place}: others can read this file, and {} is in it: {remedy} {place}",
                         key.path
                     )));
                 }
@@ -166,11 +168,18 @@ pub(super) fn read(
     Ok(given)
 }
 
-/// Whether others can read it than its owner, or than a group that root chose: that is how an
+/// What helps if others can read it than its owner, or than a group that root chose: that is how an
 /// installation lets the agent read a file that it may not change.
-fn is_exposed(found: &Metadata) -> bool {
-    let others = if found.uid() == 0 { 0o004 } else { 0o044 };
-    found.mode() & others != 0
+fn exposed(found: &Metadata) -> Option<&'static str> {
+    let owner = found.uid();
+    let others = if owner == 0 { 0o004 } else { 0o044 };
+    let remedy = if owner != 0 && owner == Uid::effective().as_raw() {
+        "chmod 600"
+    } else {
+        // The agent may be another user than its owner and root, and is not to be locked out.
+        "chown it to root and the group that mote runs as, and chmod 640"
+    };
+    (found.mode() & others != 0).then_some(remedy)
 }
 
 /// Whether it is a section whose keys are left out, or made comments.
@@ -212,9 +221,9 @@ pub(super) fn read_key(
     let file = open(path, opening).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
     // A pipe belongs to who made it, and is gone when it was read.
-    if metadata.is_file() && is_exposed(&metadata) {
+    if let Some(remedy) = exposed(&metadata).filter(|_| metadata.is_file()) {
         warnings.push(Warning::strict(format!(
-            "{name} {place}: others can read this file: chmod 600 {place}"
+            "{name} {place}: others can read this file: {remedy} {place}"
         )));
     }
     file.take(KEY_FILE_BYTES)

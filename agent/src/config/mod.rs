@@ -104,6 +104,10 @@ pub struct Sources {
     pub handed: Vec<Given>,
     /// What was to be said when they were.
     pub handed_warnings: Vec<String>,
+    /// Set when a service is installed: the folder that it writes to if nothing else is said.
+    pub service_folder: Option<PathBuf>,
+    /// Whether that is on another device, whose keys are not here.
+    pub elsewhere: bool,
 }
 
 /// Why there is no configuration: one line for each thing that is wrong.
@@ -210,6 +214,7 @@ fn load_as(
     };
     let mut settings = Settings {
         persona: sources.persona,
+        base_dir: sources.service_folder.clone(),
         ..Settings::default()
     };
     sources.persona.change_defaults(&mut settings);
@@ -230,18 +235,27 @@ fn load_as(
         let Some(mut found) = found.min_by_key(|given| given.origin.rank()) else {
             continue;
         };
+        let mut text = found.text.clone();
         if !key.secret {
-            placeholder::fill(&mut found.text, &settings);
+            placeholder::fill(&mut text, &settings);
         }
-        if let Err(words) = key.set(&mut settings, &found.text) {
-            let is_shown = !key.secret || found.text.is_empty();
+        if let Err(words) = key.set(&mut settings, &text) {
+            let is_shown = !key.secret || text.is_empty();
             let words = if is_shown { &*words } else { "cannot be used" };
             errors.push(found.complaint(words));
         }
+        // What is installed may get another name than this device has.
+        if sources.service_folder.is_none() {
+            found.text = text;
+        }
         given.push(found);
     }
-    credential::find(&mut settings, &given, environment, opening, &mut warnings)
-        .unwrap_or_else(|words| errors.extend(words));
+    if sources.elsewhere {
+        credential::complete(&mut settings, environment);
+    } else {
+        credential::find(&mut settings, &given, environment, opening, &mut warnings)
+            .unwrap_or_else(|words| errors.extend(words));
+    }
     sources.persona.fill_in(&mut settings);
     let loaded = Loaded {
         settings,

@@ -1,6 +1,6 @@
 //! Sources, their order, and what is said of bad ones.
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -244,8 +244,15 @@ fn a_file_with_a_key_that_others_can_read_is_warned_of() {
     assert!(load(&file.sources(), &nothing).unwrap().warnings.is_empty());
     std::fs::set_permissions(&file.0, std::fs::Permissions::from_mode(0o644)).unwrap();
     let warnings = load(&file.sources(), &nothing).unwrap().warnings;
-    assert!(warnings[0].words.contains("chmod 600"), "{warnings:?}");
     assert!(!warnings[0].words.contains("s3cret"));
+    // What root owns is read by an agent that is somebody else, through its group.
+    let is_root = std::fs::metadata(&file.0).unwrap().uid() == 0;
+    let remedy = if is_root {
+        ": chown it to root and the group that mote runs as, and chmod 640 /"
+    } else {
+        ": chmod 600 /"
+    };
+    assert!(warnings[0].words.contains(remedy), "{warnings:?}");
 }
 
 #[test]
@@ -291,6 +298,24 @@ fn a_key_comes_from_its_file_without_its_line_feed_and_can_be_read_again() {
         words.contains("api_key_file") && words.contains("is empty"),
         "{words}"
     );
+}
+
+#[test]
+fn only_an_installation_gets_names_that_are_not_filled_in() {
+    let file = Temporary::new(b"hostname: gw\nagent: {id: 'id-{HOSTNAME}'}\n");
+    for (service_folder, text) in [
+        (None, "id-gw"),
+        (Some("/var/lib/x".into()), "id-{HOSTNAME}"),
+    ] {
+        let sources = Sources {
+            service_folder,
+            ..file.sources()
+        };
+        let loaded = load(&sources, &nothing).unwrap();
+        let id = loaded.given.iter().find(|it| it.key.path == "agent.id");
+        assert_eq!(id.unwrap().text, text);
+        assert_eq!(loaded.settings.orchestrator.agent_id.unwrap(), "id-gw");
+    }
 }
 
 #[test]

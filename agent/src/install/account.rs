@@ -4,7 +4,8 @@
 //! distributions, images) the lists `/etc/passwd` and `/etc/group`, see passwd(5) and group(5), are
 //! replaced by ones with a line more, under the first number from 999 down that neither has.
 //!
-//! A user of this name that was not made here is used as it is and never removed.
+//! A user of this name that was not made here is used as it is and never removed. The group `mote`,
+//! which the service runs with, is made if it lacks one: its own group may be everybody's.
 
 use super::place::{Place, say};
 use super::system::{has_program, run};
@@ -13,22 +14,31 @@ use crate::agent::{Exit, Refusal};
 pub(super) const USER: &str = "mote";
 /// Tells a user of ours from somebody who is called so.
 const COMMENT: &str = "mote monitoring agent";
+/// How a group begins that was made for a user who is not ours: `!` is no password, and a sign.
+const OUR_GROUP: &str = "mote:!:";
 const PASSWD: &str = "/etc/passwd";
 const GROUP: &str = "/etc/group";
 
 /// Sees that the user is there; returns the number of its group.
 pub(super) fn ensure(place: &Place) -> Result<u32, Refusal> {
     let (passwd, group) = (place.read(PASSWD)?, place.read(GROUP)?);
-    if let Some(user) = User::find(&passwd) {
+    let failed = |words: String| (Exit::Failed, words);
+    let full = || {
+        let words = "no number from 100 to 999 is free for user and group mote: make them by hand";
+        failed(words.into())
+    };
+    if User::find(&passwd).is_some() {
         say(format!("keep user {USER}, it is there"))?;
-        return Ok(user.group);
+        if let Some(number) = group_number(&group) {
+            return Ok(number);
+        }
+        say(format!("make group {USER}"))?;
+        let number = free_number(&passwd, &group).ok_or_else(full)?;
+        place.rewrite(GROUP, &with_line(&group, &format!("{OUR_GROUP}{number}:")))?;
+        return Ok(number);
     }
     let shell = shell(place)?;
-    let failed = |words: String| (Exit::Failed, words);
-    let Some((new_passwd, new_group, number)) = with_user(&passwd, &group, shell) else {
-        let words = format!("no number from 100 to 999 is free for user {USER}: make it by hand");
-        return Err(failed(words));
-    };
+    let (new_passwd, new_group, number) = with_user(&passwd, &group, shell).ok_or_else(full)?;
     say(format!(
         "make user {USER}, without password, shell and home"
     ))?;
@@ -59,16 +69,14 @@ pub(super) fn identity(place: &Place) -> Result<(Option<u32>, Vec<u32>), Refusal
 
 fn identity_in(passwd: &str, group: &str) -> (Option<u32>, Vec<u32>) {
     let user = entry(passwd).and_then(|fields| fields.get(2)?.parse().ok());
-    let first = match User::find(passwd) {
-        Some(user) => Some(user.group),
-        None => group_number(group),
-    };
     // Groups that name it among their members are its own too.
     let further = group.lines().filter_map(|line| {
         let fields: Vec<&str> = line.split(':').collect();
         let is_member = fields.get(3)?.split(',').any(|member| member == USER);
         is_member.then(|| fields[2].parse().ok())?
     });
+    // The service is told to run with this one, whatever the user's own is.
+    let first = group_number(group);
     (user, first.into_iter().chain(further).collect())
 }
 
@@ -90,6 +98,10 @@ fn useradd(shell: &str, has_group: bool) -> Result<String, Refusal> {
 /// Removes the user, if it was made here.
 pub(super) fn remove(place: &Place) -> Result<(), Refusal> {
     let (passwd, group) = (place.read(PASSWD)?, place.read(GROUP)?);
+    if group.lines().any(|line| line.starts_with(OUR_GROUP)) {
+        say(format!("remove group {USER}"))?;
+        place.rewrite(GROUP, &without(&group))?;
+    }
     let Some(user) = User::find(&passwd) else {
         return Ok(());
     };
@@ -153,13 +165,7 @@ fn group_number(group: &str) -> Option<u32> {
 
 /// Both lists with the user in them, the second only if it had no such group; and its group.
 fn with_user(passwd: &str, group: &str, shell: &str) -> Option<(String, Option<String>, u32)> {
-    let is_taken = |list: &str, number: u32| {
-        let third = |line: &str| line.split(':').nth(2)?.parse::<u32>().ok();
-        list.lines().any(|line| third(line) == Some(number))
-    };
-    let number = (100..1000)
-        .rev()
-        .find(|&number| !is_taken(passwd, number) && !is_taken(group, number))?;
+    let number = free_number(passwd, group)?;
     let (group_number, group) = match group_number(group) {
         Some(there) => (there, None),
         None => (
@@ -169,6 +175,16 @@ fn with_user(passwd: &str, group: &str, shell: &str) -> Option<(String, Option<S
     };
     let line = format!("{USER}:*:{number}:{group_number}:{COMMENT}:/nonexistent:{shell}");
     Some((with_line(passwd, &line), group, group_number))
+}
+
+fn free_number(passwd: &str, group: &str) -> Option<u32> {
+    let is_taken = |list: &str, number: u32| {
+        let third = |line: &str| line.split(':').nth(2)?.parse::<u32>().ok();
+        list.lines().any(|line| third(line) == Some(number))
+    };
+    (100..1000)
+        .rev()
+        .find(|&number| !is_taken(passwd, number) && !is_taken(group, number))
 }
 
 fn with_line(list: &str, line: &str) -> String {
@@ -252,7 +268,8 @@ mod tests {
         let groups = "mote:x:300:\nkeys:x:301:log,mote\nother:x:302:motes\n";
         assert_eq!(identity_in(LIST, groups), (None, vec![300, 301]));
         let passwd = "mote:x:1000:999:Mote:/home/mote:/bin/sh\n";
-        assert_eq!(identity_in(passwd, groups), (Some(1000), vec![999, 301]));
+        assert_eq!(identity_in(passwd, groups), (Some(1000), vec![300, 301]));
+        assert_eq!(identity_in(passwd, "users:x:999:\n"), (Some(1000), vec![]));
         assert_eq!(identity_in(LIST, "root:x:0:\n"), (None, vec![]));
     }
 

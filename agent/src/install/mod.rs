@@ -8,7 +8,8 @@
 //! nothing.
 //!
 //! With another root it prepares a file system that is no running device, say an image: nothing is
-//! started and nothing of this device is touched or looked at.
+//! started and nothing of this device is touched or looked at, its way through a proxy included. Keys
+//! that the image lacks may come later, so that is a warning.
 //!
 //! Files are replaced by rename, so a power cut leaves the old one or the new one. Installing again
 //! changes only what differs. Nothing is downloaded, and no file of somebody else's is edited but
@@ -25,7 +26,7 @@ use std::path::PathBuf;
 
 use crate::agent::{Exit, Refusal};
 use crate::config::settings::LogOutput;
-use crate::config::{Sources, load, process_environment};
+use crate::config::{Persona, Sources, load, process_environment};
 use crate::setup::{Plan, Target};
 use account::USER;
 use mote_core::log_line::Level;
@@ -39,8 +40,15 @@ const CONFIG_FOLDER: &str = "/etc/mote";
 const CONFIG: &str = "/etc/mote/mote.yaml";
 /// What systemd hands the service while it runs (systemd.exec(5)): its key may be there.
 const CREDENTIALS: &str = "/run/credentials/mote.service";
-/// The service manager makes these.
-const STATE_FOLDERS: [&str; 2] = ["/var/lib/mote", "/var/log/mote"];
+/// Where the service manager lets it write.
+const STATE_FOLDER: &str = "/var/lib/mote";
+/// What may stay behind: the service manager makes the first two, `systemctl edit` the last.
+const LEFT: [&str; 4] = [
+    STATE_FOLDER,
+    "/var/log/mote",
+    CONFIG_FOLDER,
+    "/etc/systemd/system/mote.service.d",
+];
 
 /// How to install, or to uninstall.
 #[derive(Debug)]
@@ -81,12 +89,26 @@ pub fn install(sources: Sources, options: &Options) -> Result<(), Refusal> {
     if starts {
         system.must_run()?;
     }
+    system.must_have_room(&place)?;
     let prepared = configuration(sources, &place, starts)?;
     let program = std::fs::read("/proc/self/exe")
         .map_err(|error| (Exit::Failed, format!("cannot read this program: {error}")))?;
 
     place.write(PROGRAM, &program, 0o755, None)?;
-    let group = account::ensure(&place)?;
+    let delivers = prepared.delivers;
+    put(prepared, &place, system).map_err(|(exit, words)| {
+        let left = "what was done so far stays: mote uninstall takes it away";
+        (exit, format!("{words}\n{left}"))
+    })?;
+    if starts {
+        system.start(&place, delivers)?;
+    }
+    Ok(())
+}
+
+/// Puts everything there but the program.
+fn put(prepared: Prepared, place: &Place, system: System) -> Result<(), Refusal> {
+    let group = account::ensure(place)?;
     place.folder(CONFIG_FOLDER, 0o750, group)?;
     match prepared.config {
         Configuration::There { passed_over: false } => say(format!("keep {CONFIG}, it is there"))?,
@@ -101,12 +123,8 @@ pub fn install(sources: Sources, options: &Options) -> Result<(), Refusal> {
             place.write(CONFIG, text.as_bytes(), 0o640, Some(group))?;
         }
     }
-    prepared.files.open(&place, group)?;
-    system.add(&place)?;
-    if starts {
-        system.start(&place, prepared.delivers)?;
-    }
-    Ok(())
+    prepared.files.open(place, group)?;
+    system.add(place)
 }
 
 /// Stops the service and removes what installing made.
@@ -118,17 +136,16 @@ pub fn uninstall(options: &Options) -> Result<(), Refusal> {
         was_there |= system.remove(&place)?;
     }
     place.remove(PROGRAM)?;
-    let left = STATE_FOLDERS.iter().chain([&CONFIG_FOLDER]);
     if options.purge {
-        for folder in left {
+        for folder in LEFT {
             place.remove(folder)?;
         }
         return account::remove(&place);
     }
     let mut kept = Vec::new();
-    for folder in left {
+    for folder in LEFT {
         if place.has(folder)? {
-            kept.push(*folder);
+            kept.push(folder);
         }
     }
     if kept.is_empty() {
@@ -173,6 +190,14 @@ enum Configuration {
 /// What the file is to hold; everything that would keep the service from starting is an error.
 fn configuration(mut sources: Sources, place: &Place, starts: bool) -> Result<Prepared, Refusal> {
     let there = place.has(CONFIG)?;
+    let is_here = place.is_this_device();
+    // As the service will see things, whatever this program was called.
+    sources.persona = Persona::Mote;
+    sources.service_folder = Some(STATE_FOLDER.into());
+    sources.elsewhere = !is_here;
+    sources
+        .handed
+        .retain(|given| is_here || !is_of_this_device(&given.origin.to_string()));
     let passed_over = !sources.line.flags.is_empty() || !sources.handed.is_empty();
     // The usual places are those of this device and user, which the service does not look at.
     let nothing = || PathBuf::from("/dev/null");
@@ -185,7 +210,7 @@ fn configuration(mut sources: Sources, place: &Place, starts: bool) -> Result<Pr
     }
     let environment = |name: &str| {
         if !there {
-            process_environment(name)
+            process_environment(name).filter(|_| is_here || !is_of_this_device(name))
         } else if name == "CREDENTIALS_DIRECTORY" && starts {
             Some(CREDENTIALS.into())
         } else {
@@ -194,6 +219,9 @@ fn configuration(mut sources: Sources, place: &Place, starts: bool) -> Result<Pr
     };
     let refuse = |lines: &[String]| (Exit::Config, lines.join("\n"));
     let loaded = load(&sources, &environment).map_err(|error| refuse(&error.0))?;
+    for warning in &loaded.warnings {
+        say(format!("warning: {}", warning.words))?;
+    }
     let settings = &loaded.settings;
     let mut delivers =
         if settings.log_level <= Level::Info && settings.log_output != LogOutput::None {
@@ -226,6 +254,14 @@ fn configuration(mut sources: Sources, place: &Place, starts: bool) -> Result<Pr
         files: Files::find(place, settings, &folder)?,
         delivers,
     })
+}
+
+/// Whether a variable, or the source that begins with its name, is what this device has for all
+/// programs.
+fn is_of_this_device(name: &str) -> bool {
+    let own = ["HTTPS_PROXY", "NO_PROXY", "CREDENTIALS_DIRECTORY"];
+    let name = name.to_ascii_uppercase();
+    own.iter().any(|own| name.starts_with(own))
 }
 
 fn must_be_root(options: &Options) -> Result<(), Refusal> {

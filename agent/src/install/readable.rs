@@ -6,14 +6,15 @@
 //! are not. Below `/etc/mote` files and folders are given to the agent's group; elsewhere they are
 //! somebody else's, and what the service cannot read is refused before anything is changed.
 //!
-//! A file that is not there, or that a link takes out of another root, is not judged.
+//! A file that is not there is warned of; one that a link takes out of another root is not judged.
 
 use std::fs::Metadata;
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::account::{self, USER};
-use super::place::Place;
+use super::place::{Place, say};
 use super::{CONFIG, CONFIG_FOLDER};
 use crate::agent::{Exit, Refusal};
 use crate::config::Settings;
@@ -58,6 +59,13 @@ impl Files {
             let Some(path) = path else { continue };
             let full = place.at(&folder.join(path).to_string_lossy())?;
             let Ok(real) = full.canonicalize() else {
+                let error = full.symlink_metadata().err().map(|error| error.kind());
+                if error == Some(ErrorKind::NotFound) && *path != config {
+                    let path = path.display();
+                    say(format!(
+                        "warning: {key} {path}: there is no such file, and the service needs it"
+                    ))?;
+                }
                 continue;
             };
             if !real.starts_with(place.root()) {

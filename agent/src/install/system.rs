@@ -87,6 +87,20 @@ impl System {
         Err((Exit::Usage, words))
     }
 
+    /// Refuses a file system without the folder of the service's file, before anything is changed.
+    pub(super) fn must_have_room(self, place: &Place) -> Result<(), Refusal> {
+        let folder = match self {
+            Self::Systemd => "/etc/systemd/system",
+            Self::Procd => "/etc/init.d",
+        };
+        if place.has(folder)? {
+            return Ok(());
+        }
+        let name = self.name();
+        let words = format!("{folder} is missing: is this a system with {name}?");
+        Err((Exit::State, words))
+    }
+
     /// Puts the service's file there and lets it start with the device.
     pub(super) fn add(self, place: &Place) -> Result<(), Refusal> {
         match self {

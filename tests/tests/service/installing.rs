@@ -280,15 +280,176 @@ fn somebody_who_is_called_mote_stays() {
     if !is_root("somebody_who_is_called_mote_stays") {
         return;
     }
-    let root = Root::new("systemd");
     let passwd = "root:x:0:0::/root:/bin/sh\nmote:x:1000:999:Mote:/home/mote:/bin/sh\n";
-    fs::write(root.at("etc/passwd"), passwd).unwrap();
+    // Without a group of that name nobody could start the service; and 999 is that of others, too.
+    for (group, number) in [("", 998), ("mote:x:300:\n", 300)] {
+        let root = Root::new("systemd");
+        fs::write(root.at("etc/passwd"), passwd).unwrap();
+        fs::write(root.at("etc/group"), format!("staff:x:999:\n{group}")).unwrap();
+        let before = root.listing();
+        for _ in 0..2 {
+            printed(&mut root.install(&FLAGS));
+            let found = fs::metadata(root.at("etc/mote/mote.yaml")).unwrap();
+            assert_eq!(found.gid(), number);
+        }
+        let groups = root.text("etc/group");
+        let found = groups.lines().find(|line| line.starts_with("mote:"));
+        assert!(found.unwrap().ends_with(&format!(":{number}:")), "{groups}");
+        uninstall(&root, true);
+        assert_eq!(root.listing(), before);
+    }
+}
+
+#[test]
+fn every_device_of_an_image_fills_in_its_own_name() {
+    if !is_root("every_device_of_an_image_fills_in_its_own_name") {
+        return;
+    }
+    let fleet = "agent: {id: 'id-{HOSTNAME}', type: sensor}\napi: {base_url: https://o.example}\n";
+    let flags = ["--agent-id=id-{HOSTNAME}", "--agent-type=sensor"];
+    let url = ["--base-url", "https://o.example"];
+    for from_file in [false, true] {
+        let root = Root::new("procd");
+        fs::write(root.at("fleet.yaml"), fleet).unwrap();
+        let mut install = root.install(&[]);
+        if from_file {
+            install.arg("--config").arg(root.at("fleet.yaml"));
+        } else {
+            install.args(flags).args(url);
+        }
+        printed(&mut install);
+        let text = root.text("etc/mote/mote.yaml");
+        assert!(text.contains("  id: \"id-{HOSTNAME}\"\n"), "{text}");
+    }
+}
+
+#[test]
+fn keys_of_an_image_are_looked_for_in_it_and_may_come_later() {
+    if !is_root("keys_of_an_image_are_looked_for_in_it_and_may_come_later") {
+        return;
+    }
+    let root = Root::new("systemd");
+    let key = "/etc/mote/no-such-key-on-this-device";
+    let flags = [&FLAGS[..], &["--api-key-file", key]].concat();
+    // Where the service will look: neither where this test's base directory is, nor an agent's own.
+    let install = || {
+        let mut install = root.install(&flags);
+        install.env("STATE_DIRECTORY", "/elsewhere");
+        install.env("CREDENTIALS_DIRECTORY", "/elsewhere");
+        install.env("MOTE_AGENT_ID", "a1");
+        install.env("MOTE_API_AUTH_TYPE", "jwt");
+        install.env("MOTE_API_AUTH_TOKEN_FILE", "agent.jwt");
+        install
+    };
+    let token = "var/lib/mote/config/certificates/agent.jwt";
+    let missing = [
+        format!("warning: api_key_file {key}: there is no such file, and the service needs it"),
+        format!("warning: api.auth.token_file /{token}: there is no such file"),
+    ];
+    // At first and as an update.
+    for _ in 0..2 {
+        let report = printed(&mut install());
+        for words in &missing {
+            assert!(report.contains(words), "no {words} in {report}");
+        }
+    }
+    fs::write(root.at(&key[1..]), "s3cret").unwrap();
+    fs::set_permissions(root.at(&key[1..]), fs::Permissions::from_mode(0o600)).unwrap();
+    let report = printed(&mut install());
+    assert!(!report.contains(&missing[0]), "{report}");
+    let found = fs::metadata(root.at(&key[1..])).unwrap();
+    assert_eq!((found.mode() & 0o7777, found.gid()), (0o640, 998));
+
+    fs::create_dir_all(root.at(token).parent().unwrap()).unwrap();
+    fs::write(root.at(token), "a.b.c").unwrap();
+    fs::set_permissions(root.at(token), fs::Permissions::from_mode(0o600)).unwrap();
+    let output = install().output().unwrap();
+    assert_eq!(output.status.code(), Some(77), "{}", said(&output));
+    let words = format!("cannot read {}/{token}: move the file", root.name());
+    assert!(said(&output).contains(&words), "{}", said(&output));
+}
+
+#[test]
+fn a_key_that_is_written_wrong_is_told() {
+    if !is_root("a_key_that_is_written_wrong_is_told") {
+        return;
+    }
+    let root = Root::new("systemd");
+    fs::write(
+        root.at("fleet.yaml"),
+        "server_url: https://h\nintervall: 5s\n",
+    )
+    .unwrap();
+    let mut install = root.install(&["--api-key", "s3cret"]);
+    let report = printed(install.arg("--config").arg(root.at("fleet.yaml")));
+    let words = "fleet.yaml:2: unknown key intervall: did you mean interval?";
+    let is_told = |line: &str| line.starts_with("warning: ") && line.ends_with(words);
+    assert!(report.lines().any(is_told), "{report}");
+}
+
+#[test]
+fn the_way_of_this_device_through_a_proxy_is_not_the_images() {
+    if !is_root("the_way_of_this_device_through_a_proxy_is_not_the_images") {
+        return;
+    }
+    for (name, is_kept) in [("HTTPS_PROXY", false), ("MOTE_PROXY", true)] {
+        let root = Root::new("systemd");
+        let mut install = root.install(&FLAGS);
+        install.env(name, "http://u:s3cret@proxy.example:3128");
+        install.env("no_proxy", "build.example");
+        printed(&mut install);
+        let text = root.text("etc/mote/mote.yaml");
+        assert_eq!(text.contains("proxy.example"), is_kept, "{text}");
+        assert!(!text.contains("build.example"), "{text}");
+    }
+}
+
+#[test]
+fn what_systemctl_edit_made_goes_with_purge_alone() {
+    if !is_root("what_systemctl_edit_made_goes_with_purge_alone") {
+        return;
+    }
+    let root = Root::new("systemd");
     let before = root.listing();
     printed(&mut root.install(&FLAGS));
-    assert_eq!(
-        fs::metadata(root.at("etc/mote/mote.yaml")).unwrap().gid(),
-        999
+    let folder = "etc/systemd/system/mote.service.d";
+    fs::create_dir(root.at(folder)).unwrap();
+    fs::write(root.at(folder).join("override.conf"), "[Service]\n").unwrap();
+    let report = uninstall(&root, false);
+    assert!(
+        report.contains("/mote.service.d and user mote: --purge"),
+        "{report}"
     );
+    assert!(root.at(folder).exists());
+    uninstall(&root, true);
+    assert_eq!(root.listing(), before);
+}
+
+#[test]
+fn a_root_without_a_place_for_the_service_is_left_alone() {
+    if !is_root("a_root_without_a_place_for_the_service_is_left_alone") {
+        return;
+    }
+    for (manager, folder) in [("systemd", "etc/systemd/system"), ("procd", "etc/init.d")] {
+        let root = Root::new(manager);
+        fs::remove_dir(root.at(folder)).unwrap();
+        let before = root.listing();
+        let output = root.install(&FLAGS).output().unwrap();
+        assert_eq!(output.status.code(), Some(73), "{}", said(&output));
+        let words = format!("/{folder} is missing: is this a system with {manager}?");
+        assert!(said(&output).contains(&words), "{}", said(&output));
+        assert_eq!(root.listing(), before);
+    }
+    // What is found out later says how to take away what was done.
+    let root = Root::new("systemd");
+    for list in ["etc/passwd", "etc/group"] {
+        fs::remove_file(root.at(list)).unwrap();
+    }
+    let before = root.listing();
+    let output = root.install(&FLAGS).output().unwrap();
+    assert_eq!(output.status.code(), Some(73), "{}", said(&output));
+    let words = "what was done so far stays: mote uninstall takes it away";
+    assert!(said(&output).contains(words), "{}", said(&output));
     uninstall(&root, true);
     assert_eq!(root.listing(), before);
 }

@@ -17,7 +17,7 @@ const RC_COMMON: &str = r#"
 note() { echo "$@"; }
 for name in procd_open_instance procd_set_param procd_close_instance procd_send_signal \
     procd_add_reload_interface_trigger mkdir chown logger; do
-    eval "$name() { note $name \"\$@\"; }"
+    eval "$name() { note $name \"\$@\"; [ $name != \"$FAILS\" ]; }"
 done
 . "$1"
 case $2 in
@@ -28,6 +28,11 @@ esac
 "#;
 
 fn rc_common(passwd: &str, action: &str) -> Output {
+    rc_common_where("", passwd, action)
+}
+
+/// The same, where the command `fails`.
+fn rc_common_where(fails: &str, passwd: &str, action: &str) -> Output {
     let dir = TempDir::new().unwrap();
     let rc_common = dir.path().join("rc.common");
     fs::write(&rc_common, RC_COMMON).unwrap();
@@ -39,7 +44,7 @@ fn rc_common(passwd: &str, action: &str) -> Output {
         .arg(rc_common)
         .arg(file("agent/service/mote.init"))
         .arg(action);
-    busybox.env("IPKG_INSTROOT", dir.path());
+    busybox.env("IPKG_INSTROOT", dir.path()).env("FAILS", fails);
     busybox.output().unwrap()
 }
 
@@ -113,6 +118,13 @@ fn procd_is_not_asked_to_run_it_as_root() {
 }
 
 #[test]
+fn procd_is_not_asked_to_run_what_can_keep_nothing() {
+    let output = rc_common_where("chown", USER, "start");
+    assert!(!output.status.success());
+    assert!(!said(&output).contains("procd_"), "{}", said(&output));
+}
+
+#[test]
 fn procd_reloads_with_a_signal_when_the_network_changes() {
     assert_eq!(
         lines(&rc_common(USER, "reload")),
@@ -161,6 +173,27 @@ fn the_installer_hands_on_to_the_binary_for_this_machine() {
     fs::set_permissions(&binary, fs::Permissions::from_mode(0o644)).unwrap();
     let report = printed(&mut install_sh(&["sh"], dir.path(), &root));
     assert!(report.contains("write /usr/bin/mote (0755)"), "{report}");
+}
+
+#[test]
+fn the_installer_reads_sums_as_they_are_written() {
+    let (dir, name) = shipped();
+    let sums = dir.path().join("SHA256SUMS");
+    let good = fs::read_to_string(&sums).unwrap();
+    let (digits, other) = (&good[..64], "0".repeat(64));
+    let root = Root::new("systemd");
+    for text in [
+        format!("{other}  ./other\n{digits}  ./{name}\n"),
+        format!("{digits} *{name}\n{other} *other\n"),
+        format!("{digits} *./{name}"),
+        format!("{other}  other\r\n{digits}  {name}\r\n"),
+    ] {
+        fs::write(&sums, &text).unwrap();
+        for shell in [&["sh"][..], &["busybox", "ash"]] {
+            let report = printed(&mut install_sh(shell, dir.path(), &root));
+            assert!(report.contains("write /usr/bin/mote"), "{text}: {report}");
+        }
+    }
 }
 
 #[test]

@@ -251,6 +251,26 @@ fn d9_a_file_that_others_move_or_delete_is_made_again() {
 }
 
 #[test]
+fn a_pipe_that_is_called_like_an_old_file_stops_nothing() {
+    let hub = good_hub();
+    let (builder, path) = with_file(&hub);
+    fs::create_dir(path.parent().unwrap()).unwrap();
+    let pipe = path.with_extension("log.1");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    fs::write(path.with_extension("log.2"), "an old line\n").unwrap();
+    let mut agent = builder.start().unwrap();
+    wait_for_more(&hub, 2);
+    // It is passed over, and the file behind it is not.
+    let packed = path.with_extension("log.2.gz");
+    poll_until("the compressed file", LONG, || {
+        packed.exists().then_some(())
+    })
+    .unwrap();
+    stop(&mut agent);
+    assert!(pipe.exists(), "it is somebody else's");
+}
+
+#[test]
 fn a_file_that_cannot_be_opened_is_said_on_the_other_output_and_stops_nothing() {
     let hub = good_hub();
     for (output, place) in [("stdout", "/dev/null/agent.log"), ("none", "/dev/full")] {

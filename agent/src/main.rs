@@ -11,6 +11,7 @@ use mote::log;
 use mote::look;
 use mote::once::once;
 use mote::plugin::by_hand;
+use mote::reactor::hold_orders;
 use mote::scrub;
 use mote::version::version;
 
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
     };
     let done = match cli::parse(arguments) {
         Ok(Command::Run(line)) => {
+            hold_orders();
             let mut sources = sources(line);
             scrub::take_handed(&mut sources);
             scrub::hide_secrets(&mut sources);

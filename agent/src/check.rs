@@ -24,7 +24,8 @@ pub fn check(sources: &Sources, strict: bool) -> Result<(), Refusal> {
     let unreadable = unreadable_places(&loaded);
     loaded.warnings.extend(unreadable);
     print(&report(&loaded))?;
-    let mut errors = Plan::of(&loaded.settings).err().unwrap_or_default();
+    let errors = Plan::of(&loaded.settings).err().unwrap_or_default();
+    let mut errors = loaded.placed(errors);
     if strict {
         let mistakes = loaded.warnings.iter().filter(|warning| warning.strict);
         errors.extend(mistakes.map(|warning| warning.words.clone()));

@@ -24,6 +24,7 @@ use file::Opening;
 
 pub use credential::read_again;
 pub use environment::variables;
+pub(crate) use file::remedy;
 pub use persona::Persona;
 pub use settings::{KeyOrigin, Secret, Settings};
 
@@ -140,6 +141,27 @@ pub struct Loaded {
     pub warnings: Vec<Warning>,
 }
 
+impl Loaded {
+    /// What is wrong with the values as a whole, with the places that they came from.
+    pub fn placed(&self, errors: Vec<String>) -> Vec<String> {
+        placed(errors, &self.given)
+    }
+}
+
+/// Puts in front of each error that begins with a key where that was given.
+fn placed(mut errors: Vec<String>, given: &[Given]) -> Vec<String> {
+    for words in &mut errors {
+        let is_about = |given: &&Given| {
+            let rest = words.strip_prefix(given.key.path);
+            rest.is_some_and(|rest| rest.starts_with([' ', ':']))
+        };
+        if let Some(given) = given.iter().find(is_about) {
+            *words = format!("{}: {words}", given.origin);
+        }
+    }
+    errors
+}
+
 /// Gives an environment variable's value; the process's own, but for tests.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
@@ -236,7 +258,8 @@ fn load_as(
             warnings,
         })
     } else {
-        Err(ConfigError(errors))
+        // Files of keys are named by their key.
+        Err(ConfigError(placed(errors, &given)))
     }
 }
 

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use mote_tests::agent::{AgentBuilder, AgentUnderTest, LogLine, Signal, left_out, mote_binary};
-use mote_tests::hub::{Hub, Misbehaviour, Received};
+use mote_tests::hub::{Hub, HubConfig, Misbehaviour, Received};
 use mote_tests::namespace::{self, Own};
 use mote_tests::suite::{LONG, good_hub, hurried};
 use mote_tests::wait::poll_until;
@@ -143,6 +143,30 @@ fn only_a_terminal_gets_colour_and_only_if_nobody_objects() {
         text.contains(" INFO  Metrics sent") && !text.contains('\u{1b}'),
         "{text:?}"
     );
+}
+
+#[test]
+fn a_key_that_a_server_repeats_in_another_spelling_is_not_said() {
+    let hub = Hub::start(HubConfig {
+        api_key: "q83/vBx+9Lk/22==".into(),
+        ..HubConfig::default()
+    })
+    .unwrap();
+    let repeats = r#"{"got":"q83\/vBx+9Lk\/22=="}"#;
+    let refuses = || hub.script([Misbehaviour::status_with(401, &[], repeats)]);
+    refuses();
+    let mut agent = hurried(&hub).start().unwrap();
+    let says_so = |line: &LogLine| line.msg().starts_with("API key refused");
+    let line = agent.wait_for_log(says_so, LONG).unwrap();
+    let left_out = "(words left out: they hold the key)";
+    assert_eq!(line.str("answer"), left_out);
+    stop(&mut agent);
+    refuses();
+    let once = AgentBuilder::new().unwrap().for_hub(&hub).command("once");
+    let mut once = once.argument("--send").start().unwrap();
+    once.wait_exit(LONG).unwrap();
+    let words = format!("mote: not delivered: 401 {left_out}");
+    assert_eq!(once.stderr(), [words]);
 }
 
 #[test]

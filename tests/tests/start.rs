@@ -264,6 +264,10 @@ fn a_folder_that_may_be_somebody_elses_is_refused() {
     symlink(place("real"), place("link")).unwrap();
     let linked = builder.clone().flag("base-dir", place("link"));
     check_refused(&linked, STATE, "is a link");
+    for end in ["link/", "link/."] {
+        let behind = builder.clone().flag("base-dir", place(end));
+        check_refused(&behind, STATE, "is a link");
+    }
     symlink(place("nowhere"), place("dangling")).unwrap();
     let dangling = builder.clone().flag("base-dir", place("dangling"));
     check_refused(&dangling, STATE, "is a link");

@@ -280,8 +280,10 @@ fn reload(
             return None;
         }
     };
+    // Before the log is told where its file is.
+    let kept = loaded.settings.keep_until_restart(old);
     introduce(&loaded, &plan, "Configuration reloaded");
-    for key in loaded.settings.keep_until_restart(old) {
+    for key in kept {
         log::warn("Changed by a restart only", &[("key", Value::Str(key))]);
     }
     let settings = loaded.settings;

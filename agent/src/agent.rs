@@ -53,7 +53,8 @@ pub type Refusal = (Exit, String);
 pub fn run(sources: &Sources) -> Result<(), Refusal> {
     let loaded = config::load(sources, &process_environment).map_err(|error| refuse(&error))?;
     let settings = &loaded.settings;
-    let plan = Plan::of(settings).map_err(|lines| (Exit::Config, lines.join("\n")))?;
+    let plan =
+        Plan::of(settings).map_err(|errors| (Exit::Config, loaded.placed(errors).join("\n")))?;
     introduce(&loaded, &plan, "LunaSentri agent starting");
     let base = settings.base_dir();
     let state = State::open(&base).map_err(|error| (Exit::State, error.to_string()))?;
@@ -254,11 +255,15 @@ fn reload(
 ) -> Option<Settings> {
     let read = config::load_again(sources, &process_environment).map_err(|error| error.0);
     let planned = read.and_then(|loaded| {
-        let plan = Plan::of(&loaded.settings)?;
-        if plan.target.is_none() && services.metrics.is_some() {
-            // A file that is empty for a moment must not end the deliveries: that takes a restart.
-            Target::of(&loaded.settings)?;
-        }
+        let settings = &loaded.settings;
+        let plan = Plan::of(settings).and_then(|plan| {
+            if plan.target.is_none() && services.metrics.is_some() {
+                // A file that is empty for a moment must not end the deliveries: that takes a restart.
+                Target::of(settings)?;
+            }
+            Ok(plan)
+        });
+        let plan = plan.map_err(|errors| loaded.placed(errors))?;
         Ok((loaded, plan))
     });
     let errors = planned.as_ref().err().map_or(&[][..], Vec::as_slice);
@@ -275,8 +280,10 @@ fn reload(
             return None;
         }
     };
+    // Before the log is told where its file is.
+    let kept = loaded.settings.keep_until_restart(old);
     introduce(&loaded, &plan, "Configuration reloaded");
-    for key in loaded.settings.keep_until_restart(old) {
+    for key in kept {
         log::warn("Changed by a restart only", &[("key", Value::Str(key))]);
     }
     let settings = loaded.settings;

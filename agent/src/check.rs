@@ -27,7 +27,7 @@ pub fn check(sources: &Sources, strict: bool) -> Result<(), Refusal> {
     let warnings = plan.as_ref().map(Plan::warnings).unwrap_or_default();
     loaded.warnings.extend(warnings);
     print(&report(&loaded))?;
-    let mut errors = plan.err().unwrap_or_default();
+    let mut errors = loaded.placed(plan.err().unwrap_or_default());
     if strict {
         let mistakes = loaded.warnings.iter().filter(|warning| warning.strict);
         errors.extend(mistakes.map(|warning| warning.words.clone()));

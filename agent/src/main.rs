@@ -11,6 +11,7 @@ use mote::log;
 use mote::look;
 use mote::once::once;
 use mote::plugin::by_hand;
+use mote::reactor::hold_orders;
 use mote::scrub;
 use mote::version::version;
 
@@ -28,7 +29,10 @@ fn main() -> ExitCode {
         sources
     };
     let done = match cli::parse(arguments) {
-        Ok(Command::Run(line)) => agent::run(&sources(line)),
+        Ok(Command::Run(line)) => {
+            hold_orders();
+            agent::run(&sources(line))
+        }
         Ok(Command::Once { line, send }) => once(&sources(line), send),
         Ok(Command::Check { line, strict }) => check(&sources(line), strict),
         Ok(Command::Status { line, json, watch }) => look::status(&sources(line), json, watch),

@@ -9,7 +9,7 @@ use mote_core::wire::lunasentri::encode;
 use crate::agent::{Exit, Refusal, complain, key_prefix, print, seed, start_reactor};
 use crate::clock;
 use crate::config::settings::{LogFormat, LogOutput};
-use crate::config::{Settings, Sources, load, process_environment};
+use crate::config::{Loaded, Settings, Sources, load, process_environment};
 use crate::log;
 use crate::reactor::{Interest, Reactor, Wake};
 use crate::service::lunasentri::{MetricsServer, PAYLOAD_BYTES, server_words};
@@ -36,7 +36,7 @@ pub fn once(sources: &Sources, send: bool) -> Result<(), Refusal> {
         ..settings.clone()
     });
     // Before the sample is waited for: a wrong configuration is told at once.
-    let target = if send { Some(target(settings)?) } else { None };
+    let target = if send { Some(target(&loaded)?) } else { None };
     let mut reactor = start_reactor(settings)?;
     if reactor.wait(Interest::Sample, u64::MAX) == Wake::Stop {
         return Err((Exit::Failed, "stopped before the sample was taken".into()));
@@ -49,8 +49,9 @@ pub fn once(sources: &Sources, send: bool) -> Result<(), Refusal> {
     }
 }
 
-fn target(settings: &Settings) -> Result<Target, Refusal> {
-    Target::of(settings).map_err(|lines| (Exit::Config, lines.join("\n")))
+fn target(loaded: &Loaded) -> Result<Target, Refusal> {
+    let target = Target::of(&loaded.settings);
+    target.map_err(|errors| (Exit::Config, loaded.placed(errors).join("\n")))
 }
 
 fn show(settings: &Settings, reactor: &Reactor, cursor: Cursor) -> Result<(), Refusal> {

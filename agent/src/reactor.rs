@@ -18,6 +18,7 @@ use std::os::unix::net::UnixStream;
 use mote_core::log_line::Value;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::SignalOnly;
@@ -94,12 +95,25 @@ pub struct Reactor {
     woke_ms: u64,
 }
 
+/// Holds back what would end a process that does not listen yet and is no order to: SIGHUP and
+/// SIGUSR1. What comes meanwhile, and over an exec, is there for [`Reactor::new`].
+pub fn hold_orders() {
+    // If it cannot be done, they end the agent as long as it starts.
+    let _ = orders().thread_block();
+}
+
+fn orders() -> SigSet {
+    SigSet::from_iter([Signal::SIGHUP, Signal::SIGUSR1])
+}
+
 impl Reactor {
-    /// Takes over the signals of the process.
+    /// Takes over the signals of the process. Those that were held back come first; a plugin's
+    /// process would inherit that they are.
     pub fn new(device: Device) -> std::io::Result<Self> {
         let (read, write) = UnixStream::pair()?;
         let wanted = [SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGCHLD];
         let signals = SignalDelivery::with_pipe(read, write, SignalOnly, wanted)?;
+        orders().thread_unblock()?;
         Ok(Self {
             signals,
             stop: false,

@@ -205,7 +205,7 @@ impl Sampler {
             return None;
         }
         self.net_dev.said = false;
-        Some(self.network.finish())
+        self.network.finish()
     }
 
     fn read_uptime(&mut self) -> Option<u32> {
@@ -310,6 +310,8 @@ struct Network {
     /// All but loopback: what counts where nothing is physical, as in a container.
     others: NetTotals<INTERFACES>,
     any_chosen: bool,
+    /// That none of the named ones is there was said.
+    is_missing: bool,
     totals: RunTotals,
 }
 
@@ -366,6 +368,7 @@ impl Network {
             chosen: NetTotals::new(),
             others: NetTotals::new(),
             any_chosen: false,
+            is_missing: false,
             totals: RunTotals::default(),
         }
     }
@@ -379,29 +382,37 @@ impl Network {
     }
 
     fn add(&mut self, interface: &Interface<'_>) {
-        if self.named.is_empty() {
-            if self.is_physical(interface.name) {
-                self.any_chosen = true;
-                self.chosen.add(interface);
-            } else if interface.name != b"lo" {
-                self.others.add(interface);
-            }
-        } else if self
-            .named
-            .iter()
-            .any(|name| name.as_bytes() == interface.name)
-        {
+        let is_chosen = if self.named.is_empty() {
+            self.is_physical(interface.name)
+        } else {
+            let mut named = self.named.iter();
+            named.any(|name| name.as_bytes() == interface.name)
+        };
+        if is_chosen {
+            self.any_chosen = true;
             self.chosen.add(interface);
+        } else if self.named.is_empty() && interface.name != b"lo" {
+            self.others.add(interface);
         }
     }
 
-    fn finish(&mut self) -> NetBytes {
+    /// The sums; none while no interface was there that is named.
+    fn finish(&mut self) -> Option<NetBytes> {
         // An interface that is made anew under its old name may be of another kind.
         self.kinds.retain(|kind| kind.seen);
         let (chosen, others) = (self.chosen.finish(), self.others.finish());
-        let of_chosen = self.any_chosen || !self.named.is_empty();
-        self.totals
-            .update(if of_chosen { chosen } else { others }, of_chosen)
+        let of_chosen = self.any_chosen;
+        if !of_chosen && !self.named.is_empty() {
+            if !std::mem::replace(&mut self.is_missing, true) {
+                log::warn(
+                    "No such network interface, its figures are left out: check interfaces",
+                    &[("interfaces", Value::Str(&self.named.join(",")))],
+                );
+            }
+            return None;
+        }
+        let sums = if of_chosen { chosen } else { others };
+        Some(self.totals.update(sums, of_chosen))
     }
 
     /// Whether hardware is behind it: sysfs then has a `device` in its folder.
@@ -450,6 +461,30 @@ mod tests {
         // The first physical interface appears, with little on its counters.
         assert_eq!(totals.update(bytes(12, 7), true), bytes(5_010, 120));
         assert_eq!(totals.update(bytes(20, 10), true), bytes(5_018, 123));
+    }
+
+    #[test]
+    fn named_interfaces_that_were_never_there_have_no_figures() {
+        let mut network = Network::new(&Settings {
+            interfaces: vec!["wwan0".into(), "eth1".into()],
+            ..Settings::default()
+        });
+        let mut read = |names: &[&'static str]| {
+            network.begin();
+            for name in names {
+                network.add(&Interface {
+                    name: name.as_bytes(),
+                    rx_bytes: 0,
+                    tx_bytes: 0,
+                });
+            }
+            (network.finish(), network.is_missing)
+        };
+        assert_eq!(read(&["lo", "eth0"]), (None, true));
+        let none = Some(bytes(0, 0));
+        assert_eq!(read(&["eth0", "wwan0"]).0, none);
+        // It went again: its bytes were counted.
+        assert_eq!(read(&["eth0"]).0, none);
     }
 
     #[test]

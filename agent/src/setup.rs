@@ -58,9 +58,8 @@ impl Plan {
                 .ok()
         };
         if settings.log_output == LogOutput::None && settings.log_file.is_none() {
-            errors.push(
-                "logging.output: file needs logging.file: there would be no log at all".into(),
-            );
+            errors
+                .push("logging.output: there would be no log at all: set logging.file too".into());
         }
         errors.extend(wrong_paths(settings));
         if errors.is_empty() {

@@ -290,5 +290,6 @@ fn a_server_that_speaks_no_tls_is_named_as_such() {
 fn a_server_that_speaks_only_tls_is_no_http_server() {
     let hub = good_hub();
     let url = format!("http://{}", hub.address());
-    check_wrong_protocol(&url, &hub, "http", "not a usable HTTP answer");
+    let words = "write https: in front";
+    check_wrong_protocol(&url, &hub, "http", words);
 }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use mote_tests::agent::{AgentBuilder, AgentUnderTest, LogLine, Signal, left_out, mote_binary};
-use mote_tests::hub::{Hub, Misbehaviour, Received};
+use mote_tests::hub::{Hub, HubConfig, Misbehaviour, Received};
 use mote_tests::namespace::{self, Own};
 use mote_tests::suite::{LONG, good_hub, hurried};
 use mote_tests::wait::poll_until;
@@ -146,6 +146,30 @@ fn only_a_terminal_gets_colour_and_only_if_nobody_objects() {
 }
 
 #[test]
+fn a_key_that_a_server_repeats_in_another_spelling_is_not_said() {
+    let hub = Hub::start(HubConfig {
+        api_key: "q83/vBx+9Lk/22==".into(),
+        ..HubConfig::default()
+    })
+    .unwrap();
+    let repeats = r#"{"got":"q83\/vBx+9Lk\/22=="}"#;
+    let refuses = || hub.script([Misbehaviour::status_with(401, &[], repeats)]);
+    refuses();
+    let mut agent = hurried(&hub).start().unwrap();
+    let says_so = |line: &LogLine| line.msg().starts_with("API key refused");
+    let line = agent.wait_for_log(says_so, LONG).unwrap();
+    let left_out = "(words left out: they hold the key)";
+    assert_eq!(line.str("answer"), left_out);
+    stop(&mut agent);
+    refuses();
+    let once = AgentBuilder::new().unwrap().for_hub(&hub).command("once");
+    let mut once = once.argument("--send").start().unwrap();
+    once.wait_exit(LONG).unwrap();
+    let words = format!("mote: not delivered: 401 {left_out}");
+    assert_eq!(once.stderr(), [words]);
+}
+
+#[test]
 fn words_of_a_server_are_escaped_in_both_forms() {
     let hub = good_hub();
     let hostile = "\u{1b}[31mred\u{9b}31m\u{7f}\u{202e}\r\n{\"level\":\"info\"}";
@@ -248,6 +272,26 @@ fn d9_a_file_that_others_move_or_delete_is_made_again() {
     // Between the two, only what was said in the second before the loss was seen.
     assert!(said.len() - lines(&path).len() < between + 30);
     assert!(agent.log().iter().all(|line| line.level() == "info"));
+}
+
+#[test]
+fn a_pipe_that_is_called_like_an_old_file_stops_nothing() {
+    let hub = good_hub();
+    let (builder, path) = with_file(&hub);
+    fs::create_dir(path.parent().unwrap()).unwrap();
+    let pipe = path.with_extension("log.1");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    fs::write(path.with_extension("log.2"), "an old line\n").unwrap();
+    let mut agent = builder.start().unwrap();
+    wait_for_more(&hub, 2);
+    // It is passed over, and the file behind it is not.
+    let packed = path.with_extension("log.2.gz");
+    poll_until("the compressed file", LONG, || {
+        packed.exists().then_some(())
+    })
+    .unwrap();
+    stop(&mut agent);
+    assert!(pipe.exists(), "it is somebody else's");
 }
 
 #[test]

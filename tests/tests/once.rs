@@ -338,6 +338,18 @@ fn k1_figures_that_the_kernel_does_not_give_are_left_out() {
 }
 
 #[test]
+fn of_interfaces_that_are_named_and_not_there_nothing_is_made_up() {
+    let builder = looking_at(&board_dir("raspberry-pi")).flag("interfaces", "nope0,nope1");
+    let mut agent = builder.command("once").start().unwrap();
+    let sample = sample(&mut agent);
+    assert_eq!(sample.get("net_rx_bytes"), None, "{sample}");
+    assert_eq!(sample.get("network_bytes_sent"), None, "{sample}");
+    let said = agent.stderr().join("\n");
+    assert!(said.contains("No such network interface"), "{said}");
+    assert!(said.contains("nope0,nope1"), "{said}");
+}
+
+#[test]
 fn k1_one_lost_file_costs_only_its_own_figures() {
     let from = board_dir("raspberry-pi");
     for (file, lost) in [

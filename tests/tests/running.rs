@@ -4,12 +4,15 @@
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
 use std::path::PathBuf;
 
 use mote_tests::agent::{AgentBuilder, AgentUnderTest, LogLine, Signal, left_out, mote_binary};
 use mote_tests::hub::{Hub, HubConfig, Misbehaviour, Received, Stats};
 use mote_tests::suite::{LONG, good_hub};
+use mote_tests::wait::poll_until;
+use nix::libc::O_NONBLOCK;
 
 const CANARY: &str = "canary-41c7d0b2aa";
 
@@ -236,6 +239,34 @@ fn p14_an_agent_that_was_stopped_and_goes_on_catches_up_with_one_sample() {
     // A second of samples, and perhaps some that were under way; not those that were missed.
     let since = hub.stats().requests - before;
     assert!(since <= 16, "{since} after {count} missed");
+    assert_eq!(agent.stop(Signal::SIGTERM).unwrap().code(), Some(0));
+}
+
+#[test]
+fn orders_that_come_before_it_listens_are_heard() {
+    let builder = AgentBuilder::new().unwrap();
+    let pipe = builder.dir().join("mote.yaml");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let mut agent = builder.flag("config", &pipe).start().unwrap();
+    // It has a reader once the agent is at its configuration, where it waits for the text.
+    let open = || {
+        let mut options = fs::OpenOptions::new();
+        let options = options.write(true).custom_flags(O_NONBLOCK);
+        options.open(&pipe).ok()
+    };
+    let mut writer = poll_until("a look at the configuration", LONG, open).unwrap();
+    agent.signal(Signal::SIGHUP).unwrap();
+    agent.signal(Signal::SIGUSR1).unwrap();
+    writer.write_all(b"interval: 100ms\n").unwrap();
+    drop(writer);
+    let said = |msg: &'static str| {
+        let is_it = move |line: &LogLine| line.msg() == msg;
+        agent.wait_for_log(is_it, LONG).unwrap()
+    };
+    said("Status");
+    // What can be read at the start only was looked at again.
+    let refused = said("Configuration not reloaded");
+    assert!(refused.str("error").contains("at the start only"));
     assert_eq!(agent.stop(Signal::SIGTERM).unwrap().code(), Some(0));
 }
 

@@ -112,6 +112,66 @@ fn a_wrong_configuration_is_told_with_file_line_and_key() {
     }
 }
 
+/// What is wrong only when everything is looked at together.
+#[test]
+fn what_does_not_go_together_is_told_with_its_place_too() {
+    let server = "server_url: https://h\napi_key: k\n";
+    for (text, line, words) in [
+        (
+            "server_url: ftp://hub\napi_key: k\n",
+            1,
+            "server_url \"ftp://hub\" is neither",
+        ),
+        (
+            "tls:\n  ca_file: /nope.pem\n",
+            4,
+            "tls.ca_file /nope.pem: No such file",
+        ),
+        (
+            "tls:\n  server_name: a b\n",
+            4,
+            "tls.server_name: \"a b\" is neither",
+        ),
+        ("tls:\n  cert_file: /a\n", 4, "tls.cert_file is set without"),
+        (
+            "logging:\n  output: none\n",
+            4,
+            "logging.output: there would be no log",
+        ),
+        ("proxy: socks5://a\n", 3, "proxy is not an http: proxy"),
+        (
+            "api_key_file: two-lines\n",
+            2,
+            "api_key_file two-lines: more than a line",
+        ),
+        (
+            "api_key_file: /nope\n",
+            2,
+            "api_key_file /nope: No such file",
+        ),
+    ] {
+        let text = match text.split_once(':') {
+            Some(("server_url", _)) => text.to_owned(),
+            Some(("api_key_file", _)) => format!("server_url: https://h\n{text}"),
+            _ => format!("{server}{text}"),
+        };
+        let builder = new().config(&text).unwrap();
+        builder.write_file("two-lines", "one\ntwo\n").unwrap();
+        let file = builder.dir().join("mote.yaml");
+        let place = format!("mote: {}:{line}: {words}", file.display());
+        for command in ["run", "check"] {
+            check_refused(&builder.clone().command(command), CONFIG, &place);
+        }
+    }
+    let flagged = new().flag("server-url", "ftp://hub").flag("api-key", "k");
+    check_refused(&flagged, CONFIG, "mote: --server-url: server_url \"ftp:");
+    let named = new()
+        .env("MOTE_SERVER_URL", "ftp://hub")
+        .flag("api-key", "k");
+    let words = "mote: MOTE_SERVER_URL in the environment: server_url \"ftp:";
+    check_refused(&named.command("once").argument("--send"), CONFIG, words);
+}
+
 #[test]
 fn a_key_never_goes_out_in_the_clear_by_accident() {
     let builder = new()
@@ -121,7 +181,11 @@ fn a_key_never_goes_out_in_the_clear_by_accident() {
     let builder = new()
         .flag("server-url", "ftp://hub.example")
         .flag("api-key", "k");
-    check_refused(&builder, CONFIG, "neither https: nor http:");
+    check_refused(
+        &builder,
+        CONFIG,
+        "neither https nor http: write it like https://",
+    );
 }
 
 #[test]
@@ -200,6 +264,10 @@ fn a_folder_that_may_be_somebody_elses_is_refused() {
     symlink(place("real"), place("link")).unwrap();
     let linked = builder.clone().flag("base-dir", place("link"));
     check_refused(&linked, STATE, "is a link");
+    for end in ["link/", "link/."] {
+        let behind = builder.clone().flag("base-dir", place(end));
+        check_refused(&behind, STATE, "is a link");
+    }
     symlink(place("nowhere"), place("dangling")).unwrap();
     let dangling = builder.clone().flag("base-dir", place("dangling"));
     check_refused(&dangling, STATE, "is a link");

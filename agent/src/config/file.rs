@@ -70,7 +70,7 @@ fn open(path: &Path, opening: Opening) -> io::Result<File> {
 }
 
 /// What helps against an error, if it is not another path.
-fn remedy(error: &io::Error) -> Option<&'static str> {
+pub(crate) fn remedy(error: &io::Error) -> Option<&'static str> {
     let is_refused = error.kind() == io::ErrorKind::PermissionDenied;
     is_refused.then_some(
         "let the user that mote runs as read it and enter its folder (chgrp, chmod 640 and 750)",
@@ -235,5 +235,12 @@ pub(super) fn read_key(
             "{name} {place}: the file is empty: put the key into it"
         ));
     }
-    Ok(Secret::new(key.to_owned()))
+    let key = Secret::new(key.to_owned());
+    if !key.fits_a_header() {
+        return Err(format!(
+            "{name} {place}: more than a line of plain characters, or than 3 KiB: put the key alone \
+             into it"
+        ));
+    }
+    Ok(key)
 }

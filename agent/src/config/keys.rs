@@ -12,6 +12,7 @@ mod plugins;
 
 use std::path::PathBuf;
 
+use super::proxy::exempt;
 use super::settings::{MAX_BUFFER_SAMPLES, Secret, Settings};
 use super::value;
 
@@ -248,7 +249,7 @@ const OWN: &[Key] = &[
             "",
             "hosts, domains and networks to reach without it, with commas",
             |s, v| {
-                s.no_proxy = value::list(v);
+                s.no_proxy = exempt(v)?;
                 Ok(())
             },
         )

@@ -25,6 +25,7 @@ use file::Opening;
 
 pub use credential::read_again;
 pub use environment::variables;
+pub(crate) use file::remedy;
 pub use persona::Persona;
 pub use settings::{KeyOrigin, Secret, Settings};
 
@@ -154,6 +155,22 @@ pub struct Loaded {
     pub warnings: Vec<Warning>,
 }
 
+impl Loaded {
+    /// Puts in front of each error that begins with a key where that was given.
+    pub fn placed(&self, mut errors: Vec<String>) -> Vec<String> {
+        for words in &mut errors {
+            let is_about = |given: &&Given| {
+                let rest = words.strip_prefix(given.key.path);
+                rest.is_some_and(|rest| rest.starts_with([' ', ':']))
+            };
+            if let Some(given) = self.given.iter().find(is_about) {
+                *words = format!("{}: {words}", given.origin);
+            }
+        }
+        errors
+    }
+}
+
 /// Gives an environment variable's value; the process's own, but for tests.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
@@ -263,6 +280,8 @@ fn load_as(
         given,
         warnings,
     };
+    // Files of keys are named by their key.
+    let errors = loaded.placed(errors);
     (loaded, errors)
 }
 

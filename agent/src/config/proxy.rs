@@ -12,6 +12,7 @@ use base64::prelude::BASE64_STANDARD;
 
 use super::Secret;
 use super::server_url::is_loopback;
+use super::value::list;
 
 /// Where a URL says none.
 const USUAL_PORT: u16 = 80;
@@ -92,6 +93,33 @@ impl Proxy {
     }
 }
 
+/// The hosts in `text`, with commas or blanks between them: `host.example.com`, a whole domain as
+/// `example.com` or `.example.com`, an address, a network as `10.0.0.0/8`, or `*`. A port behind one
+/// of them, as some programs know it, says nothing: a host is reached directly or not.
+pub fn exempt(text: &str) -> Result<Vec<String>, String> {
+    let mut entries = list(&text.replace(char::is_whitespace, ","));
+    for entry in &mut entries {
+        if let Some((address, bits)) = entry.split_once('/') {
+            let most = match address.trim_matches(['[', ']']).parse() {
+                Ok(IpAddr::V4(_)) => 32,
+                Ok(IpAddr::V6(_)) => 128,
+                Err(_) => 0,
+            };
+            if most == 0 || !bits.parse().is_ok_and(|bits: u8| bits <= most) {
+                return Err(format!(
+                    "{entry:?} is not a network: write it like 10.0.0.0/8"
+                ));
+            }
+        } else if let Some((host, port)) = entry.rsplit_once(':')
+            && (host.ends_with(']') || !host.contains(':'))
+            && port.bytes().all(|byte| byte.is_ascii_digit())
+        {
+            *entry = host.to_owned();
+        }
+    }
+    Ok(entries)
+}
+
 /// Which hosts are reached through which proxy.
 #[derive(Debug, Clone, Default)]
 pub struct Proxies {
@@ -100,8 +128,7 @@ pub struct Proxies {
 }
 
 impl Proxies {
-    /// All hosts through `proxy` but those that `exempt` names: `host.example.com`, a whole domain
-    /// as `example.com` or `.example.com`, an address, a network as `10.0.0.0/8`, or `*`.
+    /// All hosts through `proxy` but those that `exempt` names, as [`exempt`] gives them.
     pub fn new(proxy: Option<Proxy>, exempt: Vec<String>) -> Self {
         Self { proxy, exempt }
     }
@@ -243,6 +270,32 @@ mod tests {
         let proxy = Proxy::parse("http://user:s3cret@proxy.lan").unwrap();
         let shown = format!("{proxy:?}");
         assert!(shown.contains("proxy.lan") && !shown.contains("s3cret"));
+    }
+
+    #[test]
+    fn exempt_hosts_are_read_as_they_are_written_in_the_wild() {
+        let text =
+            "hub.lan:8443 , 10.0.0.0/8,.lan\tb.lan [2001:db8::7]:443,2001:db8::7,10.1.2.3/32";
+        let entries = [
+            "hub.lan",
+            "10.0.0.0/8",
+            ".lan",
+            "b.lan",
+            "[2001:db8::7]",
+            "2001:db8::7",
+            "10.1.2.3/32",
+        ];
+        assert_eq!(exempt(text).unwrap(), entries);
+        for text in [
+            "10.1.2.3/33",
+            "a.lan,10.0.0.0/x",
+            "2001:db8::/129",
+            "hub/8",
+            "10.0.0.0/",
+        ] {
+            let words = exempt(text).unwrap_err();
+            assert!(words.contains("write it like 10.0.0.0/8"), "{words}");
+        }
     }
 
     #[test]

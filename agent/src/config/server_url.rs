@@ -96,7 +96,7 @@ fn checked_base(key: &str, url: &str, allow_http: bool, remedy: &str) -> Result<
                  if that is what you want"
             ));
         }
-        _ => return wrong("is neither https: nor http:"),
+        _ => return wrong("is neither https nor http"),
     }
     Ok(url.trim_end_matches('/').to_owned())
 }

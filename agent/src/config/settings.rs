@@ -323,6 +323,11 @@ impl Settings {
 
     /// Takes back what only a restart changes; returns the keys that had changed.
     pub fn keep_until_restart(&mut self, old: &Self) -> Vec<&'static str> {
+        // So does a log file in the folder that is written to.
+        let inside = |file: &PathBuf| Some(file.strip_prefix(self.base_dir()).ok()?.to_owned());
+        if let Some(inside) = self.log_file.as_ref().and_then(inside) {
+            self.log_file = Some(old.base_dir().join(inside));
+        }
         let mut changed = Vec::new();
         let mut keep = |key: &'static str, differs: bool| {
             if differs {
@@ -468,6 +473,24 @@ mod tests {
                 "agent.type"
             ]
         );
+    }
+
+    #[test]
+    fn a_log_file_in_the_base_folder_stays_there_until_a_restart() {
+        let with = |base: &str, file: &str| Settings {
+            base_dir: Some(base.into()),
+            log_file: Some(file.into()),
+            ..Settings::default()
+        };
+        let old = with("/old", "/old/logs/a.log");
+        for (file, kept) in [
+            ("/new/logs/b.log", "/old/logs/b.log"),
+            ("/elsewhere/b.log", "/elsewhere/b.log"),
+        ] {
+            let mut new = with("/new", file);
+            assert_eq!(new.keep_until_restart(&old), ["agent.base_dir"]);
+            assert_eq!(new.log_file, Some(kept.into()));
+        }
     }
 
     #[test]

@@ -230,12 +230,12 @@ fn configuration(mut sources: Sources, place: &Place, starts: bool) -> Result<Pr
             Delivers::Unlogged
         };
     if starts {
-        let plan = Plan::of(settings).map_err(|errors| refuse(&errors))?;
+        let plan = Plan::of(settings).map_err(|errors| refuse(&loaded.placed(errors)))?;
         if plan.target.is_none() && plan.orchestrator.is_some() {
             delivers = Delivers::Nothing;
         } else {
             // Whoever names no server at all has most likely forgotten it.
-            Target::of(settings).map_err(|errors| refuse(&errors))?;
+            Target::of(settings).map_err(|errors| refuse(&loaded.placed(errors)))?;
         }
     }
     let (config, folder) = if there {

@@ -8,7 +8,7 @@ use std::io::{self, BufWriter, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use nix::libc::O_NOFOLLOW;
+use nix::libc::{O_NOCTTY, O_NOFOLLOW, O_NONBLOCK};
 
 use super::gzip::{BLOCK_BYTES, Gzip};
 use super::rotate::{Old, remove, with_suffix};
@@ -42,8 +42,12 @@ impl Job {
         clean(log)?;
         let old = OpenOptions::new()
             .read(true)
-            .custom_flags(O_NOFOLLOW)
+            // A pipe of that name would wait for somebody at its other end.
+            .custom_flags(O_NOFOLLOW | O_NONBLOCK | O_NOCTTY)
             .open(plain(number).path(log))?;
+        if !old.metadata()?.is_file() {
+            return Err(io::Error::other("it is no regular file"));
+        }
         let new = OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -147,6 +151,18 @@ mod tests {
         assert!(gunzip(&packed) == bytes);
         drop(job);
         assert_eq!(names(&folder), ["a.log.1.gz"]);
+    }
+
+    #[test]
+    fn a_pipe_is_not_waited_for() {
+        let folder = Folder::new("job-pipe");
+        let pipe = folder.0.join("a.log.1");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        // With its other end open, opening it would not wait: then it must be refused.
+        let _writer = File::options().read(true).write(true).open(&pipe).unwrap();
+        let error = Job::start(&folder.0.join("a.log"), 1).unwrap_err();
+        assert!(error.to_string().contains("regular file"), "{error}");
+        assert_eq!(names(&folder), ["a.log.1"]);
     }
 
     #[test]

@@ -46,16 +46,19 @@ pub(super) fn with_suffix(log: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// The old files of the log at `log`, the oldest first.
+/// The old files of the log at `log`, the oldest first. What only has such a name, say a pipe, is
+/// none.
 pub(super) fn list(log: &Path) -> io::Result<Vec<Old>> {
     let mut found = Vec::new();
     let name = log.file_name().unwrap_or_default().as_encoded_bytes();
     for entry in std::fs::read_dir(folder(log))? {
-        let entry = entry?.file_name();
-        let suffix = entry.as_encoded_bytes().strip_prefix(name);
+        let entry = entry?;
+        let found_name = entry.file_name();
+        let suffix = found_name.as_encoded_bytes().strip_prefix(name);
         let suffix = suffix.and_then(|suffix| suffix.strip_prefix(b"."));
         let suffix = suffix.and_then(|suffix| str::from_utf8(suffix).ok());
-        found.extend(suffix.and_then(Old::parse));
+        let old = suffix.and_then(Old::parse);
+        found.extend(old.filter(|_| entry.file_type().is_ok_and(|kind| kind.is_file())));
     }
     found.sort_unstable_by_key(|old| (std::cmp::Reverse(old.number), old.is_gzip));
     Ok(found)
@@ -186,6 +189,23 @@ mod tests {
         put(&folder, "a.log.1");
         assert!(shift(&folder.0.join("a.log"), 5).is_err());
         assert_eq!(names(&folder), ["a.log.2"]);
+    }
+
+    #[test]
+    fn what_only_has_such_a_name_is_no_old_file() {
+        let folder = Folder::new("list-others");
+        for name in ["a.log.2", "a.log.5.gz"] {
+            put(&folder, name);
+        }
+        let pipe = folder.0.join("a.log.1");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        fs::create_dir(folder.0.join("a.log.3")).unwrap();
+        std::os::unix::fs::symlink("a.log.2", folder.0.join("a.log.4")).unwrap();
+        let found = list(&folder.0.join("a.log")).unwrap();
+        assert_eq!(
+            found.iter().map(|old| old.number).collect::<Vec<_>>(),
+            [5, 2]
+        );
     }
 
     #[test]

@@ -24,7 +24,8 @@ use crate::log;
 /// The inner error is one to refuse with, the inner `Ok` one to go on without the folder.
 pub(super) fn check(base: &Path) -> Result<(), Result<String, StateError>> {
     let place = base.display();
-    let found = match std::fs::symlink_metadata(base) {
+    // With a slash or a dot at its end, the name of a link is that of the folder behind it.
+    let found = match std::fs::symlink_metadata(base.components().as_path()) {
         Ok(found) => found,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             return make(base).map_err(|error| Ok(format!("{place}: {error}")));

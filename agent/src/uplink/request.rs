@@ -165,7 +165,7 @@ impl Uplink {
             Ok(done) => Ok(done),
             Err(ureq_error) => {
                 let error = self.link.take_error();
-                let error = error.unwrap_or_else(|| self.explain(ureq_error));
+                let error = error.unwrap_or_else(|| self.explain(ureq_error, request.uri));
                 if !matches!(error, DeliveryError::BodyTooLarge(..)) {
                     // One large answer does not keep its memory.
                     self.body = Vec::new();
@@ -207,7 +207,7 @@ impl Uplink {
     }
 
     /// What an error is that `ureq` found by itself.
-    fn explain(&self, error: ureq::Error) -> DeliveryError {
+    fn explain(&self, error: ureq::Error, uri: &Uri) -> DeliveryError {
         let phase = self.link.attempt().phase;
         match error {
             ureq::Error::LargeResponseHeader(..) => DeliveryError::HeadTooLarge,
@@ -219,6 +219,9 @@ impl Uplink {
                 Some(inner) => DeliveryError::Protocol(inner.to_string().into()),
                 None => DeliveryError::Closed(phase),
             },
+            other if uri.scheme_str() == Some("http") => DeliveryError::Protocol(
+                format!("{other}: if it speaks TLS there, write https: in front").into(),
+            ),
             other => DeliveryError::Protocol(other.to_string().into()),
         }
     }

@@ -321,7 +321,7 @@ fn a_token_comes_from_its_file_or_from_the_service_manager() {
     let missing = Temporary::new(b"api: {auth: {token_file: /nowhere/agent.jwt}}\n");
     let error = load(&missing.sources(), &nothing).unwrap_err();
     assert!(
-        error.0[0].starts_with("api.auth.token_file /nowhere/agent.jwt"),
+        error.0[0].contains(":1: api.auth.token_file /nowhere/agent.jwt: "),
         "{error}"
     );
 }

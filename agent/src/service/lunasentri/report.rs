@@ -3,15 +3,11 @@
 use mote_core::log_line::Value;
 use mote_core::outage::{FIRST_STATUS, Failure, Layer, Outage, Spell};
 use mote_core::sample::Sample;
-use mote_core::text;
 use nix::errno::Errno;
 
 use crate::config::Secret;
 use crate::log;
 use crate::uplink::{Answer, DeliveryError};
-
-/// How much of a server's own words is logged.
-const WORDS_BYTES: usize = 200;
 
 pub(super) fn log_delivered(answer: &Answer<'_>, sample: &Sample) {
     log::info(
@@ -83,11 +79,9 @@ pub(super) fn trouble(sent: &Result<Answer<'_>, DeliveryError>) -> String {
     }
 }
 
-/// What the server said, cut. One that repeats the key does not get it into a log.
+/// What the server said, cut, and without the key if it repeats it.
 pub fn server_words(answer: &Answer<'_>, api_key: &Secret) -> String {
-    let words = str::from_utf8(answer.body).unwrap_or("(not text)");
-    let words = words.replace(api_key.expose(), "(key)");
-    text::cut(&words, WORDS_BYTES).to_owned()
+    crate::service::said(answer.body, Some(api_key))
 }
 
 /// What the server or the error said.

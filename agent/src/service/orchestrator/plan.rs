@@ -93,8 +93,8 @@ fn check_credential(agent: &OrchestratorSettings) -> Result<(), String> {
     let has_certificate = agent.cert_file.is_some();
     match (agent.auth_type, &agent.credential) {
         (_, Some(credential)) if !credential.fits_a_header() => Err(
-            "the orchestrator's key or token has characters that an HTTP header cannot carry, or \
-             is longer than 3 KiB: is it the key itself?"
+            "api.auth.api_key has characters that an HTTP header cannot carry, or is longer than \
+             3 KiB: is it the key itself?"
                 .into(),
         ),
         (Some(AuthType::Certificate), _) if !has_certificate => {

@@ -13,6 +13,8 @@ use rustls::RootCertStore;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+use crate::config::remedy;
+
 /// The largest file that is read; a bundle of all public authorities is a fifth of it.
 const FILE_BYTES: u64 = 1024 * 1024;
 /// Read permission for everybody. A group may be given the key on purpose.
@@ -155,14 +157,19 @@ fn open(path: &Path) -> Result<(File, Metadata), String> {
         let metadata = file.metadata()?;
         Ok((file, metadata))
     };
-    let (file, metadata) = opened().map_err(|error| error.to_string())?;
-    if !metadata.is_file() {
-        return Err("not a regular file".into());
-    }
-    if metadata.len() > FILE_BYTES {
-        return Err("larger than 1 MiB".into());
-    }
-    Ok((file, metadata))
+    let another = "give the path of a PEM file, or leave the key out";
+    let (file, metadata) = opened().map_err(|error| {
+        let remedy = remedy(&error).unwrap_or(another);
+        format!("{error}: {remedy}")
+    })?;
+    let wrong = if !metadata.is_file() {
+        "not a regular file"
+    } else if metadata.len() > FILE_BYTES {
+        "larger than 1 MiB"
+    } else {
+        return Ok((file, metadata));
+    };
+    Err(format!("{wrong}: {another}"))
 }
 
 #[cfg(test)]
@@ -253,7 +260,9 @@ mod tests {
         let large = folder.write("large.pem", &"#".repeat(FILE_BYTES as usize + 1));
         assert!(authorities(&large).unwrap_err().contains("1 MiB"));
         let absent = folder.path().join("absent.pem");
-        assert!(chain(&absent).unwrap_err().contains("No such file"));
+        let words = chain(&absent).unwrap_err();
+        assert!(words.contains("No such file"), "{words}");
+        assert!(words.contains(": give the path of a PEM file"), "{words}");
     }
 
     #[test]

@@ -126,7 +126,10 @@ impl TlsSettings {
         let rules = Rules::new(choice)?;
         let server_name = match &server_name {
             Some(name) => Some(ServerName::try_from(name.clone()).map_err(|_| {
-                format!("tls.server_name: {name:?} is neither a host name nor an address")
+                format!(
+                    "tls.server_name: {name:?} is neither a host name nor an address: write it as \
+                     the server's certificate has it"
+                )
             })?),
             None => None,
         };

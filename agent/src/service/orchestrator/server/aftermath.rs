@@ -6,16 +6,14 @@
 
 use mote_core::log_line::Value;
 use mote_core::outage::{Failure, Layer};
-use mote_core::text;
 
 use super::{Server, Standing};
 use crate::clock;
 use crate::log;
+use crate::service::said;
 
 /// Refused calls that are remembered: as many as there are kinds of them.
 const REFUSED_MOST: usize = 6;
-/// How much of a server's own words is logged.
-const WORDS_BYTES: usize = 200;
 
 impl Server {
     /// It answers.
@@ -122,11 +120,6 @@ impl Server {
 
     /// What the server said in its last answer, cut, and without the key if it repeats it.
     pub(in crate::service::orchestrator) fn words(&self) -> String {
-        let words = str::from_utf8(&self.answer).unwrap_or("(not text)");
-        let words = match self.credential.secret() {
-            Some(secret) => words.replace(secret.expose(), "(key)"),
-            None => words.to_owned(),
-        };
-        text::cut(&words, WORDS_BYTES).to_owned()
+        said(&self.answer, self.credential.secret())
     }
 }

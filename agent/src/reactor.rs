@@ -224,11 +224,13 @@ impl Reactor {
 
     /// Does what is due at `now_ms`; returns when something is due next.
     fn turn(&mut self, now_ms: u64) -> u64 {
+        let before = self.device.counts.collected;
         let sample_ms = self.device.turn(now_ms);
+        let is_after_sample = self.device.counts.collected != before;
         let after_ms = clock::boot_ms();
         let is_on_time = self.device.counts.collected > 0 && now_ms < sample_ms;
         let notify_ms = self.notifier.turn(now_ms, is_on_time);
-        let log_ms = log::turn(now_ms);
+        let log_ms = log::turn(now_ms, is_after_sample);
         let wait_ms = sample_ms.min(self.stub.turn(now_ms));
         let face_ms = self.face.turn(now_ms);
         let stalls = &mut self.board.stalls;

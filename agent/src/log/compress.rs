@@ -2,6 +2,9 @@
 //!
 //! The compressed file has a name of its own until it is whole; then it takes the old one's number
 //! and time, and the old one goes. A job that is dropped leaves the old file as it was.
+//!
+//! Flushing can take a card a second. So it is done right after a sample only, each time for what was
+//! compressed since the last.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Read};
@@ -12,6 +15,7 @@ use nix::libc::{O_NOCTTY, O_NOFOLLOW, O_NONBLOCK};
 
 use super::gzip::{BLOCK_BYTES, Gzip};
 use super::rotate::{Old, remove, with_suffix};
+use crate::state::flash;
 
 /// What of the compressed file is held back before it is written.
 const WRITE_BYTES: usize = 4096;
@@ -22,6 +26,8 @@ pub(super) struct Job {
     /// The old file's number, which grows when the log is rotated meanwhile.
     pub number: u32,
     old: File,
+    /// All of the old file is compressed.
+    is_read: bool,
     gzip: Option<Gzip<BufWriter<File>>>,
     block: Vec<u8>,
 }
@@ -57,24 +63,39 @@ impl Job {
             log: log.to_owned(),
             number,
             old,
+            is_read: false,
             gzip: Some(Gzip::new(BufWriter::with_capacity(WRITE_BYTES, new))?),
             block: vec![0; BLOCK_BYTES],
         })
     }
 
-    /// Compresses one block; `true` when that was all and the old file is replaced.
-    pub(super) fn step(&mut self) -> io::Result<bool> {
-        let length = self.old.read(&mut self.block)?;
-        if length > 0 {
-            let Some(gzip) = &mut self.gzip else {
-                return Ok(true);
-            };
-            return gzip.block(&self.block[..length]).map(|()| false);
+    /// Compresses one block. `true` when that was all and the old file is replaced, which waits until
+    /// the disk may take its time.
+    pub(super) fn step(&mut self, may_wait: bool) -> io::Result<bool> {
+        let Some(gzip) = &mut self.gzip else {
+            return Ok(true);
+        };
+        if !self.is_read {
+            let length = self.old.read(&mut self.block)?;
+            self.is_read = length == 0;
+            gzip.block(&self.block[..length])?;
+        }
+        if !may_wait {
+            return Ok(false);
+        }
+        if !self.is_read {
+            flash::flush(|| gzip.out().get_ref().sync_data())?;
+            return Ok(false);
         }
         if let Some(gzip) = self.gzip.take() {
             self.replace(gzip)?;
         }
         Ok(true)
+    }
+
+    /// Whether there is nothing to do but what the disk may take its time for.
+    pub(super) fn is_read(&self) -> bool {
+        self.is_read
     }
 
     fn replace(&self, gzip: Gzip<BufWriter<File>>) -> io::Result<()> {
@@ -87,7 +108,7 @@ impl Job {
         }
         new.get_ref().set_modified(old.modified()?)?;
         // A power cut must not leave a name without its bytes, after the old file went.
-        new.get_ref().sync_all()?;
+        flash::flush(|| new.get_ref().sync_all())?;
         let number = self.number;
         let packed = Old {
             number,
@@ -139,12 +160,15 @@ mod tests {
         // A half of an earlier run is in the way.
         fs::write(folder.0.join("a.log.gz.tmp"), "half").unwrap();
         let mut job = Job::start(&log, 1).unwrap();
-        let mut steps = 1;
-        while !job.step().unwrap() {
-            assert_eq!(names(&folder), ["a.log.1", "a.log.gz.tmp"]);
+        let mut steps = 0;
+        while !job.is_read() {
+            assert!(!job.step(steps == 1).unwrap());
             steps += 1;
         }
         assert_eq!(steps, 4);
+        assert!(!job.step(false).unwrap(), "the disk may not take its time");
+        assert_eq!(names(&folder), ["a.log.1", "a.log.gz.tmp"]);
+        assert!(job.step(true).unwrap());
         let packed = folder.0.join("a.log.1.gz");
         assert_eq!(fs::metadata(&packed).unwrap().modified().unwrap(), time);
         assert_eq!(fs::metadata(&packed).unwrap().mode() & 0o777, 0o600);
@@ -170,7 +194,7 @@ mod tests {
         let folder = Folder::new("job-dropped");
         let (log, bytes) = log(&folder);
         let mut job = Job::start(&log, 1).unwrap();
-        assert!(!job.step().unwrap());
+        assert!(!job.step(true).unwrap());
         drop(job);
         assert_eq!(names(&folder), ["a.log.1"]);
         assert!(fs::read(folder.0.join("a.log.1")).unwrap() == bytes);
@@ -184,7 +208,7 @@ mod tests {
         fs::rename(folder.0.join("a.log.1"), folder.0.join("theirs")).unwrap();
         fs::write(folder.0.join("a.log.1"), "new").unwrap();
         let error = loop {
-            match job.step() {
+            match job.step(true) {
                 Ok(done) => assert!(!done),
                 Err(error) => break error,
             }

@@ -214,8 +214,9 @@ impl LogFile {
         Ok(())
     }
 
-    /// Does a small part of what is due with old files; returns when the next is.
-    pub(super) fn turn(&mut self, now_ms: u64) -> u64 {
+    /// Does a small part of what is due with old files; returns when the next is. What may take long
+    /// is done if it `may_wait` for the disk.
+    pub(super) fn turn(&mut self, now_ms: u64, may_wait: bool) -> u64 {
         if now_ms >= self.prune_ms {
             self.prune_ms = now_ms + PRUNE_EVERY_MS;
             let Limits {
@@ -235,9 +236,9 @@ impl LogFile {
             self.job = None;
             return self.prune_ms;
         }
-        if self.may_compress && now_ms >= self.block_ms {
+        if self.may_compress && (now_ms >= self.block_ms || may_wait) {
             self.block_ms = now_ms + BLOCK_EVERY_MS;
-            if let Err(error) = self.compress() {
+            if let Err(error) = self.compress(may_wait) {
                 (self.job, self.may_compress) = (None, false);
                 if !self.is_missing {
                     let msg = "Old log file cannot be compressed";
@@ -245,7 +246,8 @@ impl LogFile {
                 }
             }
         }
-        if self.may_compress {
+        let is_waiting = self.job.as_ref().is_some_and(Job::is_read);
+        if self.may_compress && !is_waiting {
             self.prune_ms.min(self.block_ms)
         } else {
             self.prune_ms
@@ -253,7 +255,7 @@ impl LogFile {
     }
 
     /// One block of the file under way, or of the oldest that is to be compressed.
-    fn compress(&mut self) -> io::Result<()> {
+    fn compress(&mut self, may_wait: bool) -> io::Result<()> {
         let mut job = if let Some(job) = self.job.take() {
             job
         } else {
@@ -264,7 +266,7 @@ impl LogFile {
             };
             Job::start(&self.path, old.number)?
         };
-        if !job.step()? {
+        if !job.step(may_wait)? {
             self.job = Some(job);
         }
         Ok(())

@@ -50,9 +50,17 @@ impl<W: Write> Gzip<W> {
         })
     }
 
-    /// Compresses one block.
+    /// Where it goes.
+    pub(super) fn out(&self) -> &W {
+        &self.out
+    }
+
+    /// Compresses one block; nothing, if there is nothing in it.
     pub(super) fn block(&mut self, block: &[u8]) -> io::Result<()> {
         debug_assert!(block.len() <= BLOCK_BYTES);
+        if block.is_empty() {
+            return Ok(());
+        }
         self.crc = self.crc.and(block);
         self.length_bytes = self.length_bytes.wrapping_add(block.len() as u32);
         // Not the last block, in the fixed code.

@@ -79,13 +79,14 @@ pub fn dropped() -> u64 {
     })
 }
 
-/// Does a small part of what is due with old log files; returns when the next is.
-pub fn turn(now_ms: u64) -> u64 {
+/// Does a small part of what is due with old log files; returns when the next is. Right after a sample
+/// it `may_wait` for the disk.
+pub fn turn(now_ms: u64, may_wait: bool) -> u64 {
     with(|log| {
         let Some(file) = &mut log.file else {
             return u64::MAX;
         };
-        let next_ms = file.turn(now_ms);
+        let next_ms = file.turn(now_ms, may_wait);
         log.say_trouble();
         next_ms
     })

@@ -75,8 +75,8 @@ pub(super) fn write(
     timed(bytes as u64, 0, write)
 }
 
-/// Flushes something of the state and takes the time.
-pub(super) fn flush(flush: impl FnOnce() -> std::io::Result<()>) -> std::io::Result<()> {
+/// Flushes something of the state, or of an old log, and takes the time.
+pub fn flush(flush: impl FnOnce() -> std::io::Result<()>) -> std::io::Result<()> {
     timed(0, 1, flush)
 }
 

@@ -156,7 +156,7 @@ fn old_files_are_compressed_while_the_log_goes_on() {
         say(&mut log, number, now_ms);
         if number % 250 == 249 {
             now_ms += BLOCK_EVERY_MS;
-            next_ms = log.turn(now_ms);
+            next_ms = log.turn(now_ms, true);
         }
     }
     let expected = ["a.log", "a.log.1.gz", "a.log.2.gz", "a.log.3.gz"];
@@ -184,17 +184,17 @@ fn a_job_keeps_its_file_when_the_log_is_rotated_under_it() {
             .for_each(|number| say(log, number, 0));
     };
     fill(&mut log, per_file + 1);
-    log.turn(0);
+    log.turn(0, false);
     assert!(log.job.is_some());
     fill(&mut log, per_file);
     assert_eq!(log.job.as_ref().map(|job| job.number), Some(2));
     let mut now_ms = 0;
     while log.job.is_some() {
         now_ms += BLOCK_EVERY_MS;
-        log.turn(now_ms);
+        log.turn(now_ms, true);
     }
     assert!(folder.0.join("a.log.2.gz").exists() && !folder.0.join("a.log.2").exists());
-    log.turn(now_ms + BLOCK_EVERY_MS);
+    log.turn(now_ms + BLOCK_EVERY_MS, false);
     assert_eq!(log.job.as_ref().map(|job| job.number), Some(1));
     // Rotated until its file is beyond the last number: the job goes with it.
     fill(&mut log, 3 * per_file);

@@ -38,6 +38,8 @@ pub enum DnsManner {
     NxDomainAaaa,
     /// The server failed.
     ServFail,
+    /// From the table; asked for any other name the server failed.
+    ServFailElse,
     /// With bytes that are no DNS message, under the right id.
     Garbage,
     /// From the table, under another query's id.
@@ -282,6 +284,7 @@ fn answer(state: &State, query: &Query, question: &[u8], id: [u8; 2]) -> Option<
         DnsManner::NxDomain => (false, 3),
         DnsManner::NxDomainAaaa if query.kind == TYPE_AAAA => (false, 3),
         DnsManner::ServFail => (false, 2),
+        DnsManner::ServFailElse if found.is_none() => (false, 2),
         DnsManner::Truncated | DnsManner::OverTcp => (true, 0),
         _ => (false, if found.is_some() { 0 } else { 3 }),
     };

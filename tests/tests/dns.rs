@@ -245,15 +245,56 @@ fn a_short_name_is_looked_for_in_the_searched_domains() {
     net.dns.set("hub.two.test", &[HERE], 60);
     let agent = net.start();
     wait_for_each(&net.hub, 1..=3);
-    let mut names: Vec<String> = net
-        .dns
-        .queries()
-        .into_iter()
-        .map(|query| query.name)
-        .collect();
-    names.dedup();
-    assert_eq!(names, ["hub.one.test", "hub.two.test"]);
+    assert_eq!(names_asked(&net), ["hub.one.test", "hub.two.test"]);
     check_no_errors(&agent);
+}
+
+/// The names that were asked for, in their order.
+fn names_asked(net: &Net) -> Vec<String> {
+    let queries = net.dns.queries().into_iter();
+    let mut names: Vec<String> = queries.map(|query| query.name).collect();
+    names.dedup();
+    names
+}
+
+#[test]
+fn a_name_with_fewer_dots_than_ndots_is_looked_for_in_the_searched_domains() {
+    inside!("a_name_with_fewer_dots_than_ndots_is_looked_for_in_the_searched_domains");
+    // As in a pod of Kubernetes.
+    let searched = "search mon.svc.cluster.local svc.cluster.local cluster.local\n";
+    let conf = format!("{searched}nameserver 127.0.0.1\noptions ndots:5\n");
+    let net = Net::with("hub.mon.svc", &conf);
+    net.dns.set("hub.mon.svc.cluster.local", &[HERE], 60);
+    let agent = net.start();
+    wait_for_each(&net.hub, 1..=3);
+    assert_eq!(
+        names_asked(&net),
+        [
+            "hub.mon.svc.mon.svc.cluster.local",
+            "hub.mon.svc.svc.cluster.local",
+            "hub.mon.svc.cluster.local"
+        ]
+    );
+    check_no_errors(&agent);
+}
+
+#[test]
+fn a_searched_domain_that_is_no_name_or_whose_servers_fail_does_not_hide_the_next() {
+    inside!("a_searched_domain_that_is_no_name_or_whose_servers_fail_does_not_hide_the_next");
+    let conf = "search bad..domain broken.test two.test\nnameserver 127.0.0.1\n";
+    let net = Net::with("hub", conf);
+    net.dns.set_manner(DnsManner::ServFailElse);
+    let agent = net.start();
+    // Nothing found is not nothing there: somebody could not say.
+    let failed = wait_for_failure(&agent, 0, "dns");
+    let words = "no name server could tell the address of hub";
+    assert_eq!(failed.str("error"), words);
+    assert_eq!(
+        names_asked(&net),
+        ["hub.broken.test", "hub.two.test", "hub"]
+    );
+    net.dns.set("hub.two.test", &[HERE], 60);
+    wait_for_each(&net.hub, 1..=4);
 }
 
 #[test]

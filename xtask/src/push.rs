@@ -10,12 +10,15 @@
 //! A device needs an ssh server, a shell, mktemp and cat, and nothing else: many small ones have
 //! neither scp nor sftp. The binary travels on ssh's standard input into a folder in /tmp that
 //! only the user can enter, and that is removed at the end. Passwords, ports and keys are ssh's
-//! own business.
+//! own business; where several devices are named, ssh asks for nothing and connects within 10
+//! seconds, so that one of them does not stop the others.
 //!
-//! One device that fails does not keep the others from their turn; the failures are listed at the
-//! end. Ends with 0 if all went well.
+//! It goes one device after the other, and each waits for its first delivery. One that fails does
+//! not keep the others from their turn; the end has a line for each of those. Ends with 0 if all
+//! went well.
 
 use std::ffi::OsStr;
+use std::fmt::Write;
 use std::fs::File;
 use std::process::{Command, Stdio};
 
@@ -25,6 +28,9 @@ use crate::dist;
 use crate::failure::Failure;
 use crate::prerequisites::Needs;
 use crate::shell;
+
+/// For ssh, where nobody is to be asked and other devices wait.
+const UNATTENDED: &[&str] = &["-o", "BatchMode=yes", "-o", "ConnectTimeout=10"];
 
 pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
     let at = args.iter().position(|arg| arg == "--");
@@ -40,27 +46,43 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
     let targets = Cross::all()?;
     Needs::of_tools([("ssh", "openssh-client")]).ensure()?;
     let mut failures = Vec::new();
+    let options = if hosts.len() > 1 { UNATTENDED } else { &[] };
     for host in hosts {
-        match push(host, &targets, flags, dry_run) {
+        match push(host, options, &targets, flags, dry_run) {
             Ok(()) => println!("{host}: {}", if dry_run { "asked" } else { "installed" }),
             Err(failure) => {
                 eprintln!("{host}: {failure}");
-                failures.push(&**host);
+                failures.push((&**host, failure));
             }
         }
     }
     if failures.is_empty() {
         Ok(())
     } else {
-        let (count, all, failures) = (failures.len(), hosts.len(), failures.join(", "));
-        Err(Failure::Failed(format!(
-            "{count} of {all} devices failed: {failures}"
-        )))
+        Err(Failure::Failed(summary(&failures, hosts.len())))
     }
 }
 
-fn push(host: &str, targets: &[Cross], flags: &[String], dry_run: bool) -> Result<(), Failure> {
-    let mut ask = ssh(host, "uname -m");
+/// What failed, a line for each device.
+fn summary(failures: &[(&str, Failure)], all: usize) -> String {
+    let mut summary = format!("{} of {all} devices failed:", failures.len());
+    for (host, failure) in failures {
+        let failure = failure.to_string();
+        let first = failure.lines().next().unwrap_or_default();
+        // Writing to a String does not fail.
+        let _ = write!(summary, "\n{host}: {first}");
+    }
+    summary
+}
+
+fn push(
+    host: &str,
+    options: &[&str],
+    targets: &[Cross],
+    flags: &[String],
+    dry_run: bool,
+) -> Result<(), Failure> {
+    let mut ask = ssh(host, options, "uname -m");
     shell::announce(&ask);
     let machine = shell::output_of(ask.stdin(Stdio::null()))?;
     let machine = machine.trim();
@@ -78,7 +100,7 @@ fn push(host: &str, targets: &[Cross], flags: &[String], dry_run: bool) -> Resul
             "cannot read {place}: {error}; type: cargo xtask dist"
         ))
     })?;
-    let mut install = ssh(host, &script(flags));
+    let mut install = ssh(host, options, &script(flags));
     if dry_run {
         println!(
             "{} <{}",
@@ -102,9 +124,9 @@ fn again(host: &str, flags: &[String]) -> String {
     shell::spoken(&command)
 }
 
-fn ssh(host: &str, script: &str) -> Command {
+fn ssh(host: &str, options: &[&str], script: &str) -> Command {
     let mut command = Command::new("ssh");
-    command.args([host, script]);
+    command.args(options).args([host, script]);
     command
 }
 
@@ -120,4 +142,29 @@ fn script(flags: &[String]) -> String {
         "umask 077 && d=$(mktemp -d /tmp/mote.XXXXXX) && {{ cat >$d/mote && chmod 700 $d/mote && \
          $d/mote {words} </dev/null; code=$?; rm -rf $d; exit $code; }}"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ssh_asks_nobody_where_other_devices_wait() {
+        let typed = |options| shell::spoken(&ssh("root@gw-7", options, "uname -m"));
+        assert_eq!(typed(&[]), "ssh root@gw-7 'uname -m'");
+        assert_eq!(
+            typed(UNATTENDED),
+            "ssh -o BatchMode=yes -o ConnectTimeout=10 root@gw-7 'uname -m'"
+        );
+    }
+
+    #[test]
+    fn each_device_that_failed_has_a_line() {
+        let failed = |words: &str| Failure::Failed(words.to_owned());
+        let failures = [("gw-7", failed("no way\nthere")), ("gw-9", failed("full"))];
+        assert_eq!(
+            summary(&failures, 3),
+            "2 of 3 devices failed:\ngw-7: no way\ngw-9: full"
+        );
+    }
 }

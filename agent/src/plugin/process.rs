@@ -31,6 +31,8 @@ const GONE_MS: u64 = 2_000;
 pub(super) const PROGRAMS: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// A plugin rather than the agent is ended by a kernel that runs out of memory (proc(5)).
 const OOM_SCORE: &str = "500";
+/// For node. It has no WebAssembly then, and would say so each time if it were not told.
+const WITHOUT_COMPILER: [&str; 2] = ["--jitless", "--no-expose-wasm"];
 
 /// What is to be started.
 #[derive(Debug)]
@@ -205,7 +207,7 @@ fn make_nonblocking(pipe: &OwnedFd) -> Result<(), Errno> {
 /// The program and first arguments that run `entry`, a file below `folder`.
 ///
 /// That is `interpreter`; without one its ending decides: `.py` python3, `.js` and `.mjs` node,
-/// `.sh` sh, else itself. A link that leads out of the folder is refused.
+/// `.sh` sh, else itself. Node does without its compiler where that would be its end. A link that leads out of the folder is refused.
 pub(super) fn command(
     folder: &Path,
     entry: &str,
@@ -227,7 +229,12 @@ pub(super) fn command(
     let program = places.find(|place| place.is_file()).ok_or_else(|| {
         format!("{entry} needs {interpreter}, which is not on this device: install it")
     })?;
-    Ok(vec![program.into(), file.into()])
+    let mut words = vec![program.into()];
+    if interpreter == "node" && sandbox::forbids_compiling() {
+        words.extend(WITHOUT_COMPILER.map(Into::into));
+    }
+    words.push(file.into());
+    Ok(words)
 }
 
 /// The file that `entry` names, if it is in `folder`.

@@ -13,7 +13,7 @@
 //! and time are watched from outside, in `tree.rs`: `RLIMIT_AS` would starve an interpreter long
 //! before it uses the memory that it maps.
 //!
-//! This is one of the few places with `unsafe`: the closure that runs in the child, and four
+//! This is one of the few places with `unsafe`: the closure that runs in the child, and five
 //! system calls that have no safe wrapper.
 
 use std::fs::{self, File, Permissions};
@@ -22,6 +22,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
+use std::ptr;
 
 use nix::errno::Errno;
 use nix::libc;
@@ -210,6 +211,26 @@ impl Walls {
         let missing = self.missing.iter();
         walls.extend(missing.map(|words| ("missing", (*words).to_owned())));
         walls
+    }
+}
+
+/// Whether no memory can be written and then run, as the unit's `MemoryDenyWriteExecute=` has it for
+/// the agent and all that it starts: who compiles while it runs dies of that. Asked of the kernel,
+/// since it may be done by a filter or by prctl(2), and a drop-in can take it away.
+#[expect(unsafe_code, reason = "mmap(2) has no safe wrapper")]
+pub(super) fn forbids_compiling() -> bool {
+    const BYTES: usize = 1;
+    // SAFETY: a page of its own that nobody else knows of, and that goes at once.
+    unsafe {
+        let page = libc::mmap(
+            ptr::null_mut(),
+            BYTES,
+            libc::PROT_WRITE | libc::PROT_EXEC,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+            -1,
+            0,
+        );
+        page == libc::MAP_FAILED || libc::munmap(page, BYTES) != 0
     }
 }
 

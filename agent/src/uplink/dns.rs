@@ -134,6 +134,8 @@ struct Query {
     tries: usize,
     /// A name server could be asked.
     reached: bool,
+    /// The last of those names that a name server would not tell of.
+    untold: Option<usize>,
     socket: Option<UdpSocket>,
     /// Asked over TCP instead, because the answer was cut.
     stream: Option<Stream>,
@@ -266,17 +268,28 @@ impl Stub {
         }
         let exists_not =
             |reply: &Option<Reply>| matches!(reply, Some(Reply::NoSuchName | Reply::Addresses(..)));
+        if query.replies.contains(&Some(Reply::Unwilling)) {
+            query.untold = Some(query.candidate);
+        }
         if query.replies.iter().all(exists_not) {
-            // Both types are answered and neither has an address: the next name, same servers.
-            query.candidate += 1;
-            query.tries = 0;
-            if query.candidate >= query.conf.candidates(&query.host) {
-                let host = query.host.clone();
-                self.give_up(&host, Why::Unknown, now_ms);
-                return;
-            }
+            // Both types are answered and neither has an address.
+            self.next_name(now_ms);
         }
         self.advance(now_ms);
+    }
+
+    /// Goes on with the next name that the host may stand for, at the first server again.
+    fn next_name(&mut self, now_ms: u64) {
+        let Some(query) = &mut self.query else { return };
+        query.candidate += 1;
+        query.tries = 0;
+        if query.candidate >= query.conf.candidates(&query.host) {
+            let why = match query.untold {
+                Some(_) => Why::Unanswered,
+                None => Why::Unknown,
+            };
+            self.give_up(why, now_ms);
+        }
     }
 
     /// Asks the next name server.
@@ -284,12 +297,16 @@ impl Stub {
         let mut no_way_out = None;
         while let Some(query) = &mut self.query {
             if query.tries >= query.conf.servers.len() * ROUNDS {
-                let host = query.host.clone();
+                // A searched domain whose own servers are broken does not hide the next one.
+                if query.untold == Some(query.candidate) {
+                    self.next_name(now_ms);
+                    continue;
+                }
                 let why = match no_way_out {
                     Some(errno) if !query.reached => Why::CutOff(errno),
                     _ => Why::Unanswered,
                 };
-                self.give_up(&host, why, now_ms);
+                self.give_up(why, now_ms);
                 return;
             }
             let server = query.conf.servers[query.tries % query.conf.servers.len()];
@@ -305,21 +322,20 @@ impl Stub {
                     no_way_out = Some(errno);
                 }
                 Err(AskError::Unreachable(_)) => query.reached = true,
-                Err(AskError::BadName) => {
-                    let host = query.host.clone();
-                    self.give_up(&host, Why::Unknown, now_ms);
-                    return;
-                }
+                // A searched domain that is no name says nothing of the next one.
+                Err(AskError::BadName) => self.next_name(now_ms),
             }
         }
     }
 
-    fn give_up(&mut self, host: &str, why: Why, now_ms: u64) {
-        self.query = None;
-        self.failed = Some((host.into(), why));
-        if let Some(known) = self.known.iter_mut().find(|known| &*known.host == host) {
+    fn give_up(&mut self, why: Why, now_ms: u64) {
+        let Some(Query { host, .. }) = self.query.take() else {
+            return;
+        };
+        if let Some(known) = self.known.iter_mut().find(|known| known.host == host) {
             known.fresh_until_ms = now_ms + RETRY_MS;
         }
+        self.failed = Some((host, why));
     }
 
     fn keep(&mut self, host: &str, addresses: &Addresses, ttl_s: u32, now_ms: u64) {
@@ -357,6 +373,7 @@ impl Query {
             candidate: 0,
             tries: 0,
             reached: false,
+            untold: None,
             socket: None,
             stream: None,
             ids: [0; 2],
@@ -511,19 +528,19 @@ pub fn read_reply(message: &[u8], name: &str, id: u16, rtype: Rtype) -> Option<R
     }
     // All records of the type count, whatever name they carry: the server followed the aliases.
     let mut addresses = Addresses::new();
-    let mut ttl_s = TTL_S.1;
     let answer = message.answer().ok()?;
     if rtype == Rtype::A {
         for record in answer.limit_to::<A>().flatten() {
-            ttl_s = ttl_s.min(record.ttl().as_secs());
             let _ = addresses.push(IpAddr::V4(record.data().addr()));
         }
     } else {
         for record in answer.limit_to::<Aaaa>().flatten() {
-            ttl_s = ttl_s.min(record.ttl().as_secs());
             let _ = addresses.push(IpAddr::V6(record.data().addr()));
         }
     }
+    // An alias is often the shorter-lived: moving it is how a server is moved.
+    let times = answer.flatten().map(|record| record.ttl().as_secs());
+    let ttl_s = times.fold(TTL_S.1, u32::min);
     if addresses.is_empty() && header.tc() {
         return Some(Reply::Cut);
     }

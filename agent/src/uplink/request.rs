@@ -49,7 +49,7 @@ pub struct Request<'a> {
     pub body: &'a [u8],
 }
 
-/// An answer that arrived whole.
+/// An answer that arrived whole, or the head of one that says when to come again.
 #[derive(Debug)]
 pub struct Answer<'a> {
     /// HTTP status.
@@ -70,6 +70,8 @@ pub struct Uplink {
     settings: UplinkSettings,
     /// Less than the settings allow, while there is somebody else to serve.
     patience_ms: u64,
+    /// Status and `Retry-After` of the answer under way, as soon as its head is there.
+    head: (u16, Option<u64>),
     body: Vec<u8>,
 }
 
@@ -109,6 +111,7 @@ impl Uplink {
             link,
             settings,
             patience_ms: u64::MAX,
+            head: (0, None),
             body: Vec::new(),
         }
     }
@@ -124,7 +127,8 @@ impl Uplink {
         self.patience_ms = patience_ms;
     }
 
-    /// Sends `request`; a good outcome is an answer with any status that arrived whole.
+    /// Sends `request`; a good outcome is an answer with any status that arrived whole; one that
+    /// asks for a while with `Retry-After` need not.
     ///
     /// A kept connection may have died unnoticed. If it breaks before the first byte of an answer,
     /// the request goes out once more on a new one, within the same deadline, and that is no
@@ -148,7 +152,8 @@ impl Uplink {
                 .begin_again(self.settings.connect_timeout_ms, deadline_ms);
             sent = self.attempt(request);
         }
-        let (status, retry_after_ms) = sent?;
+        sent?;
+        let (status, retry_after_ms) = self.head;
         let took_ms = clock::boot_ms() - started_ms;
         Ok(Answer {
             status,
@@ -158,24 +163,27 @@ impl Uplink {
         })
     }
 
-    fn attempt(&mut self, request: &Request<'_>) -> Result<(u16, Option<u64>), DeliveryError> {
+    fn attempt(&mut self, request: &Request<'_>) -> Result<(), DeliveryError> {
+        self.head = (0, None);
         self.body.clear();
         self.body.shrink_to(KEPT_BODY_BYTES);
-        match self.exchange(request) {
-            Ok(done) => Ok(done),
-            Err(ureq_error) => {
-                let error = self.link.take_error();
-                let error = error.unwrap_or_else(|| self.explain(ureq_error, request.uri));
-                if !matches!(error, DeliveryError::BodyTooLarge(..)) {
-                    // One large answer does not keep its memory.
-                    self.body = Vec::new();
-                }
-                Err(error)
-            }
+        let Err(ureq_error) = self.exchange(request) else {
+            return Ok(());
+        };
+        let error = self.link.take_error();
+        let error = error.unwrap_or_else(|| self.explain(ureq_error, request.uri));
+        if !matches!(error, DeliveryError::BodyTooLarge(..)) {
+            // One large answer does not keep its memory.
+            self.body = Vec::new();
+        }
+        match (self.head, &error) {
+            // A server that has too much to do said so, and for how long, before its answer broke.
+            ((429 | 500.., Some(_)), error) if !matches!(error, DeliveryError::Stopped) => Ok(()),
+            _ => Err(error),
         }
     }
 
-    fn exchange(&mut self, request: &Request<'_>) -> Result<(u16, Option<u64>), ureq::Error> {
+    fn exchange(&mut self, request: &Request<'_>) -> Result<(), ureq::Error> {
         let answer = if request.method == Method::GET {
             self.agent.run(dressed(request, ()))?
         } else {
@@ -190,13 +198,14 @@ impl Uplink {
                 .map_or_else(clock::wall_ms, |now_s| now_s.saturating_mul(1000));
             retry_after_ms(value, now_ms)
         });
+        self.head = (status, retry_after_ms);
         self.link.enter(Phase::Body);
         let mut reader = answer.into_body().into_reader();
         let mut piece = [0; 1024];
         loop {
             let bytes = std::io::Read::read(&mut reader, &mut piece)?;
             if bytes == 0 {
-                return Ok((status, retry_after_ms));
+                return Ok(());
             }
             let limit = self.settings.body_bytes;
             if self.body.len() + bytes > limit {

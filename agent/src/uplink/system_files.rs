@@ -17,6 +17,8 @@ const FILE_BYTES: u64 = 64 * 1024;
 const MAX_SERVERS: usize = 3;
 /// And six domains to search.
 const MAX_SEARCH: usize = 6;
+/// And no more dots than this in `ndots`.
+const MAX_DOTS: usize = 15;
 
 /// What resolv.conf says.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,6 +26,8 @@ pub struct ResolvConf {
     /// Whom to ask, in this order. Never empty.
     pub servers: heapless::Vec<SocketAddr, MAX_SERVERS>,
     search: heapless::Vec<Box<str>, MAX_SEARCH>,
+    /// A name with so many dots is asked for as it is first.
+    dots: usize,
 }
 
 impl ResolvConf {
@@ -32,6 +36,7 @@ impl ResolvConf {
         let mut conf = Self {
             servers: heapless::Vec::new(),
             search: heapless::Vec::new(),
+            dots: 1,
         };
         for line in text.lines() {
             let mut words = line.split_ascii_whitespace();
@@ -49,6 +54,10 @@ impl ResolvConf {
                     let domains = words.filter(|domain| *domain != ".");
                     conf.search = domains.map(Box::from).take(MAX_SEARCH).collect();
                 }
+                Some("options") => {
+                    let dots = words.filter_map(|word| word.strip_prefix("ndots:")?.parse().ok());
+                    conf.dots = dots.last().unwrap_or(conf.dots).min(MAX_DOTS);
+                }
                 _ => {}
             }
         }
@@ -60,20 +69,23 @@ impl ResolvConf {
         conf
     }
 
-    /// How many names `host` may stand for.
+    /// How many names `host` may stand for. One that ends with a dot stands for itself.
     pub fn candidates(&self, host: &str) -> usize {
-        if is_short(host) {
-            self.search.len() + 1
-        } else {
+        if host.ends_with('.') {
             1
+        } else {
+            self.search.len() + 1
         }
     }
 
-    /// The name to ask for: a name without a dot is tried in each searched domain first.
+    /// The name to ask for: in each searched domain, and as it is; that first if it has the dots of
+    /// a full name, else last.
     pub fn candidate(&self, host: &str, at: usize) -> Box<str> {
-        match self.search.get(at) {
-            Some(domain) if is_short(host) => format!("{host}.{domain}").into(),
-            _ => host.into(),
+        let is_full = host.matches('.').count() >= self.dots || host.ends_with('.');
+        let domain = at.checked_sub(usize::from(is_full));
+        match domain.and_then(|at| self.search.get(at)) {
+            Some(domain) => format!("{host}.{domain}").into(),
+            None => host.into(),
         }
     }
 }
@@ -86,10 +98,6 @@ fn name_server(word: &str) -> Option<SocketAddr> {
     };
     let number = zone.parse().ok().or_else(|| if_nametoindex(zone).ok())?;
     Some(SocketAddrV6::new(address.parse().ok()?, 53, 0, number).into())
-}
-
-fn is_short(host: &str) -> bool {
-    !host.contains('.')
 }
 
 /// The text of /etc/hosts.
@@ -201,25 +209,37 @@ mod tests {
         }
     }
 
+    /// All that `host` may stand for.
+    fn names(conf: &str, host: &str) -> Vec<Box<str>> {
+        let conf = ResolvConf::parse(conf);
+        let all = 0..conf.candidates(host);
+        all.map(|at| conf.candidate(host, at)).collect()
+    }
+
     #[test]
-    fn a_short_name_is_searched_and_a_full_one_is_not() {
-        let conf = ResolvConf::parse("domain old\nsearch lan example.com\n");
-        let names: Vec<_> = (0..conf.candidates("hub"))
-            .map(|at| conf.candidate("hub", at))
-            .collect();
-        assert_eq!(
-            names,
-            [
-                "hub.lan".into(),
-                "hub.example.com".into(),
-                Box::<str>::from("hub")
-            ]
-        );
-        let conf = ResolvConf::parse("search . lan\n");
-        assert_eq!(conf.candidates("hub"), 2);
-        assert_eq!(&*conf.candidate("hub", 0), "hub.lan");
-        assert_eq!(&*conf.candidate("hub", 1), "hub");
-        assert_eq!(conf.candidates("hub.lan"), 1);
-        assert_eq!(&*conf.candidate("hub.lan", 0), "hub.lan");
+    fn a_short_name_is_searched_first_and_a_full_one_last() {
+        let conf = "domain old\nsearch lan example.com\n";
+        let short = ["hub.lan", "hub.example.com", "hub"];
+        assert_eq!(names(conf, "hub"), short.map(Box::from));
+        let full = ["hub.lan", "hub.lan.lan", "hub.lan.example.com"];
+        assert_eq!(names(conf, "hub.lan"), full.map(Box::from));
+        let conf = "search . lan\n";
+        assert_eq!(names(conf, "hub"), ["hub.lan", "hub"].map(Box::from));
+    }
+
+    #[test]
+    fn as_many_dots_as_are_asked_for_make_a_full_name() {
+        let conf = "options ndots:2 timeout:1\nsearch lan\noptions rotate ndots:5\n";
+        let searched = ["hub.mon.svc.lan", "hub.mon.svc"];
+        assert_eq!(names(conf, "hub.mon.svc"), searched.map(Box::from));
+        assert_eq!(&*names(conf, "a.b.c.d.e.f")[0], "a.b.c.d.e.f");
+        assert_eq!(names(conf, "hub.mon.svc."), [Box::from("hub.mon.svc.")]);
+        // What is no number changes nothing, and more than the most is the most.
+        let conf = "search lan\noptions ndots:99 ndots:x ndots: debug\n";
+        let dotted = ["a."; 15].concat() + "b";
+        assert_eq!(&*names(conf, &dotted)[0], dotted);
+        assert_eq!(&*names(conf, &dotted[2..])[1], &dotted[2..]);
+        let conf = "search lan\noptions ndots:0\n";
+        assert_eq!(names(conf, "hub"), ["hub", "hub.lan"].map(Box::from));
     }
 }

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use lexopt::{Arg, Parser, ValueExt};
-use mote_tests::simulate::{ALLOWED, CASES, Case, Counts, Fault, Plan, draw};
+use mote_tests::simulate::{CASES, Case, Counts, Fault, Plan, allowed, draw};
 use mote_tests::target_folder;
 
 const HELP: &str = "\
@@ -21,7 +21,8 @@ Usage: simulate [--agents N] [--outage DURATION] [--fault NAME] [--interval DURA
 Prints the loudest second before the outage and after the return, with and without jitter, and
 writes the drawing of both. A connection that has to be opened counts as a request. Without
 --outage a few outages from a minute to half an hour are gone through. Exits with 1 if a return
-with jitter brings more than 1.5 times what a good day brings.
+with jitter brings more than 1.5 times what a good day brings; for a small fleet, whose seconds are
+ruled by chance, a little more is allowed, as is printed.
 
   --agents N           how many agents (default: 100000)
   --outage DURATION    how long the server is away, say 90s, 30m
@@ -71,7 +72,7 @@ fn main() -> ExitCode {
     let loud = cases.iter().filter(|case| !case.is_good()).count();
     if loud > 0 {
         eprintln!(
-            "simulate: {loud} of {} returns bring more than {ALLOWED}",
+            "simulate: {loud} of {} returns bring more than is allowed",
             cases.len()
         );
         return ExitCode::FAILURE;
@@ -85,21 +86,23 @@ fn simulate(options: &Options) -> Vec<Case> {
         .map(|outage_ms| vec![(options.fault, outage_ms)]);
     let usual = || CASES.map(|(fault, s)| (fault, s * 1000)).to_vec();
     let begun = Instant::now();
+    let plan = |fault, outage_ms| {
+        let (agents, interval_ms) = (options.agents, options.interval_ms);
+        Plan::new(agents, interval_ms, fault, outage_ms, options.seed)
+    };
     println!("{} agents, seed {}", options.agents, options.seed);
+    println!(
+        "the loudest second, as a multiple of a good day's: before the outage; after the return, \
+         where at most {} is\nallowed, with its requests, its handshakes and how long after it was",
+        allowed(&plan(Fault::Refused, 0))
+    );
     println!(
         "{:<12} {:>8}  {:<8} {:>7} {:>9} {:>11} {:>7}  {:>5}",
         "fault", "outage", "jitter", "before", "requests", "handshakes", "after", "at"
     );
     let mut cases = Vec::new();
     for (fault, outage_ms) in asked.unwrap_or_else(usual) {
-        let plan = Plan::new(
-            options.agents,
-            options.interval_ms,
-            fault,
-            outage_ms,
-            options.seed,
-        );
-        let case = Case::new(plan, !options.quick);
+        let case = Case::new(plan(fault, outage_ms), !options.quick);
         print_line(&case, &case.with_jitter, "with");
         if let Some(counts) = &case.without_jitter {
             print_line(&case, counts, "without");

@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use super::counts::Counts;
-use super::report::{ALLOWED, Case};
+use super::report::{Case, allowed};
 
 const PANEL_WIDTH: u64 = 560;
 const PANEL_HEIGHT: u64 = 180;
@@ -81,7 +81,7 @@ fn panel(svg: &mut String, (x, y): (u64, u64), case: &Case, counts: &Counts, how
          height=\"{PANEL_HEIGHT}\"/>",
         across(down_s)
     );
-    for (class, permille) in [("steady", 1000), ("allowed", ALLOWED.0)] {
+    for (class, permille) in [("steady", 1000), ("allowed", allowed(plan).0)] {
         let _ = writeln!(
             svg,
             "<path class=\"{class}\" d=\"M{x} {}h{PANEL_WIDTH}\"/>",

@@ -13,4 +13,4 @@ mod report;
 pub use counts::{Counts, Permille};
 pub use drawing::draw;
 pub use fleet::{Fault, Plan};
-pub use report::{ALLOWED, CASES, Case};
+pub use report::{CASES, Case, allowed};

@@ -7,11 +7,15 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
 use mote_tests::agent::{Signal, left_out};
+use serde_json::Value;
 
 use super::*;
 
 /// All that the agent may ever hold in memory, kB.
 const RSS_KB: u64 = 2_400;
+
+/// For a whole request.
+const TIMEOUT_MS: u64 = 2_000;
 
 /// Starts a server that answers every request with these bytes, over and over if they are to be
 /// `endless`.
@@ -60,12 +64,12 @@ fn agent_for(server: SocketAddr) -> AgentUnderTest {
     let builder = builder
         .flag("server-url", format!("http://{server}"))
         .flag("api-key", "key")
-        .flag("timeout", "2s");
+        .flag("timeout", format!("{TIMEOUT_MS}ms"));
     builder.start().unwrap()
 }
 
-/// The answer delivers nothing, and the failure has these words.
-fn check_refused(answer: impl Into<Vec<u8>>, endless: bool, words: &str) {
+/// The answer delivers nothing, and each failure has these words; gives the agent, stopped.
+fn check_refused(answer: impl Into<Vec<u8>>, endless: bool, words: &str) -> AgentUnderTest {
     let mut agent = agent_for(answering(answer.into(), endless));
     let mut from = 0;
     for _ in 0..3 {
@@ -80,11 +84,34 @@ fn check_refused(answer: impl Into<Vec<u8>>, endless: bool, words: &str) {
     assert_eq!(agent.stop(Signal::SIGTERM).unwrap().code(), Some(0));
     let sent = |line: &LogLine| line.msg() == "Metrics sent successfully";
     assert!(!agent.log().iter().any(sent), "{words}");
+    agent
 }
 
 #[test]
 fn n5_interim_answers_one_after_the_other_end_at_the_deadline_of_the_whole() {
-    check_refused("HTTP/1.1 100 Continue\r\n\r\n", true, "");
+    let answer = "HTTP/1.1 100 Continue\r\n\r\n";
+    let agent = check_refused(answer, true, "did not answer in time");
+    // By the agent's own clock: what is said just before an attempt, and what is said of it.
+    let mut begun_ms = None;
+    let mut took_ms = Vec::new();
+    for line in agent.log() {
+        match line.msg() {
+            "Retrying metrics send" => begun_ms = line.time_ms(),
+            msg if msg.starts_with("Metrics send failed") => {
+                let times = begun_ms.take().zip(line.time_ms());
+                took_ms.extend(times.map(|(begun_ms, ended_ms)| ended_ms - begun_ms));
+            }
+            _ => {}
+        }
+    }
+    assert!(took_ms.len() >= 2, "{took_ms:?}");
+    for took_ms in took_ms {
+        // What a busy machine takes is not the agent's.
+        assert!(
+            (TIMEOUT_MS - 10..TIMEOUT_MS + 1_000).contains(&took_ms),
+            "{took_ms} ms"
+        );
+    }
 }
 
 #[test]
@@ -95,15 +122,42 @@ fn n11_two_hundred_headers_are_too_many() {
         write!(answer, "X-{n}: y\r\n").unwrap();
     }
     answer += "Content-Length: 0\r\n\r\n";
-    check_refused(answer, false, "");
+    check_refused(answer, false, "too many headers");
 }
 
 #[test]
 fn n11_a_length_beyond_reason_is_refused() {
-    for length in ["100000000000000000000", "-1", "1e3", "99999999999"] {
+    let no_number = "content-length header not a number";
+    for (length, words) in [
+        ("100000000000000000000", no_number),
+        ("-1", no_number),
+        ("1e3", no_number),
+        // One that could be, and is waited for no longer than any other.
+        ("99999999999", "did not end in time"),
+    ] {
         let answer = format!("HTTP/1.1 202 Accepted\r\nContent-Length: {length}\r\n\r\nhello");
-        check_refused(answer, false, "");
+        check_refused(answer, false, words);
     }
+}
+
+#[test]
+fn n8_a_server_that_asks_for_a_while_gets_it_however_its_answer_ends() {
+    let long = |status: &str| {
+        let head =
+            format!("HTTP/1.1 {status}\r\nRetry-After: 600\r\nContent-Length: 70000\r\n\r\n");
+        [head.as_bytes(), &[b'x'; 70_000]].concat()
+    };
+    let cut = b"HTTP/1.1 429 Slow\r\nRetry-After: 600\r\nContent-Length: 9\r\n\r\nx".to_vec();
+    for (answer, status) in [(long("503 Away"), 503), (cut, 429)] {
+        let agent = agent_for(answering(answer, false));
+        let fails = |line: &LogLine| line.msg().starts_with("Metrics send failed");
+        let failed = agent.wait_for_log(fails, LONG).unwrap();
+        let number = |name: &str| failed.field(name).and_then(Value::as_u64);
+        assert_eq!(number("status_code"), Some(status), "{}", failed.text);
+        assert!(number("retry_in_ms") >= Some(600_000), "{}", failed.text);
+    }
+    // Good news that broke off is none, whatever goes with it.
+    check_refused(long("202 Accepted"), false, "larger than 64 KiB");
 }
 
 #[test]

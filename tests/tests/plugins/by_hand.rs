@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use mote_tests::agent::Signal;
+use mote_tests::agent::{Signal, mote_binary};
 use mote_tests::wait::poll_until;
 
 use crate::{LONG, configure, outcome, plugin, plugins, put};
@@ -155,6 +155,42 @@ fn a_plugin_and_what_it_starts_come_after_the_agent_on_the_processor() {
     assert_eq!(code, Some(0), "{text}\n{errors}");
     assert!(text.contains("own 10, child 10"), "{text}");
     assert!(text.contains("nice 10"), "{text}");
+}
+
+#[test]
+fn where_the_service_may_not_compile_node_interprets() {
+    let name = "where_the_service_may_not_compile_node_interprets";
+    let agent = plugin(&["test", "once", "--entrypoint", "run.js"]);
+    let script = "console.log(JSON.stringify({flags: process.execArgv.length}));\n";
+    put(&agent, "once", None, "run.js", script);
+    // PR_SET_MDWE with PR_MDWE_REFUSE_EXEC_GAIN, as the unit's MemoryDenyWriteExecute=.
+    let wall = "import ctypes, os, sys\n\
+                if ctypes.CDLL(None).prctl(65, 1, 0, 0, 0): sys.exit(99)\n\
+                os.execv(sys.argv[1], sys.argv[1:])\n";
+    let wall = agent.write_file("wall.py", wall).unwrap();
+    let mote = mote_binary().unwrap();
+    let (wall, mote) = (wall.display(), mote.display());
+    let words = format!("exec python3 {wall} {mote} plugin \"$@\"");
+    let start = agent.write_file("start", &words).unwrap();
+    let walled = agent.clone().binary("/bin/sh");
+    let (text, code, errors) = outcome(&walled.command(start.to_str().unwrap()));
+    let missing = if code == Some(99) {
+        Some("this kernel has no PR_SET_MDWE")
+    } else if text.contains("not on this device") || errors.contains("not on this device") {
+        Some("there is no node")
+    } else {
+        None
+    };
+    if let Some(why) = missing {
+        writeln!(io::stderr(), "SKIPPED {name}: {why}").ok();
+        return;
+    }
+    assert_eq!(code, Some(0), "{text}\n{errors}");
+    assert!(text.contains(r#"output {"flags":2}"#), "{text}");
+    // And compiles where it may.
+    let (text, code, errors) = outcome(&agent);
+    assert_eq!(code, Some(0), "{text}\n{errors}");
+    assert!(text.contains(r#"output {"flags":0}"#), "{text}");
 }
 
 #[test]

@@ -76,12 +76,12 @@ fn an_answer_gives_its_addresses_and_the_shortest_time() {
 }
 
 #[test]
-fn an_answer_behind_an_alias_counts() {
+fn an_answer_behind_an_alias_counts_for_as_long_as_the_alias() {
     let message = reply("hub.lan", Rtype::AAAA, Rcode::NOERROR, |answer| {
-        let ttl = Ttl::from_secs(30);
+        let (ttl, short) = (Ttl::from_secs(86_400), Ttl::from_secs(30));
         let alias = domain::rdata::Cname::new(name("real.lan"));
         answer
-            .push((name("hub.lan"), Class::IN, ttl, alias))
+            .push((name("hub.lan"), Class::IN, short, alias))
             .unwrap();
         let data = Aaaa::new("2001:db8::7".parse().unwrap());
         answer

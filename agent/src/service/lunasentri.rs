@@ -60,6 +60,8 @@ pub struct MetricsServer {
     /// Why the last attempt failed, for people; empty if it did not.
     trouble: String,
     outages: Outages,
+    /// When the last sample was taken the server's clock told the day that this device's did.
+    is_same_day: bool,
 }
 
 impl MetricsServer {
@@ -89,6 +91,7 @@ impl MetricsServer {
             key: String::new(),
             trouble: String::new(),
             outages: Outages::new(),
+            is_same_day: false,
         }
     }
 
@@ -174,10 +177,11 @@ impl MetricsServer {
             && self.uri.scheme() == Some(&Scheme::HTTPS)
     }
 
-    /// Whether the clock is known to be right: it is synchronized, and what this server showed over
-    /// TLS was good by it.
+    /// Whether the clock is known to be right: it is synchronized, what this server showed over TLS was
+    /// good by it, and the server's own clock agrees. A certificate alone proves little: one of a
+    /// network's own authority may be good for decades.
     pub fn proves_the_clock(&self) -> bool {
-        self.is_verified() && clock::is_synchronized() == Some(true)
+        self.is_verified() && self.is_same_day && clock::is_synchronized() == Some(true)
     }
 
     /// What the samples of this start are sent with.

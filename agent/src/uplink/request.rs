@@ -56,10 +56,20 @@ pub struct Answer<'a> {
     pub status: u16,
     /// What `Retry-After` asks for, within its limits.
     pub retry_after_ms: Option<u64>,
+    /// What time it is by the server's clock (`Date`), Unix milliseconds.
+    pub date_ms: Option<u64>,
     /// Body.
     pub body: &'a [u8],
     /// From the first attempt to the end of the answer.
     pub took_ms: u64,
+}
+
+/// What the head of an answer says.
+#[derive(Debug, Clone, Copy, Default)]
+struct Head {
+    status: u16,
+    retry_after_ms: Option<u64>,
+    date_ms: Option<u64>,
 }
 
 /// The way to the servers.
@@ -70,8 +80,8 @@ pub struct Uplink {
     settings: UplinkSettings,
     /// Less than the settings allow, while there is somebody else to serve.
     patience_ms: u64,
-    /// Status and `Retry-After` of the answer under way, as soon as its head is there.
-    head: (u16, Option<u64>),
+    /// Of the answer under way, as soon as it is there.
+    head: Head,
     body: Vec<u8>,
 }
 
@@ -111,7 +121,7 @@ impl Uplink {
             link,
             settings,
             patience_ms: u64::MAX,
-            head: (0, None),
+            head: Head::default(),
             body: Vec::new(),
         }
     }
@@ -145,7 +155,7 @@ impl Uplink {
         };
         let is_final = matches!(
             sent,
-            Ok(_) | Err(DeliveryError::Stopped | DeliveryError::Deadline(_))
+            Ok(()) | Err(DeliveryError::Stopped | DeliveryError::Deadline(_))
         );
         if was_kept && !is_final {
             self.link
@@ -153,18 +163,23 @@ impl Uplink {
             sent = self.attempt(request);
         }
         sent?;
-        let (status, retry_after_ms) = self.head;
+        let Head {
+            status,
+            retry_after_ms,
+            date_ms,
+        } = self.head;
         let took_ms = clock::boot_ms() - started_ms;
         Ok(Answer {
             status,
             retry_after_ms,
+            date_ms,
             body: &self.body,
             took_ms,
         })
     }
 
     fn attempt(&mut self, request: &Request<'_>) -> Result<(), DeliveryError> {
-        self.head = (0, None);
+        self.head = Head::default();
         self.body.clear();
         self.body.shrink_to(KEPT_BODY_BYTES);
         let Err(ureq_error) = self.exchange(request) else {
@@ -176,9 +191,9 @@ impl Uplink {
             // One large answer does not keep its memory.
             self.body = Vec::new();
         }
-        match (self.head, &error) {
+        match (self.head.status, self.head.retry_after_ms, &error) {
             // A server that has too much to do said so, and for how long, before its answer broke.
-            ((429 | 500.., Some(_)), error) if !matches!(error, DeliveryError::Stopped) => Ok(()),
+            (429 | 500.., Some(_), error) if !matches!(error, DeliveryError::Stopped) => Ok(()),
             _ => Err(error),
         }
     }
@@ -191,14 +206,18 @@ impl Uplink {
         };
         let status = answer.status().as_u16();
         let header = |name| answer.headers().get(name).map(HeaderValue::as_bytes);
+        let date_ms = header(DATE)
+            .and_then(|date| parse_http_date(date, clock::trusted_ms() / 1000).ok())
+            .map(|date_s| date_s.saturating_mul(1000));
         let retry_after_ms = header(RETRY_AFTER).and_then(|value| {
             // A date is meant by the server's clock, which the answer tells; ours may not be set.
-            let now_ms = header(DATE)
-                .and_then(|date| parse_http_date(date, clock::trusted_ms() / 1000).ok())
-                .map_or_else(clock::wall_ms, |now_s| now_s.saturating_mul(1000));
-            retry_after_ms(value, now_ms)
+            retry_after_ms(value, date_ms.unwrap_or_else(clock::wall_ms))
         });
-        self.head = (status, retry_after_ms);
+        self.head = Head {
+            status,
+            retry_after_ms,
+            date_ms,
+        };
         self.link.enter(Phase::Body);
         let mut reader = answer.into_body().into_reader();
         let mut piece = [0; 1024];

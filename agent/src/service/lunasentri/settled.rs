@@ -16,6 +16,9 @@ use crate::device::Device;
 use crate::log;
 use crate::uplink::{Answer, DeliveryError};
 
+/// Clocks that are further apart do not agree.
+const DAY_MS: u64 = 86_400_000;
+
 impl MetricsServer {
     /// Takes the outcome; `true` if the key was refused.
     pub(super) fn settle(
@@ -71,6 +74,7 @@ impl MetricsServer {
                     log_delivered(answer, &sample);
                 }
                 log_dropped(dropped);
+                self.is_same_day = tells_the_same_day(sent);
                 if let Some(outage) = self.outages.delivered(now_ms) {
                     log_return(outage, dropped, device.outbox.len());
                 }
@@ -128,24 +132,64 @@ impl MetricsServer {
     }
 }
 
+fn tells_the_same_day(sent: &Result<Answer<'_>, DeliveryError>) -> bool {
+    let date_ms = sent.as_ref().ok().and_then(|answer| answer.date_ms);
+    date_ms.is_some_and(|date_ms| date_ms.abs_diff(clock::wall_ms()) < DAY_MS)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::{Secret, Settings};
     use crate::setup::Target;
 
+    fn server(settings: &Settings) -> MetricsServer {
+        let target = Target::of(settings).unwrap();
+        let (hostname, prefix) = ("gw-7".to_owned(), "gw-7.1-1-".to_owned());
+        MetricsServer::new(settings, &target, hostname, prefix, 1)
+    }
+
+    fn settings() -> Settings {
+        Settings {
+            server_url: Some("https://hub.example.com".into()),
+            api_key: Some(Secret::new("key".into())),
+            buffer_samples: 2,
+            ..Settings::default()
+        }
+    }
+
+    #[test]
+    fn a_clock_is_proved_right_only_by_a_server_that_tells_the_same_day() {
+        let settings = settings();
+        let mut server = server(&settings);
+        let mut device = Device::new(&settings, 0).unwrap();
+        let now_ms = clock::wall_ms();
+        for (date_ms, is_same_day) in [
+            (Some(now_ms), true),
+            (None, false),
+            (Some(now_ms - DAY_MS / 2), true),
+            (Some(now_ms + 2 * DAY_MS), false),
+            (Some(now_ms - 2 * DAY_MS), false),
+        ] {
+            device.tick();
+            let answer = Answer {
+                status: 202,
+                retry_after_ms: None,
+                date_ms,
+                body: b"",
+                took_ms: 1,
+            };
+            let newest = device.outbox.newest().unwrap();
+            server.settle(&mut device, newest, &Ok(answer));
+            assert_eq!(server.is_same_day, is_same_day, "{date_ms:?} {now_ms}");
+        }
+    }
+
     #[test]
     fn a_sample_that_had_to_go_while_it_was_sent_is_counted_once() {
         for status in [200, 400] {
-            let settings = Settings {
-                server_url: Some("https://hub.example.com".into()),
-                api_key: Some(Secret::new("key".into())),
-                buffer_samples: 2,
-                ..Settings::default()
-            };
-            let target = Target::of(&settings).unwrap();
-            let (hostname, prefix) = ("gw-7".to_owned(), "gw-7.1-1-".to_owned());
-            let mut server = MetricsServer::new(&settings, &target, hostname, prefix, 1);
+            let settings = settings();
+            let mut server = server(&settings);
             let mut device = Device::new(&settings, 0).unwrap();
             device.tick();
             device.tick();
@@ -155,6 +199,7 @@ mod tests {
             let answer = Answer {
                 status,
                 retry_after_ms: None,
+                date_ms: None,
                 body: b"",
                 took_ms: 1,
             };

@@ -56,6 +56,13 @@ impl TlsFailure {
     fn bad_certificate(&self, bad: &CertificateError, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use CertificateError as Bad;
         match bad {
+            Bad::ExpiredContext { time, not_after } if !clock::is_set() => write!(
+                f,
+                "the server's certificate expired at {}: renew it, or, if {} has not passed yet, stop \
+                 mote and remove data/state/time in its folder",
+                at(*not_after),
+                at(*time)
+            ),
             Bad::ExpiredContext { time, not_after } => write!(
                 f,
                 "the server's certificate expired at {}: renew it (this device's clock says {})",

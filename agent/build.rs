@@ -5,8 +5,11 @@
 mod page;
 
 use std::env::var;
+use std::path::Path;
 use std::process::Command;
 use std::time::UNIX_EPOCH;
+
+const COMMITS: &str = "../.git/logs/HEAD";
 
 fn main() {
     if let Err(error) = page::make() {
@@ -18,6 +21,10 @@ fn main() {
     println!("cargo:rustc-env=MOTE_TARGET={target}");
 
     println!("cargo:rerun-if-env-changed=SOURCE_DATE_EPOCH");
+    // Each commit is noted there, and a checkout of another.
+    if Path::new(COMMITS).exists() {
+        println!("cargo:rerun-if-changed={COMMITS}");
+    }
     println!("cargo:rustc-env=MOTE_BUILD_TIME_S={}", made_at_s());
 
     let upper = target.replace(['-', '.'], "_").to_uppercase();

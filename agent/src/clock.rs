@@ -32,6 +32,11 @@ const BUILD_S: u32 = match u32::from_str_radix(env!("MOTE_BUILD_TIME_S"), 10) {
 /// Seconds, because 32-bit MIPS has no 64-bit atomics.
 static FLOOR_S: AtomicU32 = AtomicU32::new(BUILD_S);
 
+/// When this program was made, milliseconds since 1970.
+pub fn made_ms() -> u64 {
+    u64::from(BUILD_S) * 1000
+}
+
 /// Milliseconds since the device started, sleep included.
 pub fn boot_ms() -> u64 {
     // Kernels before 2.6.39 lack it; mote does not run there.

@@ -92,6 +92,8 @@ fn write_agent(
     let labels = [
         ("version", env!("CARGO_PKG_VERSION").as_bytes()),
         ("target", env!("MOTE_TARGET").as_bytes()),
+        // Builds of one version are told apart by it: the time of the commit, Unix seconds.
+        ("made", env!("MOTE_BUILD_TIME_S").as_bytes()),
     ];
     out.sample(name, &labels, 1_u64)?;
     one(

@@ -145,7 +145,7 @@ impl Uplink {
         };
         let is_final = matches!(
             sent,
-            Ok(_) | Err(DeliveryError::Stopped | DeliveryError::Deadline(_))
+            Ok(()) | Err(DeliveryError::Stopped | DeliveryError::Deadline(_))
         );
         if was_kept && !is_final {
             self.link

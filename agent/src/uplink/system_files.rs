@@ -55,8 +55,9 @@ impl ResolvConf {
                     conf.search = domains.map(Box::from).take(MAX_SEARCH).collect();
                 }
                 Some("options") => {
-                    let dots = words.filter_map(|word| word.strip_prefix("ndots:")?.parse().ok());
-                    conf.dots = dots.last().unwrap_or(conf.dots).min(MAX_DOTS);
+                    let mut dots =
+                        words.filter_map(|word| word.strip_prefix("ndots:")?.parse().ok());
+                    conf.dots = dots.next_back().unwrap_or(conf.dots).min(MAX_DOTS);
                 }
                 _ => {}
             }

@@ -169,6 +169,17 @@ impl AgentUnderTest {
         Ok(all - u64::from(is_emulator) * emulation::EMULATORS_THREADS)
     }
 
+    /// User and system time so far, in hundredths of a second (`proc_pid_stat(5)`, fields 14 and
+    /// 15).
+    pub fn cpu_ticks(&self) -> io::Result<u64> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid()))?;
+        let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+        let times = fields.split_whitespace().skip(11).take(2);
+        times
+            .map(|ticks| ticks.parse::<u64>().map_err(io::Error::other))
+            .sum()
+    }
+
     /// What it holds in memory now.
     pub fn memory(&self) -> io::Result<Memory> {
         let rollup = self.proc_file("smaps_rollup")?;

@@ -109,11 +109,11 @@ fn p3_without_descriptors_for_guests_it_delivers_and_does_not_spin() {
     let crowd: Vec<TcpStream> = (0..30).map(|_| connect(address)).collect();
     let refused = |line: &LogLine| line.msg() == "Nobody let in at the port";
     agent.wait_for_log(refused, LONG).unwrap();
-    let (begun, cpu) = (Instant::now(), cpu_ticks(&agent));
+    let (begun, cpu) = (Instant::now(), agent.cpu_ticks().unwrap());
     let delivered = hub.stats().delivered;
     hub.wait_for(delivered + 20, LONG).unwrap();
     // Two seconds at ten samples each; one who spins takes all of them. A tick is 10 ms.
-    let (took, spent) = (begun.elapsed(), cpu_ticks(&agent) - cpu);
+    let (took, spent) = (begun.elapsed(), agent.cpu_ticks().unwrap() - cpu);
     assert!(
         u128::from(spent) * 10 < took.as_millis() / 2,
         "{spent} ticks in {took:?}"
@@ -124,16 +124,4 @@ fn p3_without_descriptors_for_guests_it_delivers_and_does_not_spin() {
     // With the crowd gone nothing is in the way of the uplink.
     let delivered = hub.stats().delivered;
     hub.wait_for(delivered + 2, LONG).unwrap();
-}
-
-/// User and system time, in hundredths of a second (`proc_pid_stat(5)`, fields 14 and 15).
-fn cpu_ticks(agent: &AgentUnderTest) -> u64 {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", agent.pid())).unwrap();
-    let fields: Vec<&str> = stat
-        .rsplit_once(')')
-        .unwrap()
-        .1
-        .split_whitespace()
-        .collect();
-    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
 }

@@ -145,7 +145,7 @@ fn n8_a_server_that_asks_for_a_while_gets_it_however_its_answer_ends() {
     let long = |status: &str| {
         let head =
             format!("HTTP/1.1 {status}\r\nRetry-After: 600\r\nContent-Length: 70000\r\n\r\n");
-        [head.as_bytes(), &[b'x'; 70_000]].concat()
+        [head.as_bytes(), &vec![b'x'; 70_000]].concat()
     };
     let cut = b"HTTP/1.1 429 Slow\r\nRetry-After: 600\r\nContent-Length: 9\r\n\r\nx".to_vec();
     for (answer, status) in [(long("503 Away"), 503), (cut, 429)] {

@@ -14,7 +14,7 @@ fn d8_with_any_file_of_its_state_spoiled_it_starts_says_so_and_delivers() {
             let builder = hurried(&hub);
             let mut agent = builder.start().unwrap();
             wait_for_held(&agent, 4);
-            stop(&mut agent);
+            let held = count(&stop(&mut agent), "held");
             let path = state_file(&builder, name);
             let mut bytes = fs::read(&path).unwrap_or_else(|_| vec![7; 100]);
             let length = bytes.len();
@@ -35,7 +35,36 @@ fn d8_with_any_file_of_its_state_spoiled_it_starts_says_so_and_delivers() {
             // An empty file of records is one that says nothing.
             let is_silent = damage == "empty" && name != "start";
             assert_eq!(is_said, !is_silent, "{name} {damage}");
-            stop(&mut agent);
+            poll_until("nothing to be held", LONG, || {
+                (count(&ask_status(&mut agent), "held") == 0).then_some(())
+            })
+            .unwrap();
+            let books = stop(&mut agent);
+            let [restored, dropped] = ["restored", "dropped"].map(|name| count(&books, name));
+            let of_before = delivered(&hub).into_iter().filter(|(start, _)| *start == 1);
+            match (name, damage) {
+                ("backlog", "cut" | "flipped") => {
+                    // What can still be told of is counted, and sent or counted as lost.
+                    assert_eq!(
+                        of_before.count() as u64,
+                        restored - dropped,
+                        "{}",
+                        books.text
+                    );
+                    assert!(restored - dropped < held, "{damage}: {}", books.text);
+                    assert_eq!(
+                        dropped,
+                        count(&books, "dropped_unreadable"),
+                        "{}",
+                        books.text
+                    );
+                }
+                ("backlog", _) => {
+                    assert_eq!((restored, dropped), (0, 0), "{damage}: {}", books.text);
+                    assert_eq!(of_before.count(), 0, "{damage}");
+                }
+                _ => assert_eq!((restored, dropped), (held, 0), "{name} {damage}"),
+            }
             assert!(
                 hub.violations().is_empty(),
                 "{name} {damage}: {:?}",

@@ -9,6 +9,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod damage;
+mod descriptors;
 mod errors;
 mod full;
 mod kill;

@@ -83,7 +83,7 @@ impl<'a> Origin<'a> {
         Ok(writer.at)
     }
 
-    /// Reads it.
+    /// Reads what [`encode`](Self::encode) wrote; `None` if `bytes` are not that.
     pub fn parse(bytes: &'a [u8]) -> Option<Self> {
         let mut reader = Reader(bytes);
         let (identity, start) = (reader.number()?, reader.number()?);
@@ -123,7 +123,8 @@ pub fn write_sample(sample: &Sample, provisional: bool) -> [u8; SAMPLE_BYTES] {
     bytes
 }
 
-/// The samples of a record's body, oldest first, marked as saved. What is none is passed over.
+/// The samples of a record's body, oldest first, marked as saved. Bytes that no sample was packed
+/// into are passed over, and so are fewer than [`SAMPLE_BYTES`] at the end.
 pub fn read_samples(body: &[u8]) -> impl Iterator<Item = (Sample, Marks)> {
     let samples = body.as_chunks::<SAMPLE_BYTES>().0;
     samples.iter().filter_map(|bytes| {
@@ -144,7 +145,7 @@ pub fn write_gone(number: u32, held: u32) -> [u8; 8] {
     (u64::from(held) << 32 | u64::from(number)).to_le_bytes()
 }
 
-/// Reads what [`write_gone`] wrote.
+/// Reads what [`write_gone`] wrote: the number, and how many; `None` if the body is not of its length.
 pub fn read_gone(body: &[u8]) -> Option<(u32, u32)> {
     let both = u64::from_le_bytes(body.try_into().ok()?);
     Some((both as u32, (both >> 32) as u32))

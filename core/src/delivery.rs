@@ -55,8 +55,11 @@ const HINT_EVERY_MS: u64 = 60_000;
 pub enum Next {
     /// Send this sample.
     Send(Cursor),
-    /// Nothing before this moment, unless a sample is taken.
-    Wait { until_ms: u64 },
+    /// Nothing before a moment, unless a sample is taken.
+    Wait {
+        /// The moment, milliseconds on the clock of `now_ms`.
+        until_ms: u64,
+    },
     /// Nothing until a sample is taken.
     Idle,
 }

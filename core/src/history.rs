@@ -18,7 +18,7 @@
 //!
 //! Never reads a clock. When figures are read, and which, is the caller's business.
 
-/// What is remembered. The unit is that of a [`Figures`] entry at this place.
+/// What is remembered, and its place in [`Figures`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Series {
     /// Busy share of all processors, tenths of a percent.

@@ -1,8 +1,9 @@
 //! The part of mote that could run on a microcontroller.
 //!
-//! In scope: the parsers of the hot `/proc` files, the sample and its figures, the payload
-//! encoders, the schedule, backoff, the black box of outages, time formats and log lines. Bytes, numbers and `now` go in;
-//! values and bytes come out.
+//! In scope: the parsers of the hot `/proc` files, the sample and its figures, the rings that hold
+//! and remember them, the payloads and messages of both servers and of Prometheus, the records of
+//! the state files, JSON, the schedule, backoff, rate limits, the black box of outages, time formats
+//! and log lines. Bytes, numbers and `now` go in; values and bytes come out.
 //!
 //! Out of scope: files, sockets, processes, the clock, the random source. The agent owns them and
 //! hands over what it read, what time it is and a seed, so a day of outage is a test of a
@@ -17,6 +18,7 @@
 
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
+#![warn(missing_docs)]
 
 pub mod backlog;
 pub mod backoff;

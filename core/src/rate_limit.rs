@@ -29,7 +29,8 @@ impl RateLimit {
         }
     }
 
-    /// Takes a token, or says when there will be one.
+    /// Takes a token. If there is none, the error is the moment at which there will be one,
+    /// milliseconds on the clock of `now_ms`.
     pub fn take(&mut self, now_ms: u64) -> Result<(), u64> {
         self.fill(now_ms);
         match self.tokens.checked_sub(TOKEN) {
@@ -41,7 +42,7 @@ impl RateLimit {
         }
     }
 
-    /// When there is a token, at the earliest `now_ms`.
+    /// The moment at which there is a token, at the earliest `now_ms`, on the same clock.
     pub fn ready_ms(&self, now_ms: u64) -> u64 {
         let mut then = self.clone();
         then.fill(now_ms);

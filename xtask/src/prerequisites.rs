@@ -49,6 +49,7 @@ pub(crate) const TEST_TOOLS: &[Tool<'_>] = &[
     ("chromium", "chromium"),
     ("chromedriver", "chromium-driver"),
     ("acorn", "node-acorn"),
+    ("node", "nodejs"),
     ("python3", "python3"),
     ("prlimit", "util-linux"),
 ];

@@ -229,6 +229,25 @@ fn everything_can_come_from_the_usual_file_and_an_unknown_key_is_a_warning() {
 }
 
 #[test]
+fn an_unknown_variable_is_a_warning_that_offers_the_nearest() {
+    let mistyped = new().command("check").env("MOTE_INTERVALL", "3s");
+    let strict = mistyped.clone().argument("--strict");
+    let words = "unknown variable MOTE_INTERVALL in the environment: did you mean MOTE_INTERVAL?";
+    check_refused(&strict, CONFIG, words);
+    let (code, out, _) = end(&mut mistyped.start().unwrap());
+    assert_eq!(code, Some(0));
+    assert!(out.contains(&format!("warning: {words}")), "{out}");
+    // What it hands to itself is none, and neither is what may be another program's.
+    let builder = new()
+        .command("check")
+        .env("MOTE_API_KEY", "k")
+        .env("STAVILY_INTERVALL", "3s")
+        .flag("server-url", "https://h");
+    let (code, out, err) = end(&mut builder.argument("--strict").start().unwrap());
+    assert_eq!(code, Some(0), "{out}{err}");
+}
+
+#[test]
 fn a_second_agent_on_one_folder_is_refused_and_the_first_goes_on() {
     let hub = good_hub();
     let builder = new().for_hub(&hub).hurried();

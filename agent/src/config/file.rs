@@ -193,10 +193,8 @@ fn is_empty_section(entry: &yaml::Entry) -> bool {
 }
 
 fn unknown(path: &Path, entry: &yaml::Entry) -> String {
-    let hint = match keys::nearest(&entry.path) {
-        Some(near) => format!("did you mean {near}?"),
-        None => "mote has no such key".into(),
-    };
+    let near = keys::nearest(&entry.path, keys::in_file);
+    let hint = keys::hint(near.map(|key| key.path.to_owned()));
     format!(
         "{}:{}: unknown key {}: {hint}",
         path.display(),

@@ -801,15 +801,26 @@ pub fn find(path: &str) -> Option<&'static Key> {
         .find(|key| key.paths().any(|known| known == path))
 }
 
-/// The key that `path` was most likely meant to be.
-pub fn nearest(path: &str) -> Option<&'static str> {
-    let close = |key: &&Key| (distance(path, key.path), key.path);
-    let (distance, found) = KEYS
-        .iter()
-        .filter(|key| key.in_file)
-        .map(|key| close(&key))
-        .min()?;
-    (distance <= 2.max(path.len() / 3)).then_some(found)
+/// Where a key stands in a file; empty if a file cannot have it.
+pub fn in_file(key: &Key) -> &'static str {
+    if key.in_file { key.path } else { "" }
+}
+
+/// The key that `word` was most likely meant to be, by the names that `name` gives them.
+pub fn nearest(word: &str, name: fn(&Key) -> &'static str) -> Option<&'static Key> {
+    let named = KEYS.iter().filter(|key| !name(key).is_empty());
+    let (distance, _, found) = named
+        .map(|key| (distance(word, name(key)), name(key), key))
+        .min_by_key(|(distance, name, _)| (*distance, *name))?;
+    (distance <= 2.max(word.len() / 3)).then_some(found)
+}
+
+/// What is said of a name that is no key's, with the name that was most likely meant.
+pub fn hint(near: Option<String>) -> String {
+    near.map_or_else(
+        || "mote has no such key".into(),
+        |near| format!("did you mean {near}?"),
+    )
 }
 
 /// Changes of one letter that turn one word into the other (Levenshtein).
@@ -855,6 +866,7 @@ mod tests {
 
     #[test]
     fn a_slip_of_the_pen_is_recognized() {
+        let nearest = |word| nearest(word, in_file).map(|key| key.path);
         assert_eq!(nearest("server_ulr"), Some("server_url"));
         assert_eq!(nearest("intervall"), Some("interval"));
         assert_eq!(nearest("tls.cafile"), Some("tls.ca_file"));

@@ -214,6 +214,7 @@ fn load_as(
         .map(Warning::strict)
         .collect();
     let mut errors = Vec::new();
+    environment::find_strangers(environment, &mut warnings);
     let path = match &sources.line.config {
         Some(path) => Some(path.clone()),
         None => sources

@@ -100,6 +100,11 @@ fn a_wrong_configuration_is_told_with_file_line_and_key() {
         ("backfill: maybe\n", "1: backfill: ", "auto"),
         ("payload: [\n", "2: ", "YAML"),
         ("payload: both\na: b: c\n", "2: ", "YAML"),
+        (
+            "payload: both\nhostname: [x, y]\n",
+            "2: hostname: ",
+            "takes one value and no list: write hostname: VALUE",
+        ),
     ] {
         let builder = new().config(text).unwrap();
         let builder = builder.flag("server-url", "https://h").flag("api-key", "k");
@@ -134,9 +139,9 @@ fn what_does_not_go_together_is_told_with_its_place_too() {
         ),
         ("tls:\n  cert_file: /a\n", 4, "tls.cert_file is set without"),
         (
-            "logging:\n  output: none\n",
+            "logging:\n  output: file\n",
             4,
-            "logging.output: there would be no log",
+            "logging.output: file needs logging.file: set that too",
         ),
         ("proxy: socks5://a\n", 3, "proxy is not an http: proxy"),
         (
@@ -163,6 +168,9 @@ fn what_does_not_go_together_is_told_with_its_place_too() {
             check_refused(&builder.clone().command(command), CONFIG, &place);
         }
     }
+    // Who wants no log at all may have it.
+    let silent = new().command("check").flag("log-output", "none");
+    assert_eq!(end(&mut silent.start().unwrap()).0, Some(0));
     let flagged = new().flag("server-url", "ftp://hub").flag("api-key", "k");
     check_refused(&flagged, CONFIG, "mote: --server-url: server_url \"ftp:");
     let named = new()

@@ -82,6 +82,7 @@ pub(super) fn read(
     path: &Path,
     opening: Opening,
     warnings: &mut Vec<Warning>,
+    errors: &mut Vec<String>,
 ) -> Result<Vec<Given>, String> {
     let place = path.display();
     let unreadable = |error: io::Error| {
@@ -114,6 +115,12 @@ pub(super) fn read(
         });
         match keys::find(&entry.path).filter(|key| key.in_file) {
             Some(key) => {
+                if entry.items.is_some() && !key.is_list {
+                    let (line, path) = (entry.line, &entry.path);
+                    errors.push(format!(
+                        "{place}:{line}: {path}: takes one value and no list: write {path}: VALUE"
+                    ));
+                }
                 if let Some(remedy) = exposed.filter(|_| key.secret) {
                     warnings.push(Warning::strict(format!(
                         "{place}: others can read this file, and {} is in it: {remedy} {place}",

@@ -31,6 +31,8 @@ pub struct Key {
     pub flag: &'static str,
     /// Environment variables besides those that follow from the path.
     pub also_env: &'static [&'static str],
+    /// A list in the file, or words with commas.
+    pub is_list: bool,
     /// Never printed.
     pub secret: bool,
     /// A reload does not change it.
@@ -133,6 +135,7 @@ const fn row(path: &'static str, default: &'static str, help: &'static str, set:
         in_file: true,
         flag: "",
         also_env: &[],
+        is_list: matches!(set, Set::List(_)),
         secret: false,
         restart: false,
         help,
@@ -149,6 +152,21 @@ const fn of_this_run(mut key: Key, also_env: &'static [&'static str]) -> Key {
     key.in_file = false;
     key.restart = true;
     key.also_env = also_env;
+    key
+}
+
+const fn list(
+    path: &'static str,
+    flag: &'static str,
+    help: &'static str,
+    place: Place<Vec<String>>,
+) -> Key {
+    flagged(flag, row(path, "", help, Set::List(place)))
+}
+
+/// A list that is read in its own way.
+const fn listed(mut key: Key) -> Key {
+    key.is_list = true;
     key
 }
 
@@ -243,7 +261,7 @@ const OWN: &[Key] = &[
     },
     Key {
         also_env: &["NO_PROXY", "no_proxy"],
-        ..key(
+        ..listed(key(
             "no_proxy",
             "no-proxy",
             "",
@@ -252,7 +270,7 @@ const OWN: &[Key] = &[
                 s.no_proxy = exempt(v)?;
                 Ok(())
             },
-        )
+        ))
     },
     key(
         "interval",
@@ -304,15 +322,11 @@ const OWN: &[Key] = &[
             Ok(())
         },
     ),
-    key(
+    list(
         "interfaces",
         "interfaces",
-        "",
         "network interfaces to add up, with commas (default: physical ones)",
-        |s, v| {
-            s.interfaces = value::list(v);
-            Ok(())
-        },
+        |s| &mut s.interfaces,
     ),
     key(
         "timeout",
@@ -467,7 +481,7 @@ const OWN: &[Key] = &[
             Ok(())
         },
     ),
-    key(
+    listed(key(
         "tls.pins",
         "tls-pins",
         "",
@@ -476,7 +490,7 @@ const OWN: &[Key] = &[
             s.tls_pins = value::pins(v)?;
             Ok(())
         },
-    ),
+    )),
     key(
         "tls.allow_unsynced_clock",
         "tls-allow-unsynced-clock",
@@ -631,15 +645,11 @@ const OWN: &[Key] = &[
             Ok(())
         },
     ),
-    key(
+    list(
         "health.allowed_hosts",
         "health-allowed-hosts",
-        "",
         "host names that the listeners answer to besides their own, with commas",
-        |s, v| {
-            s.health_allowed_hosts = value::list(v);
-            Ok(())
-        },
+        |s| &mut s.health_allowed_hosts,
     ),
     key(
         "metrics.enabled",
@@ -691,45 +701,29 @@ const OWN: &[Key] = &[
             Ok(())
         },
     ),
-    key(
+    list(
         "metrics.interfaces_include",
         "metrics-interfaces-include",
-        "",
         "network interfaces in /metrics, names with * and ?, with commas (default: physical ones)",
-        |s, v| {
-            s.metrics_interfaces_include = value::list(v);
-            Ok(())
-        },
+        |s| &mut s.metrics_interfaces_include,
     ),
-    key(
+    list(
         "metrics.interfaces_exclude",
         "metrics-interfaces-exclude",
-        "",
         "network interfaces left out of /metrics, whatever includes them",
-        |s, v| {
-            s.metrics_interfaces_exclude = value::list(v);
-            Ok(())
-        },
+        |s| &mut s.metrics_interfaces_exclude,
     ),
-    key(
+    list(
         "metrics.mounts_include",
         "metrics-mounts-include",
-        "",
         "mount points in /metrics, with * and ?, with commas (default: file systems that keep files)",
-        |s, v| {
-            s.metrics_mounts_include = value::list(v);
-            Ok(())
-        },
+        |s| &mut s.metrics_mounts_include,
     ),
-    key(
+    list(
         "metrics.mounts_exclude",
         "metrics-mounts-exclude",
-        "",
         "mount points left out of /metrics, whatever includes them",
-        |s, v| {
-            s.metrics_mounts_exclude = value::list(v);
-            Ok(())
-        },
+        |s| &mut s.metrics_mounts_exclude,
     ),
     key(
         "metrics.textfile_dir",

@@ -224,10 +224,13 @@ fn load_as(
             .find(|path| may_be_there(path)),
     };
     let from_file = match &path {
-        Some(path) => file::read(path, opening, &mut warnings).unwrap_or_else(|words| {
-            errors.push(words);
-            Vec::new()
-        }),
+        Some(path) => {
+            let read = file::read(path, opening, &mut warnings, &mut errors);
+            read.unwrap_or_else(|words| {
+                errors.push(words);
+                Vec::new()
+            })
+        }
         None => Vec::new(),
     };
     let mut settings = Settings {

@@ -194,6 +194,28 @@ fn a_wrong_value_is_an_error_with_place_key_and_remedy() {
 }
 
 #[test]
+fn a_list_is_for_keys_that_are_lists() {
+    for text in [
+        "api_key: [a, b]",
+        "hostname: [x]",
+        "interval:\n- 1s",
+        "disk: []",
+    ] {
+        refuse(
+            &format!("{text}\n"),
+            1,
+            &["takes one value and no list: write "],
+        );
+    }
+    let file =
+        Temporary::new(b"interfaces: [eth0, eth1]\nno_proxy: [a, b]\nagent: {tags: 'a, b'}\n");
+    let settings = load(&file.sources(), &nothing).unwrap().settings;
+    assert_eq!(settings.interfaces, ["eth0", "eth1"]);
+    assert_eq!(settings.no_proxy.len(), 2);
+    assert_eq!(settings.orchestrator.tags, ["a", "b"]);
+}
+
+#[test]
 fn all_that_is_wrong_is_told_at_once() {
     let file = Temporary::new(b"interval: 10\npayload: x\n");
     let environment = |name: &str| (name == "MOTE_MAX_RETRIES").then(|| "many".into());

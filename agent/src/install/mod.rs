@@ -223,12 +223,12 @@ fn configuration(mut sources: Sources, place: &Place, starts: bool) -> Result<Pr
         say(format!("warning: {}", warning.words))?;
     }
     let settings = &loaded.settings;
-    let mut delivers =
-        if settings.log_level <= Level::Info && settings.log_output != LogOutput::None {
-            Delivers::Logged
-        } else {
-            Delivers::Unlogged
-        };
+    let is_heard = !matches!(settings.log_output, LogOutput::File | LogOutput::None);
+    let mut delivers = if settings.log_level <= Level::Info && is_heard {
+        Delivers::Logged
+    } else {
+        Delivers::Unlogged
+    };
     if starts {
         let plan = Plan::of(settings).map_err(|errors| refuse(&loaded.placed(errors)))?;
         if plan.target.is_none() && plan.orchestrator.is_some() {

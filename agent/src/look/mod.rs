@@ -17,6 +17,8 @@ use crate::agent::{Exit, Refusal, complain, print};
 use crate::config::{Settings, Sources, load_in_part, process_environment};
 use crate::face::ready_path;
 
+pub use people::bytes;
+
 /// Between two looks of `mote status --watch`.
 const WATCH_MS: u16 = 2_000;
 

@@ -10,7 +10,8 @@ use crate::agent::{Exit, Refusal, print, tame};
 use crate::config::keys::KEYS;
 use crate::config::server_url::without_password;
 use crate::config::{
-    Given, KeyOrigin, Loaded, Origin, Settings, Sources, Warning, load_in_part, process_environment,
+    Given, KeyOrigin, Loaded, Origin, Settings, Sources, WITHOUT_EFFECT, Warning, load_in_part,
+    process_environment,
 };
 use crate::face::taken_ports;
 use crate::setup::Plan;
@@ -119,7 +120,12 @@ fn report(loaded: &Loaded) -> String {
             (_, None) => "default".to_owned(),
         };
         // Writing to a String does not fail.
-        let _ = writeln!(text, "{:<35} {value:<30} {origin}", key.path);
+        let _ = write!(text, "{:<35} {value:<36} {origin}", key.path);
+        text.push_str(if WITHOUT_EFFECT.contains(&key.path) {
+            ", no effect yet\n"
+        } else {
+            "\n"
+        });
     }
     let _ = writeln!(text, "\nbackfill: {}", backfill_words(&loaded.settings));
     for (port, holder) in taken_ports(&loaded.settings) {
@@ -257,6 +263,10 @@ mod tests {
         }
         assert!(!text.contains("s3cret"), "{text}");
         assert!(text.contains("(set, "), "{text}");
+        assert_eq!(
+            text.matches(", no effect yet\n").count(),
+            WITHOUT_EFFECT.len()
+        );
         let interval = text
             .lines()
             .find(|line| line.starts_with("interval "))

@@ -28,7 +28,7 @@ const WITHOUT_MEANING: &[&str] = &[
 ];
 
 /// Keys that are read and checked, and change nothing yet.
-pub(super) const WITHOUT_EFFECT: &[&str] = &[
+pub(crate) const WITHOUT_EFFECT: &[&str] = &[
     "plugins.allow_remote_install",
     "plugins.auto_update",
     "plugins.trusted_keys",
@@ -115,7 +115,7 @@ pub(super) fn read(
         });
         match keys::find(&entry.path).filter(|key| key.in_file) {
             Some(key) => {
-                if entry.items.is_some() && !key.is_list {
+                if entry.items.is_some() && !key.is_list() {
                     let (line, path) = (entry.line, &entry.path);
                     errors.push(format!(
                         "{place}:{line}: {path}: takes one value and no list: write {path}: VALUE"

@@ -31,8 +31,6 @@ pub struct Key {
     pub flag: &'static str,
     /// Environment variables besides those that follow from the path.
     pub also_env: &'static [&'static str],
-    /// A list in the file, or words with commas.
-    pub is_list: bool,
     /// Never printed.
     pub secret: bool,
     /// A reload does not change it.
@@ -51,6 +49,8 @@ type Place<T> = fn(&mut Settings) -> &mut T;
 enum Set {
     /// In its own way.
     By(fn(&mut Settings, &str) -> Result<(), String>),
+    /// The same, of words with commas between them.
+    ListBy(fn(&mut Settings, &str) -> Result<(), String>),
     /// Words.
     Words(Place<Option<String>>),
     /// Words that nobody is to see.
@@ -74,11 +74,11 @@ enum Set {
 impl Key {
     /// Reads `text` and puts what it says into `settings`.
     pub fn set(&self, settings: &mut Settings, text: &str) -> Result<(), String> {
-        if text.is_empty() && !matches!(self.set, Set::By(_)) {
+        if text.is_empty() && !matches!(self.set, Set::By(_) | Set::ListBy(_)) {
             return Ok(());
         }
         match self.set {
-            Set::By(set) => set(settings, text)?,
+            Set::By(set) | Set::ListBy(set) => set(settings, text)?,
             Set::Words(place) => *place(settings) = Some(text.to_owned()),
             Set::Secret(place) => *place(settings) = Some(Secret::new(text.to_owned())),
             Set::Path(place) => *place(settings) = Some(value::path(text)?),
@@ -98,6 +98,11 @@ impl Key {
             }
         }
         Ok(())
+    }
+
+    /// Whether a file may have a list there.
+    pub const fn is_list(&self) -> bool {
+        matches!(self.set, Set::List(_) | Set::ListBy(_))
     }
 
     /// Its path and its aliases.
@@ -135,7 +140,6 @@ const fn row(path: &'static str, default: &'static str, help: &'static str, set:
         in_file: true,
         flag: "",
         also_env: &[],
-        is_list: matches!(set, Set::List(_)),
         secret: false,
         restart: false,
         help,
@@ -166,7 +170,9 @@ const fn list(
 
 /// A list that is read in its own way.
 const fn listed(mut key: Key) -> Key {
-    key.is_list = true;
+    if let Set::By(set) = key.set {
+        key.set = Set::ListBy(set);
+    }
     key
 }
 

@@ -25,7 +25,7 @@ use file::Opening;
 
 pub use credential::read_again;
 pub use environment::variables;
-pub(crate) use file::remedy;
+pub(crate) use file::{WITHOUT_EFFECT, remedy};
 pub use persona::Persona;
 pub use settings::{KeyOrigin, Secret, Settings};
 

@@ -102,7 +102,7 @@ fn every_key_is_read_from_file_environment_and_flag() {
             let file = Temporary::new(format!("{text} {:?}\n", key.default).as_bytes());
             let loaded = load(&file.sources(), &nothing).unwrap();
             assert_eq!(loaded.given.len(), 1, "{} from a file", key.path);
-            let is_told = file::WITHOUT_EFFECT.contains(&key.path);
+            let is_told = WITHOUT_EFFECT.contains(&key.path);
             assert_eq!(loaded.warnings.len(), usize::from(is_told), "{}", key.path);
             let is_said = key.help.contains("no effect yet");
             assert_eq!(is_told, is_said, "{}: {}", key.path, key.help);

@@ -12,7 +12,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::board::{self, About};
 use crate::clock;
-use crate::config::{self, Loaded, Settings, Sources, process_environment};
+use crate::config::{self, Loaded, Persona, Settings, Sources, process_environment};
 use crate::device::Device;
 use crate::log;
 use crate::notify::Notifier;
@@ -55,7 +55,14 @@ pub fn run(sources: &Sources) -> Result<(), Refusal> {
     let settings = &loaded.settings;
     let plan =
         Plan::of(settings).map_err(|errors| (Exit::Config, loaded.placed(errors).join("\n")))?;
-    introduce(&loaded, &plan, "LunaSentri agent starting");
+    // The documented words, where somebody may wait for them.
+    let is_documented = plan.target.is_some() || settings.persona == Persona::LunaSentri;
+    let msg = if is_documented {
+        "LunaSentri agent starting"
+    } else {
+        "Agent starting"
+    };
+    introduce(&loaded, &plan, msg);
     let base = settings.base_dir();
     let state = State::open(&base).map_err(|error| (Exit::State, error.to_string()))?;
     clock::raise_floor(state.last_good_ms());
@@ -328,18 +335,16 @@ fn introduce(loaded: &Loaded, plan: &Plan, msg: &str) {
         .map(|path| path.display().to_string())
         .unwrap_or_default();
     let proxy = plan.target.as_ref().map_or_else(String::new, Target::proxy);
+    let orchestrator = settings.orchestrator.base_url.as_deref();
     let mut fields = vec![
         ("version", Value::Str(env!("CARGO_PKG_VERSION"))),
         ("server_url", Value::Str(server_url)),
         ("interval_ms", Value::Uint(settings.interval_ms)),
         ("config", Value::Str(&file)),
+        ("orchestrator", Value::Str(orchestrator.unwrap_or_default())),
+        ("proxy", Value::Str(&proxy)),
     ];
-    if let Some(base_url) = &settings.orchestrator.base_url {
-        fields.push(("orchestrator", Value::Str(base_url)));
-    }
-    if !proxy.is_empty() {
-        fields.push(("proxy", Value::Str(&proxy)));
-    }
+    fields.retain(|(_, value)| !matches!(value, Value::Str("")));
     log::info(msg, &fields);
     for warning in &loaded.warnings {
         log::warn("Configuration", &[("warning", Value::Str(&warning.words))]);

@@ -10,7 +10,8 @@ use crate::agent::{Exit, Refusal, print, tame};
 use crate::config::keys::KEYS;
 use crate::config::server_url::without_password;
 use crate::config::{
-    ConfigError, Given, KeyOrigin, Loaded, Settings, Sources, Warning, load, process_environment,
+    Given, KeyOrigin, Loaded, Origin, Settings, Sources, WITHOUT_EFFECT, Warning, load_in_part,
+    process_environment,
 };
 use crate::face::taken_ports;
 use crate::setup::Plan;
@@ -20,14 +21,27 @@ use crate::sysinfo::hostname;
 ///
 /// With `strict`, a warning that points to a mistake fails like an error.
 pub fn check(sources: &Sources, strict: bool) -> Result<(), Refusal> {
-    let mut loaded = load(sources, &process_environment).map_err(|error| refuse(&error))?;
+    let (mut loaded, mut errors) = load_in_part(sources, &process_environment);
     let unreadable = unreadable_places(&loaded);
     loaded.warnings.extend(unreadable);
-    let plan = Plan::of(&loaded.settings);
-    let warnings = plan.as_ref().map(Plan::warnings).unwrap_or_default();
-    loaded.warnings.extend(warnings);
+    match Plan::of(&loaded.settings) {
+        Ok(plan) => {
+            loaded.warnings.extend(plan.warnings());
+            // What could not be read may have named one.
+            if errors.is_empty() && plan.target.is_none() && plan.orchestrator.is_none() {
+                let words =
+                    "samples are delivered nowhere: set server_url and api_key to deliver them";
+                loaded.warnings.push(Warning::strict(words.into()));
+            }
+        }
+        Err(mut words) => {
+            if !errors.is_empty() {
+                words.retain(|words| !is_lost(words, &loaded));
+            }
+            errors.extend(loaded.placed(words));
+        }
+    }
     print(&report(&loaded))?;
-    let mut errors = loaded.placed(plan.err().unwrap_or_default());
     if strict {
         let mistakes = loaded.warnings.iter().filter(|warning| warning.strict);
         errors.extend(mistakes.map(|warning| warning.words.clone()));
@@ -35,12 +49,19 @@ pub fn check(sources: &Sources, strict: bool) -> Result<(), Refusal> {
     if errors.is_empty() {
         print("configuration: good\n")
     } else {
-        Err(refuse(&ConfigError(errors)))
+        Err((Exit::Config, errors.join("\n")))
     }
 }
 
-fn refuse(error: &ConfigError) -> Refusal {
-    (Exit::Config, error.to_string())
+/// Whether the error is of a key that was given and could not be read, which is told already.
+fn is_lost(words: &str, loaded: &Loaded) -> bool {
+    let Some((missing, _)) = words.split_once(" is missing") else {
+        return false;
+    };
+    let mut given = loaded.given.iter();
+    let is_of_file = |given: &Given| matches!(given.origin, Origin::File(..));
+    let is_file_lost = loaded.file.is_some() && !loaded.given.iter().any(is_of_file);
+    is_file_lost || given.any(|given| given.key.path.starts_with(missing))
 }
 
 /// Warns of places that the configuration names and that cannot be read as the agent will read them.
@@ -99,17 +120,15 @@ fn report(loaded: &Loaded) -> String {
             (_, None) => "default".to_owned(),
         };
         // Writing to a String does not fail.
-        let _ = writeln!(text, "{:<35} {value:<30} {origin}", key.path);
+        let _ = write!(text, "{:<35} {value:<36} {origin}", key.path);
+        text.push_str(if WITHOUT_EFFECT.contains(&key.path) {
+            ", no effect yet\n"
+        } else {
+            "\n"
+        });
     }
     let _ = writeln!(text, "\nbackfill: {}", backfill_words(&loaded.settings));
-    let settings = &loaded.settings;
-    if settings.server_url.is_none() {
-        let _ = writeln!(
-            text,
-            "samples are delivered nowhere: set server_url and api_key"
-        );
-    }
-    for (port, holder) in taken_ports(settings) {
+    for (port, holder) in taken_ports(&loaded.settings) {
         // It may be the agent that runs already, so this is no warning.
         let _ = writeln!(text, "port {port} is in use: {holder}");
     }
@@ -189,8 +208,7 @@ fn backfill_words(settings: &Settings) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::CommandLine;
-    use crate::config::keys;
+    use crate::config::{CommandLine, keys, load};
 
     #[test]
     fn words_of_others_are_shown_and_not_obeyed() {
@@ -245,6 +263,10 @@ mod tests {
         }
         assert!(!text.contains("s3cret"), "{text}");
         assert!(text.contains("(set, "), "{text}");
+        assert_eq!(
+            text.matches(", no effect yet\n").count(),
+            WITHOUT_EFFECT.len()
+        );
         let interval = text
             .lines()
             .find(|line| line.starts_with("interval "))

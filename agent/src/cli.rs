@@ -1,12 +1,12 @@
 //! The command line: what was asked for, and the help.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Write;
 
 use lexopt::{Arg, Parser};
 
-use crate::config::CommandLine;
-use crate::config::keys::{KEYS, Key};
+use crate::config::keys::{KEYS, Key, nearest};
+use crate::config::{CommandLine, Persona, process_environment, variables};
 use crate::install::{Options, System};
 use crate::plugin::by_hand::Trial;
 
@@ -78,9 +78,29 @@ pub struct UsageError(pub String);
 
 /// The key whose flag this is.
 fn key_of(flag: &str) -> Result<&'static Key, UsageError> {
-    KEYS.iter()
-        .find(|key| key.flag == flag && !key.flag.is_empty())
-        .ok_or_else(|| UsageError(format!("no flag --{flag}: see mote help")))
+    let named = KEYS.iter().find(|key| key.flag == flag);
+    named.filter(|_| !flag.is_empty()).ok_or_else(|| {
+        let is_it = |key: &&Key| key.path.replace(['.', '_'], "-") == flag;
+        let near = KEYS.iter().find(is_it);
+        let near = near.or_else(|| nearest(flag, |key| key.flag));
+        let hint = match near {
+            Some(key) if key.flag.is_empty() => {
+                let variable = variables(key).remove(0);
+                format!("set {} in the file, or {variable}", key.path)
+            }
+            Some(key) => format!("did you mean --{}?", key.flag),
+            None => "see mote help".into(),
+        };
+        UsageError(format!("no flag --{flag}: {hint}"))
+    })
+}
+
+fn no_command(word: &OsStr) -> UsageError {
+    let commands = COMMANDS.join(", ");
+    UsageError(format!(
+        "no command {}: there are {commands}",
+        word.display()
+    ))
 }
 
 fn check_switches(switches: &[String], word: &str) -> Result<(), UsageError> {
@@ -143,7 +163,14 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, U
                 line.flags.push((key, text(value, key.flag)?));
             }
             // `help run` means what `run --help` means: there is one help.
-            Arg::Value(word) if word == "help" && command.is_none() => return Ok(Command::Help),
+            Arg::Value(word) if word == "help" && command.is_none() => {
+                return match parser.next() {
+                    Ok(Some(Arg::Value(word))) if !COMMANDS.iter().any(|it| word == **it) => {
+                        Err(no_command(&word))
+                    }
+                    _ => Ok(Command::Help),
+                };
+            }
             Arg::Value(word) if command.is_none() => command = Some(word),
             Arg::Value(word) if command.as_ref().is_some_and(|word| word == "plugin") => {
                 words.push(word.to_string_lossy().into_owned());
@@ -183,10 +210,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, U
         "uninstall" => Ok(Command::Uninstall(options)),
         "plugin" => plugin(&words, line, trial),
         "version" => Ok(Command::Version { json: has("json") }),
-        other => Err(UsageError(format!(
-            "no command {other}: there are run, once, check, status, health, plugin, install, \
-             uninstall, version and help"
-        ))),
+        other => Err(no_command(other.as_ref())),
     }
 }
 
@@ -211,6 +235,19 @@ fn plugin(words: &[String], line: CommandLine, mut trial: Trial) -> Result<Comma
     }
 }
 
+const COMMANDS: [&str; 10] = [
+    "run",
+    "once",
+    "check",
+    "status",
+    "health",
+    "plugin",
+    "install",
+    "uninstall",
+    "version",
+    "help",
+];
+
 /// Flags that are no keys, and the command that each goes with.
 const SWITCHES: &[(&str, &str)] = &[
     ("send", "once"),
@@ -234,9 +271,9 @@ fn usage(error: &lexopt::Error) -> UsageError {
     UsageError(format!("{error}: see mote help"))
 }
 
-/// The help, with every flag of the table of keys.
-pub fn help() -> String {
-    let mut text = String::from(
+/// The help for the program of that name, with every flag of the table of keys.
+pub fn help(persona: Persona) -> String {
+    let text = String::from(
         "mote: a monitoring agent for Linux devices that have little of everything\n\n\
          usage: mote [run | once | check | status | health | plugin | install | uninstall | version | \
          help] [flags]\n\n\
@@ -262,7 +299,15 @@ pub fn help() -> String {
          flags (these and all other keys may be in the file, or in the environment: mote check\n\
          prints them, and interval is MOTE_INTERVAL, logging.level is MOTE_LOGGING_LEVEL):\n",
     );
-    text.push_str("  -c, --config FILE                 default: /etc/mote/mote.yaml\n");
+    // What it is, and how it is used; the rest is about any of them.
+    let mut text = text.replacen("mote", persona.name(), 2);
+    let files = persona.usual_files(&process_environment);
+    // Writing to a String does not fail.
+    let _ = writeln!(
+        text,
+        "  -c, --config FILE                 default: {}",
+        files[0].display()
+    );
     for key in KEYS.iter().filter(|key| !key.flag.is_empty()) {
         let default = if key.default.is_empty() {
             String::new()
@@ -427,8 +472,41 @@ mod tests {
     }
 
     #[test]
+    fn a_flag_that_is_none_is_told_with_what_was_meant() {
+        for (flag, hint) in [
+            ("--intervall", "did you mean --interval?"),
+            ("--logging-level", "did you mean --log-level?"),
+            (
+                "--plugins-dir",
+                "set plugins.dir in the file, or MOTE_PLUGINS_DIR",
+            ),
+            ("--wings", "see mote help"),
+        ] {
+            let error = read(&["plugin", "list", flag, "x"]).unwrap_err();
+            assert_eq!(error.0, format!("no flag {flag}: {hint}"));
+        }
+        let error = read(&["help", "nosuch"]).unwrap_err();
+        assert!(error.0.starts_with("no command nosuch: there are run, "));
+    }
+
+    #[test]
+    fn the_help_is_that_of_the_program_that_was_called() {
+        let text = help(Persona::LunaSentri);
+        assert!(
+            text.starts_with("lunasentri-agent: a monitoring agent"),
+            "{text}"
+        );
+        for words in [
+            "usage: lunasentri-agent [run",
+            "default: /etc/lunasentri/agent.yaml\n",
+        ] {
+            assert!(text.contains(words), "{text}");
+        }
+    }
+
+    #[test]
     fn the_help_names_every_flag() {
-        let text = help();
+        let text = help(Persona::Mote);
         for key in KEYS.iter().filter(|key| !key.flag.is_empty()) {
             assert!(text.contains(&format!("--{} ", key.flag)), "{}", key.flag);
         }

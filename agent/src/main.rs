@@ -42,7 +42,7 @@ fn main() -> ExitCode {
         Ok(Command::PluginList(line)) => by_hand::list(&sources(line)),
         Ok(Command::PluginTest { line, trial }) => by_hand::test(&sources(line), &trial),
         Ok(Command::Version { json }) => agent::print(&version(json)),
-        Ok(Command::Help) => agent::print(&cli::help()),
+        Ok(Command::Help) => agent::print(&cli::help(persona)),
         Err(UsageError(words)) => Err((Exit::Usage, words)),
     };
     match done {

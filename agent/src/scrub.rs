@@ -23,7 +23,7 @@ use crate::config::keys::{KEYS, Key};
 use crate::config::{Given, Origin, Sources, near, process_environment, variables};
 
 /// Names the pipe's descriptor to the program that comes after.
-const VARIABLE: &str = "MOTE_HANDED_FD";
+pub const VARIABLE: &str = "MOTE_HANDED_FD";
 /// A pipe takes this much without a reader (pipe(7)).
 const PIPE_BYTES: usize = 64 * 1024;
 

@@ -57,9 +57,8 @@ impl Plan {
                 .map_err(|words| errors.extend(words))
                 .ok()
         };
-        if settings.log_output == LogOutput::None && settings.log_file.is_none() {
-            errors
-                .push("logging.output: there would be no log at all: set logging.file too".into());
+        if settings.log_output == LogOutput::File && settings.log_file.is_none() {
+            errors.push("logging.output: file needs logging.file: set that too".into());
         }
         errors.extend(wrong_paths(settings));
         if errors.is_empty() {

@@ -17,7 +17,7 @@
 
 pub mod backlog;
 pub mod flash;
-mod folder;
+pub mod folder;
 mod good_time;
 pub mod journal;
 pub mod ledger;

@@ -319,6 +319,29 @@ fn a_file_that_cannot_be_opened_is_said_on_the_other_output_and_stops_nothing() 
 }
 
 #[test]
+fn folders_are_made_no_further_up_than_its_own() {
+    let hub = good_hub();
+    let builder = hurried(&hub);
+    let mistyped = builder.dir().join("vra/log/agent.log");
+    let mut agent = builder.clone().flag("log-file", &mistyped).start().unwrap();
+    wait_for_more(&hub, 2);
+    stop(&mut agent);
+    let is_it = |line: &String| {
+        line.contains("Log file cannot be opened") && line.contains("change logging.file")
+    };
+    assert!(said(&agent).iter().any(is_it), "{:?}", said(&agent));
+    assert!(!builder.dir().join("vra").exists());
+    // But the agent's own folder, which is made anyway.
+    let base = builder.dir().join("var/lib/agent-1");
+    let own = base.join("logs/agent.log");
+    let builder = builder.flag("base-dir", base).flag("log-file", &own);
+    let mut agent = builder.start().unwrap();
+    wait_for_more(&hub, 2);
+    stop(&mut agent);
+    assert_eq!(lines(&own), said(&agent));
+}
+
+#[test]
 fn a_reload_changes_file_and_level() {
     let hub = good_hub();
     let builder = hurried(&hub);

@@ -332,16 +332,19 @@ fn every_command_hides_its_key() {
     if left_out("that the key is not in /proc") {
         return;
     }
+    let watched = AgentBuilder::new().unwrap().start().unwrap();
+    let port = watched.listens_at("/health", LONG).unwrap().port();
     for source in ["flag", "environment", "proxy"] {
         let builder = AgentBuilder::new().unwrap().command("status");
-        let builder = builder.argument("--watch").flag("health-port", "1");
+        let builder = builder.argument("--watch");
+        let builder = builder.flag("health-port", port.to_string());
         let builder = match source {
             "flag" => builder.flag("api-key", CANARY),
             "environment" => builder.env("MOTE_API_KEY", CANARY),
             _ => builder.env("HTTPS_PROXY", format!("http://u:{CANARY}@127.0.0.1:9")),
         };
         let agent = builder.start().unwrap();
-        // It looks for an agent again and again, and says that there is none.
+        // It looks at the other one again and again.
         agent.wait_for_log(|_| true, LONG).unwrap();
         check_hidden(&agent, source);
     }
@@ -459,8 +462,59 @@ fn check_shows_values_with_their_sources_and_no_key() {
 }
 
 #[test]
+fn check_shows_all_values_and_all_errors_though_one_cannot_be_read() {
+    let check = || AgentBuilder::new().unwrap().command("check");
+    let wrong = check().flag("interval", "10").flag("server-url", "ftp://x");
+    let (code, out, err) = run(&wrong.flag("max-retries", "7"));
+    assert_eq!(code, Some(78), "{err}");
+    for (key, end) in [
+        ("interval ", "--interval"),
+        ("max_retries ", "--max-retries"),
+    ] {
+        let mut lines = out.lines().filter(|line| line.starts_with(key));
+        assert!(lines.any(|line| line.ends_with(end)), "{out}");
+    }
+    for words in [
+        "--interval: \"10\" has no unit",
+        "\"ftp://x\" is neither",
+        "api_key is missing",
+    ] {
+        assert!(err.contains(words), "{words:?} is not in {err:?}");
+    }
+    // What was given and could not be read is not missing.
+    let lost = check().flag("server-url", "https://h");
+    for (builder, words) in [
+        (
+            lost.clone().flag("api-key-file", "/nope"),
+            "api_key_file /nope",
+        ),
+        (lost.config("api_key: [\n").unwrap(), "YAML"),
+    ] {
+        let (_, out, err) = run(&builder);
+        assert!(out.contains("server_url  "), "{out}");
+        assert!(err.contains(words) && err.lines().count() == 1, "{err}");
+    }
+}
+
+#[test]
+fn check_warns_of_samples_that_go_nowhere() {
+    let words = "samples are delivered nowhere: set server_url and api_key to deliver them";
+    let builder = AgentBuilder::new().unwrap().command("check");
+    let (code, out, _) = run(&builder);
+    assert_eq!(code, Some(0));
+    assert!(out.contains(&format!("warning: {words}")), "{out}");
+    let strict = builder.argument("--strict");
+    let (code, _, err) = run(&strict);
+    assert_eq!((code, &*err), (Some(78), &*format!("mote: {words}")));
+    let hub = good_hub();
+    let (code, out, err) = run(&strict.for_orchestrator(&hub, "sensor"));
+    assert_eq!(code, Some(0), "{out}{err}");
+}
+
+#[test]
 fn check_warns_of_places_that_cannot_be_read_as_they_will_be() {
     let builder = AgentBuilder::new().unwrap().command("check");
+    let builder = builder.flag("server-url", "https://h").flag("api-key", "k");
     let place = |name: &str| builder.dir().join(name).display().to_string();
     fs::create_dir(place("there")).unwrap();
     fs::write(place("file"), "").unwrap();

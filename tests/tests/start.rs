@@ -100,6 +100,11 @@ fn a_wrong_configuration_is_told_with_file_line_and_key() {
         ("backfill: maybe\n", "1: backfill: ", "auto"),
         ("payload: [\n", "2: ", "YAML"),
         ("payload: both\na: b: c\n", "2: ", "YAML"),
+        (
+            "payload: both\nhostname: [x, y]\n",
+            "2: hostname: ",
+            "takes one value and no list: write hostname: VALUE",
+        ),
     ] {
         let builder = new().config(text).unwrap();
         let builder = builder.flag("server-url", "https://h").flag("api-key", "k");
@@ -134,9 +139,9 @@ fn what_does_not_go_together_is_told_with_its_place_too() {
         ),
         ("tls:\n  cert_file: /a\n", 4, "tls.cert_file is set without"),
         (
-            "logging:\n  output: none\n",
+            "logging:\n  output: file\n",
             4,
-            "logging.output: there would be no log",
+            "logging.output: file needs logging.file: set that too",
         ),
         ("proxy: socks5://a\n", 3, "proxy is not an http: proxy"),
         (
@@ -163,6 +168,9 @@ fn what_does_not_go_together_is_told_with_its_place_too() {
             check_refused(&builder.clone().command(command), CONFIG, &place);
         }
     }
+    // Who wants no log at all may have it.
+    let silent = new().command("check").flag("log-output", "none");
+    assert_eq!(end(&mut silent.start().unwrap()).0, Some(0));
     let flagged = new().flag("server-url", "ftp://hub").flag("api-key", "k");
     check_refused(&flagged, CONFIG, "mote: --server-url: server_url \"ftp:");
     let named = new()
@@ -226,6 +234,25 @@ fn everything_can_come_from_the_usual_file_and_an_unknown_key_is_a_warning() {
         "{}",
         warning.text
     );
+}
+
+#[test]
+fn an_unknown_variable_is_a_warning_that_offers_the_nearest() {
+    let mistyped = new().command("check").env("MOTE_INTERVALL", "3s");
+    let strict = mistyped.clone().argument("--strict");
+    let words = "unknown variable MOTE_INTERVALL in the environment: did you mean MOTE_INTERVAL?";
+    check_refused(&strict, CONFIG, words);
+    let (code, out, _) = end(&mut mistyped.start().unwrap());
+    assert_eq!(code, Some(0));
+    assert!(out.contains(&format!("warning: {words}")), "{out}");
+    // What it hands to itself is none, and neither is what may be another program's.
+    let builder = new()
+        .command("check")
+        .env("MOTE_API_KEY", "k")
+        .env("STAVILY_INTERVALL", "3s")
+        .flag("server-url", "https://h");
+    let (code, out, err) = end(&mut builder.argument("--strict").start().unwrap());
+    assert_eq!(code, Some(0), "{out}{err}");
 }
 
 #[test]

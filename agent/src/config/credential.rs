@@ -162,14 +162,16 @@ pub fn read_again(origin: &KeyOrigin, is_metrics: bool) -> Option<Result<Secret,
             Some(file::read_key(name, path, opening, &mut Vec::new()))
         }
         KeyOrigin::ConfigFile(path) => Some(
-            file::read(path, Opening::Running, &mut Vec::new()).and_then(|given| {
-                let found = given.into_iter().find(|given| given.key.path == key);
-                let text = found
-                    .map(|given| given.text)
-                    .filter(|text| !text.is_empty());
-                text.map(Secret::new)
-                    .ok_or_else(|| format!("{}: {key} is not in it any more", path.display()))
-            }),
+            file::read(path, Opening::Running, &mut Vec::new(), &mut Vec::new()).and_then(
+                |given| {
+                    let found = given.into_iter().find(|given| given.key.path == key);
+                    let text = found
+                        .map(|given| given.text)
+                        .filter(|text| !text.is_empty());
+                    text.map(Secret::new)
+                        .ok_or_else(|| format!("{}: {key} is not in it any more", path.display()))
+                },
+            ),
         ),
     }
 }

@@ -1,7 +1,8 @@
 //! Environment variables: which ones a key listens to, and which one wins.
 
-use super::keys::Key;
+use super::keys::{self, KEYS, Key};
 use super::{Environment, Given, Origin, Warning};
+use crate::scrub;
 
 /// Prefixes, strongest first. The others are those of the products that mote stands in for.
 const PREFIXES: [&str; 3] = ["MOTE_", "LUNASENTRI_", "STAVILY_"];
@@ -57,4 +58,58 @@ pub(super) fn find(
         text,
         origin: Origin::Environment(name),
     }))
+}
+
+/// Warns of variables that begin as mote's do and that no key listens to. Those of the other prefixes
+/// may be for programs of these products that mote is not.
+pub(super) fn find_strangers(environment: Environment<'_>, warnings: &mut Vec<Warning>) {
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        let words = stranger(&name).filter(|_| environment(&name).is_some());
+        warnings.extend(words.map(Warning::strict));
+    }
+}
+
+fn stranger(name: &str) -> Option<String> {
+    let rest = name.strip_prefix(PREFIXES[0])?;
+    // What mote hands to itself, and to plugins, which may run it.
+    let is_own = [scrub::VARIABLE, "MOTE_CORRELATION_ID"].contains(&name);
+    if is_own || KEYS.iter().flat_map(variables).any(|known| known == name) {
+        return None;
+    }
+    let rest = rest.to_ascii_lowercase();
+    // Some flags are shorter than their key.
+    let flag = rest.replace('_', "-");
+    let near = KEYS.iter().find(|key| key.flag == flag);
+    let near = near.or_else(|| keys::nearest(&rest, keys::in_file));
+    let hint = keys::hint(near.map(|key| variables(key).remove(0)));
+    Some(format!(
+        "unknown variable {name} in the environment: {hint}"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_that_no_key_listens_to_is_told_with_the_nearest_one() {
+        for (name, hint) in [
+            ("MOTE_INTERVALL", "did you mean MOTE_INTERVAL?"),
+            ("MOTE_Interval", "did you mean MOTE_INTERVAL?"),
+            ("MOTE_LOG_LEVEL", "did you mean MOTE_LOGGING_LEVEL?"),
+            ("MOTE_TLS_CAFILE", "did you mean MOTE_TLS_CA_FILE?"),
+            ("MOTE_COMPLETELY_DIFFERENT", "mote has no such key"),
+        ] {
+            let words = stranger(name).unwrap();
+            let expected = format!("unknown variable {name} in the environment: {hint}");
+            assert_eq!(words, expected);
+        }
+        for name in KEYS.iter().flat_map(variables) {
+            assert_eq!(stranger(&name), None);
+        }
+        for name in ["STAVILY_TOKEN_URL", "REMOTE_X", "MOTE", "MOTE_HANDED_FD"] {
+            assert_eq!(stranger(name), None);
+        }
+    }
 }

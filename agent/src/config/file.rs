@@ -28,7 +28,7 @@ const WITHOUT_MEANING: &[&str] = &[
 ];
 
 /// Keys that are read and checked, and change nothing yet.
-pub(super) const WITHOUT_EFFECT: &[&str] = &[
+pub(crate) const WITHOUT_EFFECT: &[&str] = &[
     "plugins.allow_remote_install",
     "plugins.auto_update",
     "plugins.trusted_keys",
@@ -82,6 +82,7 @@ pub(super) fn read(
     path: &Path,
     opening: Opening,
     warnings: &mut Vec<Warning>,
+    errors: &mut Vec<String>,
 ) -> Result<Vec<Given>, String> {
     let place = path.display();
     let unreadable = |error: io::Error| {
@@ -114,6 +115,12 @@ pub(super) fn read(
         });
         match keys::find(&entry.path).filter(|key| key.in_file) {
             Some(key) => {
+                if entry.items.is_some() && !key.is_list() {
+                    let (line, path) = (entry.line, &entry.path);
+                    errors.push(format!(
+                        "{place}:{line}: {path}: takes one value and no list: write {path}: VALUE"
+                    ));
+                }
                 if let Some(remedy) = exposed.filter(|_| key.secret) {
                     warnings.push(Warning::strict(format!(
                         "{place}: others can read this file, and {} is in it: {remedy} {place}",
@@ -193,10 +200,8 @@ fn is_empty_section(entry: &yaml::Entry) -> bool {
 }
 
 fn unknown(path: &Path, entry: &yaml::Entry) -> String {
-    let hint = match keys::nearest(&entry.path) {
-        Some(near) => format!("did you mean {near}?"),
-        None => "mote has no such key".into(),
-    };
+    let near = keys::nearest(&entry.path, keys::in_file);
+    let hint = keys::hint(near.map(|key| key.path.to_owned()));
     format!(
         "{}:{}: unknown key {}: {hint}",
         path.display(),

@@ -49,6 +49,8 @@ type Place<T> = fn(&mut Settings) -> &mut T;
 enum Set {
     /// In its own way.
     By(fn(&mut Settings, &str) -> Result<(), String>),
+    /// The same, of words with commas between them.
+    ListBy(fn(&mut Settings, &str) -> Result<(), String>),
     /// Words.
     Words(Place<Option<String>>),
     /// Words that nobody is to see.
@@ -72,11 +74,11 @@ enum Set {
 impl Key {
     /// Reads `text` and puts what it says into `settings`.
     pub fn set(&self, settings: &mut Settings, text: &str) -> Result<(), String> {
-        if text.is_empty() && !matches!(self.set, Set::By(_)) {
+        if text.is_empty() && !matches!(self.set, Set::By(_) | Set::ListBy(_)) {
             return Ok(());
         }
         match self.set {
-            Set::By(set) => set(settings, text)?,
+            Set::By(set) | Set::ListBy(set) => set(settings, text)?,
             Set::Words(place) => *place(settings) = Some(text.to_owned()),
             Set::Secret(place) => *place(settings) = Some(Secret::new(text.to_owned())),
             Set::Path(place) => *place(settings) = Some(value::path(text)?),
@@ -96,6 +98,11 @@ impl Key {
             }
         }
         Ok(())
+    }
+
+    /// Whether a file may have a list there.
+    pub const fn is_list(&self) -> bool {
+        matches!(self.set, Set::List(_) | Set::ListBy(_))
     }
 
     /// Its path and its aliases.
@@ -149,6 +156,23 @@ const fn of_this_run(mut key: Key, also_env: &'static [&'static str]) -> Key {
     key.in_file = false;
     key.restart = true;
     key.also_env = also_env;
+    key
+}
+
+const fn list(
+    path: &'static str,
+    flag: &'static str,
+    help: &'static str,
+    place: Place<Vec<String>>,
+) -> Key {
+    flagged(flag, row(path, "", help, Set::List(place)))
+}
+
+/// A list that is read in its own way.
+const fn listed(mut key: Key) -> Key {
+    if let Set::By(set) = key.set {
+        key.set = Set::ListBy(set);
+    }
     key
 }
 
@@ -243,7 +267,7 @@ const OWN: &[Key] = &[
     },
     Key {
         also_env: &["NO_PROXY", "no_proxy"],
-        ..key(
+        ..listed(key(
             "no_proxy",
             "no-proxy",
             "",
@@ -252,7 +276,7 @@ const OWN: &[Key] = &[
                 s.no_proxy = exempt(v)?;
                 Ok(())
             },
-        )
+        ))
     },
     key(
         "interval",
@@ -304,15 +328,11 @@ const OWN: &[Key] = &[
             Ok(())
         },
     ),
-    key(
+    list(
         "interfaces",
         "interfaces",
-        "",
         "network interfaces to add up, with commas (default: physical ones)",
-        |s, v| {
-            s.interfaces = value::list(v);
-            Ok(())
-        },
+        |s| &mut s.interfaces,
     ),
     key(
         "timeout",
@@ -467,7 +487,7 @@ const OWN: &[Key] = &[
             Ok(())
         },
     ),
-    key(
+    listed(key(
         "tls.pins",
         "tls-pins",
         "",
@@ -476,7 +496,7 @@ const OWN: &[Key] = &[
             s.tls_pins = value::pins(v)?;
             Ok(())
         },
-    ),
+    )),
     key(
         "tls.allow_unsynced_clock",
         "tls-allow-unsynced-clock",
@@ -631,15 +651,11 @@ const OWN: &[Key] = &[
             Ok(())
         },
     ),
-    key(
+    list(
         "health.allowed_hosts",
         "health-allowed-hosts",
-        "",
         "host names that the listeners answer to besides their own, with commas",
-        |s, v| {
-            s.health_allowed_hosts = value::list(v);
-            Ok(())
-        },
+        |s| &mut s.health_allowed_hosts,
     ),
     key(
         "metrics.enabled",
@@ -691,45 +707,29 @@ const OWN: &[Key] = &[
             Ok(())
         },
     ),
-    key(
+    list(
         "metrics.interfaces_include",
         "metrics-interfaces-include",
-        "",
         "network interfaces in /metrics, names with * and ?, with commas (default: physical ones)",
-        |s, v| {
-            s.metrics_interfaces_include = value::list(v);
-            Ok(())
-        },
+        |s| &mut s.metrics_interfaces_include,
     ),
-    key(
+    list(
         "metrics.interfaces_exclude",
         "metrics-interfaces-exclude",
-        "",
         "network interfaces left out of /metrics, whatever includes them",
-        |s, v| {
-            s.metrics_interfaces_exclude = value::list(v);
-            Ok(())
-        },
+        |s| &mut s.metrics_interfaces_exclude,
     ),
-    key(
+    list(
         "metrics.mounts_include",
         "metrics-mounts-include",
-        "",
         "mount points in /metrics, with * and ?, with commas (default: file systems that keep files)",
-        |s, v| {
-            s.metrics_mounts_include = value::list(v);
-            Ok(())
-        },
+        |s| &mut s.metrics_mounts_include,
     ),
-    key(
+    list(
         "metrics.mounts_exclude",
         "metrics-mounts-exclude",
-        "",
         "mount points left out of /metrics, whatever includes them",
-        |s, v| {
-            s.metrics_mounts_exclude = value::list(v);
-            Ok(())
-        },
+        |s| &mut s.metrics_mounts_exclude,
     ),
     key(
         "metrics.textfile_dir",
@@ -801,15 +801,26 @@ pub fn find(path: &str) -> Option<&'static Key> {
         .find(|key| key.paths().any(|known| known == path))
 }
 
-/// The key that `path` was most likely meant to be.
-pub fn nearest(path: &str) -> Option<&'static str> {
-    let close = |key: &&Key| (distance(path, key.path), key.path);
-    let (distance, found) = KEYS
-        .iter()
-        .filter(|key| key.in_file)
-        .map(|key| close(&key))
-        .min()?;
-    (distance <= 2.max(path.len() / 3)).then_some(found)
+/// Where a key stands in a file; empty if a file cannot have it.
+pub fn in_file(key: &Key) -> &'static str {
+    if key.in_file { key.path } else { "" }
+}
+
+/// The key that `word` was most likely meant to be, by the names that `name` gives them.
+pub fn nearest(word: &str, name: fn(&Key) -> &'static str) -> Option<&'static Key> {
+    let named = KEYS.iter().filter(|key| !name(key).is_empty());
+    let (distance, _, found) = named
+        .map(|key| (distance(word, name(key)), name(key), key))
+        .min_by_key(|(distance, name, _)| (*distance, *name))?;
+    (distance <= 2.max(word.len() / 3)).then_some(found)
+}
+
+/// What is said of a name that is no key's, with the name that was most likely meant.
+pub fn hint(near: Option<String>) -> String {
+    near.map_or_else(
+        || "mote has no such key".into(),
+        |near| format!("did you mean {near}?"),
+    )
 }
 
 /// Changes of one letter that turn one word into the other (Levenshtein).
@@ -855,6 +866,7 @@ mod tests {
 
     #[test]
     fn a_slip_of_the_pen_is_recognized() {
+        let nearest = |word| nearest(word, in_file).map(|key| key.path);
         assert_eq!(nearest("server_ulr"), Some("server_url"));
         assert_eq!(nearest("intervall"), Some("interval"));
         assert_eq!(nearest("tls.cafile"), Some("tls.ca_file"));

@@ -25,7 +25,7 @@ use file::Opening;
 
 pub use credential::read_again;
 pub use environment::variables;
-pub(crate) use file::remedy;
+pub(crate) use file::{WITHOUT_EFFECT, remedy};
 pub use persona::Persona;
 pub use settings::{KeyOrigin, Secret, Settings};
 
@@ -214,6 +214,7 @@ fn load_as(
         .map(Warning::strict)
         .collect();
     let mut errors = Vec::new();
+    environment::find_strangers(environment, &mut warnings);
     let path = match &sources.line.config {
         Some(path) => Some(path.clone()),
         None => sources
@@ -223,10 +224,13 @@ fn load_as(
             .find(|path| may_be_there(path)),
     };
     let from_file = match &path {
-        Some(path) => file::read(path, opening, &mut warnings).unwrap_or_else(|words| {
-            errors.push(words);
-            Vec::new()
-        }),
+        Some(path) => {
+            let read = file::read(path, opening, &mut warnings, &mut errors);
+            read.unwrap_or_else(|words| {
+                errors.push(words);
+                Vec::new()
+            })
+        }
         None => Vec::new(),
     };
     let mut settings = Settings {

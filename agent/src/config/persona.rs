@@ -30,11 +30,19 @@ impl Persona {
     /// From the name that the program was called by.
     pub fn of_program(name: Option<&OsStr>) -> Self {
         let file = name.and_then(|name| Path::new(name).file_name());
-        match file.and_then(OsStr::to_str) {
-            Some("lunasentri-agent") => Self::LunaSentri,
-            Some("sensor-agent") => Self::SensorAgent,
-            Some("action-agent") => Self::ActionAgent,
-            _ => Self::Mote,
+        let others = [Self::LunaSentri, Self::SensorAgent, Self::ActionAgent];
+        let mut others = others.into_iter();
+        let named = others.find(|other| file == Some(other.name().as_ref()));
+        named.unwrap_or_default()
+    }
+
+    /// The program's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Mote => "mote",
+            Self::LunaSentri => "lunasentri-agent",
+            Self::SensorAgent => "sensor-agent",
+            Self::ActionAgent => "action-agent",
         }
     }
 

@@ -85,7 +85,9 @@ pub enum LogOutput {
     Stdout,
     /// Standard error.
     Stderr,
-    /// Nowhere: the file alone.
+    /// The file alone, which must be there.
+    File,
+    /// Nowhere, or the file if there is one.
     None,
 }
 

@@ -102,7 +102,7 @@ fn every_key_is_read_from_file_environment_and_flag() {
             let file = Temporary::new(format!("{text} {:?}\n", key.default).as_bytes());
             let loaded = load(&file.sources(), &nothing).unwrap();
             assert_eq!(loaded.given.len(), 1, "{} from a file", key.path);
-            let is_told = file::WITHOUT_EFFECT.contains(&key.path);
+            let is_told = WITHOUT_EFFECT.contains(&key.path);
             assert_eq!(loaded.warnings.len(), usize::from(is_told), "{}", key.path);
             let is_said = key.help.contains("no effect yet");
             assert_eq!(is_told, is_said, "{}: {}", key.path, key.help);
@@ -191,6 +191,28 @@ fn a_wrong_value_is_an_error_with_place_key_and_remedy() {
     refuse(&"{a: ".repeat(50_000), 1, &["recursion limit"]);
     refuse(&"{a: ".repeat(10), 1, &["nested too deep"]);
     refuse(&format!("a{}: 1\n", " ".repeat(200_000)), 1, &[]);
+}
+
+#[test]
+fn a_list_is_for_keys_that_are_lists() {
+    for text in [
+        "api_key: [a, b]",
+        "hostname: [x]",
+        "interval:\n- 1s",
+        "disk: []",
+    ] {
+        refuse(
+            &format!("{text}\n"),
+            1,
+            &["takes one value and no list: write "],
+        );
+    }
+    let file =
+        Temporary::new(b"interfaces: [eth0, eth1]\nno_proxy: [a, b]\nagent: {tags: 'a, b'}\n");
+    let settings = load(&file.sources(), &nothing).unwrap().settings;
+    assert_eq!(settings.interfaces, ["eth0", "eth1"]);
+    assert_eq!(settings.no_proxy.len(), 2);
+    assert_eq!(settings.orchestrator.tags, ["a", "b"]);
 }
 
 #[test]

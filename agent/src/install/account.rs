@@ -95,36 +95,44 @@ fn useradd(shell: &str, has_group: bool) -> Result<String, Refusal> {
     )
 }
 
-/// Removes the user, if it was made here.
-pub(super) fn remove(place: &Place) -> Result<(), Refusal> {
+/// Whether there is a user that was made here.
+pub(super) fn is_ours(place: &Place) -> Result<bool, Refusal> {
+    let user = User::find(&place.read(PASSWD)?);
+    Ok(user.is_some_and(|user| user.is_ours))
+}
+
+/// Removes the user, if it was made here. Returns whether there was something to say.
+pub(super) fn remove(place: &Place) -> Result<bool, Refusal> {
     let (passwd, group) = (place.read(PASSWD)?, place.read(GROUP)?);
-    if group.lines().any(|line| line.starts_with(OUR_GROUP)) {
+    let has_group = group.lines().any(|line| line.starts_with(OUR_GROUP));
+    if has_group {
         say(format!("remove group {USER}"))?;
         place.rewrite(GROUP, &without(&group))?;
     }
     let Some(user) = User::find(&passwd) else {
-        return Ok(());
+        return Ok(has_group);
     };
     if !user.is_ours {
-        return say(format!("keep user {USER}, it was there before"));
+        say(format!("keep user {USER}, it was there before"))?;
+        return Ok(true);
     }
     say(format!("remove user {USER}"))?;
     if place.is_this_device() && has_program("userdel") {
         if place.is_dry_run() {
-            return Ok(());
+            return Ok(true);
         }
         run("userdel", &[USER])?;
         // Some leave the group, which nothing else uses.
         if group_number(&place.read(GROUP)?).is_some() && has_program("groupdel") {
             run("groupdel", &[USER])?;
         }
-        return Ok(());
+        return Ok(true);
     }
     place.rewrite(PASSWD, &without(&passwd))?;
     if group_number(&group) == Some(user.group) {
         place.rewrite(GROUP, &without(&group))?;
     }
-    Ok(())
+    Ok(true)
 }
 
 #[derive(Debug, PartialEq, Eq)]

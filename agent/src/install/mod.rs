@@ -28,7 +28,6 @@ use crate::agent::{Exit, Refusal};
 use crate::config::settings::LogOutput;
 use crate::config::{Persona, Sources, load, process_environment};
 use crate::setup::{Plan, Target};
-use account::USER;
 use mote_core::log_line::Level;
 use nix::unistd::Uid;
 use place::{Place, say};
@@ -136,28 +135,34 @@ pub fn uninstall(options: &Options) -> Result<(), Refusal> {
         was_there |= system.remove(&place)?;
     }
     place.remove(PROGRAM)?;
-    if options.purge {
-        for folder in LEFT {
-            place.remove(folder)?;
-        }
-        return account::remove(&place);
-    }
-    let mut kept = Vec::new();
+    let mut left = Vec::new();
     for folder in LEFT {
         if place.has(folder)? {
-            kept.push(folder);
+            left.push(folder);
         }
     }
-    if kept.is_empty() {
-        if !was_there {
-            say("mote is not installed")?;
+    was_there |= !left.is_empty();
+    if options.purge {
+        for folder in left {
+            place.remove(folder)?;
         }
-        return Ok(());
+        was_there |= account::remove(&place)?;
+    } else if !left.is_empty() {
+        let user = if account::is_ours(&place)? {
+            " and user mote"
+        } else {
+            ""
+        };
+        say(format!(
+            "keep {}{user}: --purge removes that",
+            left.join(", ")
+        ))?;
     }
-    say(format!(
-        "keep {} and user {USER}: --purge removes them",
-        kept.join(", ")
-    ))
+    if was_there {
+        Ok(())
+    } else {
+        say("mote is not installed")
+    }
 }
 
 /// What is known before anything is changed.
@@ -223,12 +228,12 @@ fn configuration(mut sources: Sources, place: &Place, starts: bool) -> Result<Pr
         say(format!("warning: {}", warning.words))?;
     }
     let settings = &loaded.settings;
-    let mut delivers =
-        if settings.log_level <= Level::Info && settings.log_output != LogOutput::None {
-            Delivers::Logged
-        } else {
-            Delivers::Unlogged
-        };
+    let is_heard = !matches!(settings.log_output, LogOutput::File | LogOutput::None);
+    let mut delivers = if settings.log_level <= Level::Info && is_heard {
+        Delivers::Logged
+    } else {
+        Delivers::Unlogged
+    };
     if starts {
         let plan = Plan::of(settings).map_err(|errors| refuse(&loaded.placed(errors)))?;
         if plan.target.is_none() && plan.orchestrator.is_some() {

@@ -40,7 +40,7 @@ impl Console {
         let (is_terminal, path) = match output {
             LogOutput::Stdout => (std::io::stdout().is_terminal(), "/proc/self/fd/1"),
             LogOutput::Stderr => (std::io::stderr().is_terminal(), "/proc/self/fd/2"),
-            LogOutput::None => (false, ""),
+            LogOutput::File | LogOutput::None => (false, ""),
         };
         self.output = output;
         self.look = match format {
@@ -60,7 +60,7 @@ impl Console {
 
     pub(super) fn send(&mut self, entry: &Entry<'_>) {
         let output = self.output;
-        if output != LogOutput::None {
+        if !matches!(output, LogOutput::File | LogOutput::None) {
             self.send_to(output, entry);
         }
     }
@@ -68,7 +68,7 @@ impl Console {
     /// The same, but to standard error rather than nowhere.
     pub(super) fn send_somewhere(&mut self, entry: &Entry<'_>) {
         let output = match self.output {
-            LogOutput::None => LogOutput::Stderr,
+            LogOutput::File | LogOutput::None => LogOutput::Stderr,
             output => output,
         };
         self.send_to(output, entry);

@@ -279,13 +279,16 @@ fn identity(metadata: &Metadata) -> (u64, u64) {
 
 /// Opens the file, and says whether its last line has no end.
 fn open(path: &Path) -> io::Result<(Opened, bool)> {
-    let folder = rotate::folder(path);
-    let make = |folder, mode| DirBuilder::new().recursive(true).mode(mode).create(folder);
-    // What is above may be shared with others.
-    if let Some(above) = folder.parent() {
-        make(above, 0o755)?;
+    // No folder above it: a path that somebody mistyped would be made as a whole.
+    let made = DirBuilder::new().mode(0o700).create(rotate::folder(path));
+    match made.as_ref().map_err(io::Error::kind) {
+        Err(io::ErrorKind::AlreadyExists) | Ok(()) => {}
+        Err(io::ErrorKind::NotFound) => {
+            let words = "the folder above its own is not there: make that, or change logging.file";
+            return Err(io::Error::other(words));
+        }
+        Err(_) => made?,
     }
-    make(folder, 0o700)?;
     let file = OpenOptions::new()
         .read(true)
         .append(true)

@@ -26,6 +26,7 @@ use signal_hook::flag;
 
 use crate::clock;
 use crate::config::settings::{LogFormat, Settings};
+use crate::state::folder;
 use console::Console;
 use file::{Limits, LogFile, Trouble};
 use sink::{Entry, Look};
@@ -151,6 +152,11 @@ impl Log {
         };
         if self.file.as_ref().is_none_or(|file| file.path != *path) {
             self.forget_file();
+            let base = settings.base_dir();
+            if path.starts_with(&base) {
+                // Ours, and made soon anyway, which then says what is wrong.
+                let _ = folder::make(&base);
+            }
             self.file = Some(LogFile::new(path.clone(), limits, look, clock::boot_ms()));
             self.say_trouble();
         }

@@ -17,13 +17,15 @@ use crate::agent::{Exit, Refusal, complain, print};
 use crate::config::{Settings, Sources, load_in_part, process_environment};
 use crate::face::ready_path;
 
+pub use people::bytes;
+
 /// Between two looks of `mote status --watch`.
 const WATCH_MS: u16 = 2_000;
 
 /// Prints a line that says whether the agent is well, or with `ready` whether it does its work.
 /// Refused if it is not, or does not answer.
 pub fn health(sources: &Sources, ready: bool) -> Result<(), Refusal> {
-    let settings = settings(sources);
+    let settings = settings(sources)?;
     let failed = |words: String| (Exit::Failed, words);
     let path = if ready {
         ready_path(&settings.health_path)
@@ -46,9 +48,10 @@ pub fn health(sources: &Sources, ready: bool) -> Result<(), Refusal> {
 
 /// Prints how the agent is doing, once or again and again.
 pub fn status(sources: &Sources, json: bool, watch: bool) -> Result<(), Refusal> {
-    let settings = settings(sources);
+    let settings = settings(sources)?;
     let address = address(&settings).map_err(unreached)?;
     let is_terminal = std::io::stdout().is_terminal();
+    let mut is_first = true;
     loop {
         let text = client::get(address, "/api/status").and_then(|answer| {
             if answer.status == 200 && json::field(&answer.body, &["name"]) == Some("\"mote\"") {
@@ -60,12 +63,18 @@ pub fn status(sources: &Sources, json: bool, watch: bool) -> Result<(), Refusal>
                 ))
             }
         });
-        if !watch {
+        // One that was there may come back.
+        if !watch || std::mem::take(&mut is_first) && text.is_err() {
             let text = text.map_err(unreached)?;
             return print(&if json { text } else { people::status(&text) });
         }
         let page = match text {
             Ok(text) if json => text,
+            // Where a program reads along.
+            Err(words) if json => {
+                complain(&words);
+                String::new()
+            }
             Ok(text) if is_terminal => people::status(&text),
             Ok(text) => people::line(&text),
             Err(words) => format!("{words}\n"),
@@ -85,13 +94,20 @@ fn unreached(words: String) -> Refusal {
 }
 
 /// The configuration, as far as this user can read it and it is right: the agent that runs may have
-/// started with a better one, and where it listens most likely stands in both.
-fn settings(sources: &Sources) -> Settings {
+/// started with a better one, and where it listens most likely stands in both. What is wrong with a
+/// flag, or a variable that says where to ask, is this command's own.
+fn settings(sources: &Sources) -> Result<Settings, Refusal> {
     let (loaded, errors) = load_in_part(sources, &process_environment);
-    if !errors.is_empty() {
-        complain(&format!("{}\ngoing on without that", errors.join("\n")));
+    let mut words = errors.iter();
+    let is_own = words.any(|words| words.starts_with("--") || words.starts_with("MOTE_HEALTH_"));
+    let errors = errors.join("\n");
+    if is_own {
+        return Err((Exit::Config, errors));
     }
-    loaded.settings
+    if !errors.is_empty() {
+        complain(&format!("{errors}\ngoing on without that"));
+    }
+    Ok(loaded.settings)
 }
 
 /// Where the agent listens, seen from this device.

@@ -81,11 +81,13 @@ pub(super) fn status(json: &str) -> String {
         "disk",
         &format!("{disk} of {}", text(&["sample", "disk_path"])),
     );
-    let rate = |name| number(json, &["sample", name]).map_or_else(unknown, bytes);
-    line(
-        "network",
-        &format!("{}/s in, {}/s out", rate("rx_bps"), rate("tx_bps")),
-    );
+    let rate = |name| number(json, &["sample", name]).map(bytes);
+    // It takes two samples.
+    let network = match (rate("rx_bps"), rate("tx_bps")) {
+        (Some(rx), Some(tx)) => format!("{rx}/s in, {tx}/s out"),
+        _ => "not known yet".into(),
+    };
+    line("network", &network);
     if let Some(load) = known(json, &["sample", "load1"]) {
         line("load", load);
     }
@@ -265,11 +267,14 @@ fn length(ms: u64) -> String {
     }
 }
 
-/// Bytes with one decimal of the largest unit.
-fn bytes(count: u64) -> String {
+/// Bytes with one decimal of the largest unit, if it is not 0.
+pub fn bytes(count: u64) -> String {
     for (unit, name) in [(1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")] {
         if count >= unit {
-            return format!("{}.{} {name}", count / unit, count % unit / (unit / 10));
+            return match count % unit / (unit / 10) {
+                0 => format!("{} {name}", count / unit),
+                tenths => format!("{}.{tenths} {name}", count / unit),
+            };
         }
     }
     format!("{count} B")
@@ -326,6 +331,8 @@ mod tests {
              plugin       bad one-shot blocked, 0 runs, 0 failures, 0 restarts, 0 s of CPU, 0 kB\n\
              warning      the orchestrator's token ends in 9 days: renew it\n"
         );
+        let first = STATUS.replace("\"rx_bps\":1234567", "\"rx_bps\":null");
+        assert!(status(&first).contains("\nnetwork      not known yet\n"));
         assert_eq!(
             line(STATUS),
             "2026-11-23T07:35:45.432Z cpu 12.3 % memory 60.6 % disk ? held 5 server key_refused\n"

@@ -20,8 +20,10 @@ use super::standing::Standing;
 use super::{Action, Active, Finished, MAX_PLUGINS, Plugins, Status, setup};
 use crate::agent::{Exit, Refusal, print, seed, start_reactor};
 use crate::clock;
+use crate::config::value::write_duration;
 use crate::config::{self, Settings, Sources, process_environment};
 use crate::log;
+use crate::look::bytes;
 use crate::reactor::{Interest, Reactor, Wake};
 
 /// How often what happened is printed.
@@ -182,14 +184,15 @@ fn limits(text: &mut String, active: &Active, manifest: &Manifest) {
     let memory_bytes = scope.max_memory_bytes(manifest.memory_bytes);
     let cpu = match scope.max_cpu_ms(manifest.cpu_permille, call_ms) {
         0 => "any".to_owned(),
-        ms => format!("{ms} ms a call"),
+        ms => format!("{} a call", write_duration(ms)),
     };
+    let memory = bytes(memory_bytes);
     let _ = writeln!(
         text,
-        "memory         at most {memory_bytes} bytes, looked at each second"
+        "memory         at most {memory}, looked at each second"
     );
     let _ = writeln!(text, "CPU            {cpu}, looked at each second");
-    let _ = writeln!(text, "time           {call_ms} ms a call");
+    let _ = writeln!(text, "time           {} a call", write_duration(call_ms));
 }
 
 /// How far a test is.
@@ -207,6 +210,11 @@ enum Stage {
 fn watch(active: Active, reactor: &mut Reactor, trial: &Trial) -> Result<(), Refusal> {
     let timeout_ms = active.scope.options.timeout_ms;
     let kind = active.standing.first().map(|plugin| plugin.manifest.kind);
+    if kind.is_none() && trial.entrypoint.is_none() {
+        let file = super::manifest::FILE;
+        let words = format!("it has no {file}: name the file to run, with --entrypoint FILE");
+        return Err((Exit::Usage, words));
+    }
     reactor.plugins = Plugins(Some(Box::new(active)));
     let begun_ms = clock::boot_ms();
     if kind.is_none() || kind == Some(Kind::Action) && trial.input.is_some() {
@@ -279,8 +287,9 @@ fn usage(text: &mut String, active: &mut Active, now_ms: u64) {
         let used = live.process.usage;
         let _ = writeln!(
             text,
-            "uses {} bytes of memory, {} ms of CPU so far",
-            used.rss_bytes, used.cpu_ms
+            "uses {} of memory, {} ms of CPU so far",
+            bytes(used.rss_bytes),
+            used.cpu_ms
         );
     }
 }

@@ -59,7 +59,7 @@ pub(super) fn check(base: &Path) -> Result<(), Result<String, StateError>> {
 }
 
 /// Makes `folder`, and what is missing on the way to it, unless it is there.
-pub(super) fn make(folder: &Path) -> std::io::Result<()> {
+pub fn make(folder: &Path) -> std::io::Result<()> {
     // A parent that has to be made is not ours alone: others look for their folders in it.
     let parents = folder.ancestors().skip(1);
     let missing: Vec<&Path> = parents.take_while(|parent| !is_there(parent)).collect();

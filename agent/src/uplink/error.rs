@@ -146,7 +146,14 @@ impl fmt::Display for DeliveryError {
                 "no name server can be reached: {}: check the network",
                 errno.desc()
             ),
-            Self::Connect(address, errno) => write!(f, "connecting to {address}: {}", errno.desc()),
+            Self::Connect(address, errno) => {
+                let advice = match errno {
+                    Errno::ECONNREFUSED => ": is the server running there, and is the port right?",
+                    Errno::ENETUNREACH | Errno::EHOSTUNREACH => ": check the network",
+                    _ => "",
+                };
+                write!(f, "connecting to {address}: {}{advice}", errno.desc())
+            }
             Self::ProxyRefused(407) => f.write_str(
                 "the proxy wants a user and a password (407): write them into proxy, as in \
                  http://user:password@host:port",

@@ -24,6 +24,11 @@ fn with_nothing_configured_it_watches_and_can_be_looked_at() {
         .filter(|line| line.msg() == NOWHERE)
         .count();
     assert_eq!(said, 1);
+    let log = agent.log();
+    let start = log.iter().find(|line| line.msg() == "Agent starting");
+    for field in ["server_url", "config", "orchestrator"] {
+        assert_eq!(start.unwrap().field(field), None, "{field}");
+    }
     assert_eq!(agent.stop(Signal::SIGTERM).unwrap().code(), Some(0));
 }
 

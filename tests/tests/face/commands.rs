@@ -90,6 +90,42 @@ fn without_an_agent_it_says_how_to_start_one() {
 }
 
 #[test]
+fn watching_for_a_program_prints_nothing_but_json() {
+    let address = nobody();
+    let (text, errors, code) = run(&command("status", address).argument("--watch"));
+    assert_eq!((code, text.as_str()), (69, ""), "{errors}");
+    let (agent, address) = alone();
+    let watch = command("status", address)
+        .argument("--watch")
+        .argument("--json");
+    let mut watching = watch.start().unwrap();
+    watching.wait_for_log(|_| true, LONG).unwrap();
+    drop(agent);
+    let says_so = || {
+        let errors = watching.stderr().concat();
+        errors.contains("no agent answers").then_some(())
+    };
+    mote_tests::wait::poll_until("it says that the agent is gone", LONG, says_so).unwrap();
+    watching.signal(Signal::SIGINT).unwrap();
+    watching.wait_exit(LONG).unwrap();
+    let is_json = |line: &LogLine| serde_json::from_str::<Value>(&line.text).is_ok();
+    assert!(watching.log().iter().all(is_json), "{:?}", watching.log());
+    let (text, _, code) = run(&watch);
+    assert_eq!((code, text.as_str()), (69, ""));
+}
+
+#[test]
+fn a_wrong_flag_is_not_passed_over() {
+    for name in ["status", "health"] {
+        let builder = command(name, nobody()).flag("health-bind", "nope");
+        let (text, errors, code) = run(&builder);
+        assert_eq!((code, text.as_str()), (78, ""), "{errors}");
+        assert!(errors.starts_with("mote: --health-bind: "), "{errors}");
+        assert!(!errors.contains("going on"), "{errors}");
+    }
+}
+
+#[test]
 fn a_configuration_that_became_wrong_still_says_where_the_agent_is() {
     let (_agent, address) = alone();
     let text = format!(

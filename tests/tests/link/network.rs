@@ -94,7 +94,8 @@ fn n2_a_closed_port_is_tried_once_a_backoff() {
     let builder = builder.flag("retry-backoff", "1h").flag("retry-max", "1h");
     let mut agent = builder.start().unwrap();
     let failed = wait_for_failure(&agent, 0, "tcp");
-    assert!(failed.str("error").contains("Connection refused"));
+    let words = "Connection refused: is the server running there, and is the port right?";
+    assert!(failed.str("error").contains(words), "{}", failed.text);
     // Time passes for an agent that takes ten samples a second: other agents' samples are the clock.
     let clock = Hub::start(HubConfig::default()).unwrap();
     let _other = hurried(&clock).start().unwrap();
@@ -200,7 +201,8 @@ fn n2_a_device_without_an_address_is_told_as_such() {
     neighbour.ip("addr flush dev there");
     let agent = builder.start().unwrap();
     let failed = wait_for_failure(&agent, 0, "link");
-    assert!(failed.str("error").contains("Network is unreachable"));
+    let words = "Network is unreachable: check the network";
+    assert!(failed.str("error").contains(words), "{}", failed.text);
     neighbour.ip("addr add 10.77.0.2/24 dev there");
     wait_for_each(&hub, 1..=3);
     let back = wait_for_message(&agent, 0, "Server is back");

@@ -111,6 +111,9 @@ fn all_that_a_plugin_is_sent_is_printed_to_the_last_word() {
     put(&agent, "good", Some("trigger"), "main.sh", script);
     let (text, code, errors) = outcome(&agent);
     assert_eq!(code, Some(0), "{text}\n{errors}");
+    for words in ["at most 256 MB, looked at", "time           1s a call"] {
+        assert!(text.contains(words), "{text}");
+    }
     let sent: Vec<&str> = text
         .lines()
         .filter_map(|line| line.strip_prefix("> "))
@@ -140,6 +143,15 @@ fn a_file_is_run_once_without_a_shell_and_without_the_agents_secrets() {
     assert!(text.lines().any(|line| line == expected), "{text}");
     assert!(text.contains("! PATH=/usr/local/sbin:"), "{text}");
     assert!(!text.contains("canary"), "{text}");
+}
+
+#[test]
+fn a_file_to_run_once_must_be_named() {
+    let agent = plugin(&["test", "once"]);
+    put(&agent, "once", None, "run.sh", "");
+    let (text, code, errors) = outcome(&agent);
+    assert_eq!(code, Some(64), "{text}\n{errors}");
+    assert!(errors.contains("--entrypoint FILE"), "{errors}");
 }
 
 #[test]

@@ -37,7 +37,7 @@ fn what_installing_makes_uninstalling_takes_away() {
         fs::write(root.at("var/lib/mote/data/state/start"), "x").unwrap();
         uninstall(&root, true);
         assert_eq!(root.listing(), before, "{manager}");
-        assert_eq!(uninstall(&root, true), "", "nothing is left to remove");
+        assert_eq!(uninstall(&root, true), "mote is not installed\n");
     }
 }
 
@@ -58,6 +58,11 @@ fn without_purge_configuration_and_state_stay() {
     assert!(root.text("etc/passwd").contains("mote:"));
     assert!(!root.at("usr/bin/mote").exists());
     assert!(!root.at("etc/systemd/system/mote.service").exists());
+    // Nobody is kept who is not there.
+    let root = Root::new("systemd");
+    fs::create_dir(root.at("etc/mote")).unwrap();
+    let said = uninstall(&root, false);
+    assert_eq!(said, "keep /etc/mote: --purge removes that\n");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The orchestrator's keys.
 
-use super::{Key, Set, YEAR_MS, by_restart, flagged, row};
+use super::{Key, Set, YEAR_MS, by_restart, flagged, listed, row};
 use crate::config::value;
 
 const HOUR_MS: u64 = 3_600_000;
@@ -273,7 +273,7 @@ pub(super) const KEYS: &[Key] = &[
         "trust any certificate, of this device's own loopback only",
         Set::Truth(|s| &mut s.orchestrator.tls_insecure),
     ),
-    row(
+    listed(row(
         "security.tls.pins",
         "",
         "sha256/BASE64 of server keys to insist on, with commas",
@@ -281,8 +281,8 @@ pub(super) const KEYS: &[Key] = &[
             s.orchestrator.tls_pins = value::pins(v)?;
             Ok(())
         }),
-    ),
-    row(
+    )),
+    listed(row(
         "security.tls.cipher_suites",
         "",
         "a list of those that may be used (default: all)",
@@ -290,7 +290,7 @@ pub(super) const KEYS: &[Key] = &[
             s.orchestrator.tls_suites = value::cipher_suites(v)?;
             Ok(())
         }),
-    ),
+    )),
     row(
         "sensor.batch_size",
         "10",

@@ -45,7 +45,7 @@ fn every_key_is_read_in_every_spelling_from_file_and_environment() {
         for path in key.paths().filter(|_| key.in_file) {
             let file = Temporary::new(nested(path, &text).as_bytes());
             let loaded = load(&file.sources(), &nothing).unwrap_or_else(|e| panic!("{path}: {e}"));
-            let is_told = file::WITHOUT_EFFECT.contains(&key.path);
+            let is_told = WITHOUT_EFFECT.contains(&key.path);
             assert_eq!(loaded.warnings.len(), usize::from(is_told), "{path}");
             assert!(
                 loaded.warnings.iter().all(|warning| !warning.strict),
@@ -108,7 +108,7 @@ fn every_documented_spelling_is_in_the_table() {
         let is_key = KEYS
             .iter()
             .any(|key| key.paths().any(|known| known == path));
-        assert!(is_key || file::WITHOUT_EFFECT.contains(&path), "{path}");
+        assert!(is_key || WITHOUT_EFFECT.contains(&path), "{path}");
     }
 }
 

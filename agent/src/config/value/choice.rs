@@ -80,7 +80,8 @@ pub fn log_output(text: &str) -> Result<LogOutput, String> {
     match text {
         "stdout" => Ok(LogOutput::Stdout),
         "stderr" => Ok(LogOutput::Stderr),
-        "none" | "file" => Ok(LogOutput::None),
+        "file" => Ok(LogOutput::File),
+        "none" => Ok(LogOutput::None),
         _ => Err(must_be(text, "stdout, stderr, file or none")),
     }
 }

@@ -193,6 +193,8 @@ fn start_mote() -> Result<Option<Begun>, Failure> {
     command.args(["run", "--interval", "1s", "--api-key", "bench"]);
     command.args(["--server-url", &sink.url()]);
     command.arg("--base-dir").arg(folder.path());
+    // It names no key, and would be warned of.
+    command.env_remove("MOTE_BIN");
     let program = Program::start(command, folder)?;
     let work = Work::Posts(sink);
     Ok(Some(Begun { program, work }))

@@ -11,8 +11,10 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use mote::agent::start_reactor;
+use mote::config::Secret;
 use mote::config::proxy::Proxies;
 use mote::config::settings::Settings;
+use mote::service::said;
 use mote::uplink::link::Link;
 use mote::uplink::tls::{TlsChoice, TlsSettings};
 use mote::uplink::{DeliveryError, Request, Uplink, UplinkSettings};
@@ -25,7 +27,11 @@ use crate::planted_bug;
 /// Longer answers are no other answers, only slower.
 const ANSWER_BYTES: usize = 64 * 1024;
 
+/// What no answer may get into a log.
+const KEY: &str = "k/y\"";
+
 struct Way {
+    key: Secret,
     uplink: Uplink,
     uri: Uri,
     answer: Arc<Mutex<Vec<u8>>>,
@@ -49,6 +55,7 @@ impl Way {
             body_bytes: ANSWER_BYTES,
         };
         Some(Self {
+            key: Secret::new(KEY.into()),
             uplink: Uplink::new(link, tls, Arc::new(Proxies::new(None, Vec::new())), times),
             uri: uri.parse().ok()?,
             answer,
@@ -100,6 +107,8 @@ pub(crate) fn answer(bytes: &[u8]) {
                 // 101 is final too (RFC 9110, section 15.2.2); nobody asked for it, and nothing is delivered.
                 assert!((101..=999).contains(&answer.status), "{}", answer.status);
                 assert!(answer.body.len() <= bytes.len());
+                let words = said(answer.body, Some(&way.key));
+                assert!(words.len() <= 200 && !words.contains(KEY), "{words}");
                 let asked = answer.retry_after_ms;
                 assert!(
                     asked.is_none_or(|ms| (1_000..=3_600_000).contains(&ms)),

@@ -17,7 +17,7 @@ const LOOKED_AT_BYTES: usize = 64 * 1024;
 const ESCAPED_MOST: usize = 4;
 
 /// What a server said, cut. One that repeats the key does not get it into a log.
-fn said(body: &[u8], key: Option<&Secret>) -> String {
+pub fn said(body: &[u8], key: Option<&Secret>) -> String {
     let words = str::from_utf8(body).unwrap_or("(not text)");
     let mut words = Cow::Borrowed(text::cut(words, LOOKED_AT_BYTES));
     if let Some(key) = key {

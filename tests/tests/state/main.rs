@@ -20,7 +20,7 @@ mod wear;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{env, fs, io};
 
 use mote_tests::agent::{
@@ -53,6 +53,8 @@ fn file_bytes(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |file| file.len())
 }
 
+/// Backlog, time and start are flushed at a stop, and the folder of each that is new.
+const STOP_FLUSHES: u32 = 6;
 /// Whose samples they are is written first, in a call of its own and in fewer bytes than this; a
 /// save has ten samples and more.
 const ORIGIN_BYTES: u64 = 400;
@@ -92,10 +94,17 @@ fn ask_status(agent: &mut AgentUnderTest) -> LogLine {
     agent.wait_for_log_from(from, is_status, LONG).unwrap()
 }
 
-/// Ends the agent; gives its last line.
+/// Ends the agent; gives its last line. It has a second, and what the disk takes for its flushes: by
+/// its own count, for a busy machine's takes that long itself.
 fn stop(agent: &mut AgentUnderTest) -> LogLine {
-    assert_eq!(agent.stop(Signal::SIGTERM).unwrap().code(), Some(0));
-    last_books(agent)
+    let begun = Instant::now();
+    agent.signal(Signal::SIGTERM).unwrap();
+    assert_eq!(agent.wait_exit(LONG).unwrap().code(), Some(0));
+    let (took, books) = (begun.elapsed(), last_books(agent));
+    let stall = Duration::from_millis(count(&books, "disk_stall_ms_max"));
+    let allowed = Duration::from_secs(1) + STOP_FLUSHES * stall;
+    assert!(took <= allowed, "{took:?}: {}", books.text);
+    books
 }
 
 /// The last line of an agent that ended, in whose books every sample is found.

@@ -34,7 +34,7 @@ pub(crate) fn file(bytes: &[u8]) {
                 Err(words) => assert!(!words.is_empty()),
             },
             None => {
-                keys::nearest(&entry.path);
+                keys::nearest(&entry.path, keys::in_file);
             }
         }
     }

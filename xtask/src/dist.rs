@@ -7,10 +7,11 @@
 //! a binary is not static and stripped or is over its budget of 2.0 MB.
 //!
 //! With --small it writes target/dist/mote-TRIPLE-small instead, for devices with a tiny flash;
-//! the budget is 1.8 MB. Everything is compiled for size, std too, and a panic ends the program without a
-//! word. That takes parts of cargo that are not stable yet. They are unlocked in the compiler that
-//! builds everything else (`RUSTC_BOOTSTRAP`), so that both kinds of binary come from the same one
-//! and no second compiler has to be there; only std's source is added (rustup's rust-src).
+//! the budget is 1.8 MB. Everything is compiled for size, std too, and a panic ends the program
+//! without a word. That takes parts of cargo that are not stable yet. They are unlocked in the
+//! compiler that builds everything else (`RUSTC_BOOTSTRAP`), so that both kinds of binary come from
+//! the same one and no second compiler has to be there; only std's source is added (rustup's
+//! rust-src).
 
 use std::fs;
 use std::path::{Path, PathBuf};

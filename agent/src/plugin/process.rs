@@ -207,7 +207,8 @@ fn make_nonblocking(pipe: &OwnedFd) -> Result<(), Errno> {
 /// The program and first arguments that run `entry`, a file below `folder`.
 ///
 /// That is `interpreter`; without one its ending decides: `.py` python3, `.js` and `.mjs` node,
-/// `.sh` sh, else itself. Node does without its compiler where that would be its end. A link that leads out of the folder is refused.
+/// `.sh` sh, else itself. Node does without its compiler where that would be its end. A link that
+/// leads out of the folder is refused.
 pub(super) fn command(
     folder: &Path,
     entry: &str,

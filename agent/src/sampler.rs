@@ -18,6 +18,7 @@ use mote_core::proc::net_dev::{self, Interface};
 use mote_core::proc::stat::CpuTimes;
 use mote_core::proc::uptime::Uptime;
 use mote_core::sample::{NetBytes, Sample, Tenths};
+use mote_core::text::find;
 use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, access};
 
@@ -44,7 +45,9 @@ pub struct Sampler {
     stat: Source,
     meminfo: Source,
     net_dev: Source,
+    /// Read until it could be, and not again.
     uptime: Source,
+    uptime_ahead_ms: Option<i64>,
     disk: CString,
     disk_said: bool,
     cpu: CpuMeter,
@@ -62,6 +65,7 @@ impl Sampler {
             meminfo: source("meminfo"),
             net_dev: source("net/dev"),
             uptime: source("uptime"),
+            uptime_ahead_ms: None,
             disk: disk_path(settings),
             disk_said: false,
             cpu: CpuMeter::default(),
@@ -99,7 +103,7 @@ impl Sampler {
             memory: self.read_memory(),
             disk: self.read_disk(),
             network: self.read_network(),
-            uptime_s: self.read_uptime(),
+            uptime_s: self.uptime_s(boot_ms),
         }
     }
 
@@ -175,10 +179,13 @@ impl Sampler {
                 .iter()
                 .rposition(|byte| *byte == b'\n')
                 .map_or(0, |at| at + 1);
-            for line in text[..whole]
-                .split(|byte| *byte == b'\n')
-                .filter(|line| !line.is_empty())
-            {
+            let mut lines = &text[..whole];
+            while let Some(end) = find(b'\n', lines) {
+                let line = &lines[..end];
+                lines = &lines[end + 1..];
+                if line.is_empty() {
+                    continue;
+                }
                 match net_dev::parse_line(line) {
                     Ok(Some(interface)) => self.network.add(&interface),
                     Ok(None) => {}
@@ -208,12 +215,26 @@ impl Sampler {
         self.network.finish()
     }
 
-    fn read_uptime(&mut self) -> Option<u32> {
+    /// Whole seconds since the device started, as its `/proc/uptime` counts them: where that was
+    /// when it was read, and what `CLOCK_BOOTTIME` has gone on since. Both are the same clock, but a
+    /// container's file may begin with the container.
+    fn uptime_s(&mut self, boot_ms: u64) -> Option<u32> {
+        let ahead_ms = match self.uptime_ahead_ms {
+            Some(ahead_ms) => ahead_ms,
+            None => self.read_uptime(boot_ms)?,
+        };
+        u32::try_from(boot_ms.checked_add_signed(ahead_ms)? / 1000).ok()
+    }
+
+    /// By how much the file is ahead of `boot_ms`.
+    fn read_uptime(&mut self, boot_ms: u64) -> Option<i64> {
         let text = self.uptime.read(&mut self.buffer[..])?;
         match Uptime::parse(text) {
             Ok(uptime) => {
-                self.uptime.said = false;
-                u32::try_from(uptime.up_hundredths / 100).ok()
+                let up_ms = uptime.up_hundredths.saturating_mul(10);
+                self.uptime.file = None;
+                self.uptime_ahead_ms = up_ms.checked_signed_diff(boot_ms);
+                self.uptime_ahead_ms
             }
             Err(error) => {
                 self.uptime.say(&error);

@@ -128,10 +128,15 @@ impl Tally {
     }
 }
 
-/// One write(2), tried again only if a signal came before it began.
+/// One write(2).
 pub(super) fn write(fd: BorrowedFd<'_>, bytes: &[u8]) -> Written {
+    written(bytes, |bytes| nix::unistd::write(fd, bytes))
+}
+
+/// What becomes of `bytes` in one system call, tried again only if a signal came before it began.
+pub(super) fn written(bytes: &[u8], call: impl Fn(&[u8]) -> Result<usize, Errno>) -> Written {
     loop {
-        match nix::unistd::write(fd, bytes) {
+        match call(bytes) {
             Ok(length) if length == bytes.len() => return Written::Whole,
             Ok(0) => return Written::Nothing,
             Ok(length) => return Written::Part(length),

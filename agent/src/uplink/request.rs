@@ -20,6 +20,8 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// A body of more than this does not keep its memory until the next: answers are shorter, and a
 /// server that once gave a long one is not paid for ever after.
 const KEPT_BODY_BYTES: usize = 4 * 1024;
+/// Bodies are read in pieces of this: that of most answers is shorter.
+const PIECE_BYTES: usize = 256;
 
 /// How requests are sent.
 #[derive(Debug, Clone, Copy)]
@@ -220,7 +222,7 @@ impl Uplink {
         };
         self.link.enter(Phase::Body);
         let mut reader = answer.into_body().into_reader();
-        let mut piece = [0; 1024];
+        let mut piece = [0; PIECE_BYTES];
         loop {
             let bytes = std::io::Read::read(&mut reader, &mut piece)?;
             if bytes == 0 {

@@ -72,7 +72,7 @@ struct BareReads {
 
 impl BareReads {
     fn open() -> io::Result<Self> {
-        let paths = ["stat", "meminfo", "net/dev", "uptime"];
+        let paths = ["stat", "meminfo", "net/dev"];
         let files = paths.map(|name| File::open(format!("/proc/{name}")));
         Ok(Self {
             files: files.into_iter().collect::<io::Result<_>>()?,

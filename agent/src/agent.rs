@@ -4,7 +4,7 @@ mod services;
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::sync::Arc;
+use std::rc::Rc;
 
 use mote_core::log_line::Value;
 use mote_core::text::is_steering;
@@ -89,7 +89,7 @@ pub fn run(sources: &Sources) -> Result<(), Refusal> {
     let mut backlog = state.backlog(&mut reactor.device);
     backlog.save_every_ms = settings.buffer_save_every_ms;
     reactor.plugins = plan.plugins(settings, seed());
-    let link = Arc::new(Link::new(reactor));
+    let link = Rc::new(Link::new(reactor));
     let hostname = name.hostname.clone();
     let mut services = Services {
         orchestrator: plan
@@ -204,7 +204,7 @@ fn look_out(settings: &Settings, services: &Services, link: &Link) {
 fn serve(
     sources: &Sources,
     mut settings: Settings,
-    link: &Arc<Link>,
+    link: &Rc<Link>,
     services: &mut Services,
     name: &Name,
     disk: &mut Disk,
@@ -256,7 +256,7 @@ fn serve(
 fn reload(
     sources: &Sources,
     old: &Settings,
-    link: &Arc<Link>,
+    link: &Rc<Link>,
     services: &mut Services,
     name: &Name,
 ) -> Option<Settings> {

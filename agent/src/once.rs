@@ -1,6 +1,6 @@
 //! `mote once`: one sample, printed as it would be sent, or sent.
 
-use std::sync::Arc;
+use std::rc::Rc;
 
 use mote_core::log_line::Level;
 use mote_core::outbox::Cursor;
@@ -83,7 +83,7 @@ fn deliver(
     reactor: Reactor,
     cursor: Cursor,
 ) -> Result<(), Refusal> {
-    let link = Arc::new(Link::new(reactor));
+    let link = Rc::new(Link::new(reactor));
     let mut uplink = target.uplink(settings, &link);
     let hostname = hostname(settings);
     // A start of its own, so that it never repeats a key of the agent that runs beside it.

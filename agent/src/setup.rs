@@ -1,10 +1,10 @@
 //! From a checked configuration to what the loop runs with, at the start and at a reload.
 
-use std::sync::Arc;
+use std::rc::Rc;
 
+use http::Uri;
 use mote_core::delivery::keep_ms;
 use mote_core::log_line::Value;
-use ureq::http::Uri;
 
 use crate::config::proxy::{Proxies, Proxy};
 use crate::config::server_url::metrics_uri;
@@ -38,7 +38,7 @@ pub struct Target {
     pub uri: Uri,
     /// The key.
     pub api_key: Secret,
-    proxies: Arc<Proxies>,
+    proxies: Rc<Proxies>,
     tls: TlsSettings,
 }
 
@@ -177,7 +177,7 @@ impl Target {
             (Some(uri), Some(api_key), Some(tls), Ok(proxy)) => Ok(Self {
                 uri,
                 api_key,
-                proxies: Arc::new(Proxies::new(proxy, settings.no_proxy.clone())),
+                proxies: Rc::new(Proxies::new(proxy, settings.no_proxy.clone())),
                 tls,
             }),
             _ => Err(errors),
@@ -202,15 +202,15 @@ impl Target {
     }
 
     /// The way to the server.
-    pub fn uplink(&self, settings: &Settings, link: &Arc<Link>) -> Uplink {
+    pub fn uplink(&self, settings: &Settings, link: &Rc<Link>) -> Uplink {
         let times = UplinkSettings {
             connect_timeout_ms: settings.connect_timeout_ms,
             timeout_ms: settings.timeout_ms,
             keep_ms: keep_ms(settings.interval_ms),
             body_bytes: BODY_BYTES,
         };
-        let proxies = Arc::clone(&self.proxies);
-        Uplink::new(Arc::clone(link), self.tls.clone(), proxies, times)
+        let proxies = Rc::clone(&self.proxies);
+        Uplink::new(Rc::clone(link), self.tls.clone(), proxies, times)
     }
 }
 

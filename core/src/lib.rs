@@ -1,8 +1,8 @@
 //! The part of mote that could run on a microcontroller.
 //!
 //! In scope: the parsers of the hot `/proc` files, the sample and its figures, the rings that hold
-//! and remember them, the payloads and messages of both servers and of Prometheus, the records of
-//! the state files, JSON, the schedule, backoff, rate limits, the black box of outages, time formats
+//! and remember them, the payloads and messages of both servers and of Prometheus, answers of
+//! HTTP servers, the records of the state files, JSON, the schedule, backoff, rate limits, the black box of outages, time formats
 //! and log lines. Bytes, numbers and `now` go in; values and bytes come out.
 //!
 //! Out of scope: files, sockets, processes, the clock, the random source. The agent owns them and
@@ -28,6 +28,7 @@ pub mod crc32;
 pub mod delivery;
 pub mod glob;
 pub mod history;
+pub mod http;
 pub mod json;
 pub mod log_line;
 pub mod network;

@@ -109,6 +109,29 @@ pub fn find(byte: u8, text: &[u8]) -> Option<usize> {
     rest.map(|place| at + place)
 }
 
+/// Digits and nothing else. A number that does not fit is refused as well.
+pub(crate) fn decimal(field: &[u8]) -> Option<u64> {
+    /// As many nines fit.
+    const SURE_DIGITS: usize = 19;
+    if field.is_empty() {
+        return None;
+    }
+    let (sure, rest) = field.split_at(field.len().min(SURE_DIGITS));
+    let mut number = 0_u64;
+    for byte in sure {
+        number = number * 10 + u64::from(digit(*byte)?);
+    }
+    rest.iter().try_fold(number, |number, byte| {
+        number.checked_mul(10)?.checked_add(digit(*byte)?.into())
+    })
+}
+
+/// What a digit means.
+fn digit(byte: u8) -> Option<u8> {
+    let digit = byte.wrapping_sub(b'0');
+    (digit <= 9).then_some(digit)
+}
+
 /// A share as a percentage with one decimal, `12.3`; nothing when it is absent.
 pub fn percent(share: Tenths, buf: &mut [u8; 5]) -> Option<&str> {
     let tenths = share.get()?;

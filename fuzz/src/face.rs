@@ -2,9 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use http::uri::Authority;
 use mote::face::host::is_ours;
 use mote::face::request::{Parsed, parse};
-use ureq::http::uri::Authority;
 
 use crate::planted_bug;
 

@@ -7,9 +7,11 @@
 use std::cell::RefCell;
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use http::Uri;
 use mote::agent::start_reactor;
 use mote::config::Secret;
 use mote::config::proxy::Proxies;
@@ -17,10 +19,8 @@ use mote::config::settings::Settings;
 use mote::service::said;
 use mote::uplink::link::Link;
 use mote::uplink::tls::{TlsChoice, TlsSettings};
-use mote::uplink::{DeliveryError, Request, Uplink, UplinkSettings};
+use mote::uplink::{DeliveryError, Headers, Method, Request, Uplink, UplinkSettings};
 use mote_core::wire::lunasentri::is_documented_acceptance;
-use ureq::http::header::HeaderMap;
-use ureq::http::{Method, Uri};
 
 use crate::planted_bug;
 
@@ -47,7 +47,7 @@ impl Way {
         thread::spawn(move || serve(&listener, &to_give));
         let settings = Settings::default();
         let tls = TlsSettings::new(TlsChoice::default()).ok()?;
-        let link = Arc::new(Link::new(start_reactor(&settings).ok()?));
+        let link = Rc::new(Link::new(start_reactor(&settings).ok()?));
         let times = UplinkSettings {
             connect_timeout_ms: 1_000,
             timeout_ms: 2_000,
@@ -56,7 +56,7 @@ impl Way {
         };
         Some(Self {
             key: Secret::new(KEY.into()),
-            uplink: Uplink::new(link, tls, Arc::new(Proxies::new(None, Vec::new())), times),
+            uplink: Uplink::new(link, tls, Rc::new(Proxies::new(None, Vec::new())), times),
             uri: uri.parse().ok()?,
             answer,
         })
@@ -96,9 +96,9 @@ pub(crate) fn answer(bytes: &[u8]) {
             answer.extend(bytes);
         }
         let request = Request {
-            method: Method::POST,
+            method: Method::Post,
             uri: &way.uri,
-            headers: &HeaderMap::new(),
+            headers: &Headers::default(),
             key: None,
             body: b"{}",
         };

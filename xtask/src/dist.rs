@@ -28,7 +28,7 @@ const SUMS: &str = "SHA256SUMS";
 const INSTALLER: &str = "install.sh";
 /// What `Cargo.toml` compiles for speed: a tiny flash is worth a page for Prometheus that takes a
 /// little longer.
-const FASTER: [&str; 4] = ["mote-core", "http", "serde-json-core", "ureq-proto"];
+const FASTER: [&str; 2] = ["mote-core", "serde-json-core"];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {

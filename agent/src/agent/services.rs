@@ -1,6 +1,6 @@
 //! Those that the agent talks with, and whose turn it is.
 
-use std::sync::Arc;
+use std::rc::Rc;
 
 use mote_core::delivery::{Next, Standing};
 use mote_core::log_line::Value;
@@ -27,7 +27,7 @@ pub(super) struct Service {
 }
 
 impl Service {
-    pub(super) fn new(settings: &Settings, target: &Target, name: &Name, link: &Arc<Link>) -> Self {
+    pub(super) fn new(settings: &Settings, target: &Target, name: &Name, link: &Rc<Link>) -> Self {
         let (hostname, prefix) = (name.hostname.clone(), name.prefix.clone());
         Self {
             server: MetricsServer::new(settings, target, hostname, prefix, seed()),
@@ -134,7 +134,7 @@ impl Services {
     }
 
     /// Delivers a sample.
-    pub(super) fn deliver(&mut self, link: &Arc<Link>, cursor: Cursor) {
+    pub(super) fn deliver(&mut self, link: &Rc<Link>, cursor: Cursor) {
         let other = self.orchestrator.as_ref();
         let other_is_well = other.is_some_and(Orchestrator::is_well);
         let Some(Service { server, uplink, .. }) = &mut self.metrics else {

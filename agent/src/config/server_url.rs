@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv6Addr};
 
-use ureq::http::Uri;
+use http::Uri;
 
 /// The URL that samples are posted to, from what `server_url` says.
 ///

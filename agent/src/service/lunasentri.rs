@@ -9,17 +9,16 @@ mod report;
 mod request;
 mod settled;
 
-use std::sync::Arc;
+use std::rc::Rc;
 
+use http::Uri;
+use http::uri::Scheme;
 use mote_core::backlog::Origin;
 use mote_core::delivery::{Delivery, Next, Policy, Standing, address_spread_ms};
 use mote_core::log_line::Value;
 use mote_core::outage::{Layer, Outages};
 use mote_core::outbox::Cursor;
 use mote_core::wire::lunasentri::Form;
-use ureq::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, USER_AGENT};
-use ureq::http::uri::Scheme;
-use ureq::http::{HeaderValue, Uri};
 
 use crate::clock;
 use crate::config::{Secret, Settings, read_again};
@@ -29,7 +28,7 @@ use crate::setup::Target;
 use crate::state::State;
 use crate::sysinfo::Inventory;
 use crate::uplink::link::Link;
-use crate::uplink::{DeliveryError, Uplink};
+use crate::uplink::{DeliveryError, Headers, Uplink};
 pub use report::{cause, server_words};
 
 /// A payload fits with every text at its longest and every letter escaped.
@@ -42,7 +41,7 @@ const LOOK_MS: u64 = 25_000;
 #[derive(Debug)]
 pub struct MetricsServer {
     uri: Uri,
-    headers: HeaderMap,
+    headers: Headers,
     /// Begins every `Idempotency-Key`: `<device>-<start>-`.
     key_prefix: String,
     form: Form,
@@ -219,7 +218,7 @@ impl MetricsServer {
 
     /// Sends the sample at `cursor` and takes what comes of it. False if nothing did: it could not
     /// be written, or the agent stops.
-    pub fn deliver(&mut self, link: &Arc<Link>, uplink: &mut Uplink, cursor: Cursor) -> bool {
+    pub fn deliver(&mut self, link: &Rc<Link>, uplink: &mut Uplink, cursor: Cursor) -> bool {
         self.renew_inventory(&link.reactor().device.outbox, clock::boot_ms());
         if self.delivery.failures() > 0 {
             log::info(
@@ -305,15 +304,12 @@ fn policy(settings: &Settings) -> Policy {
     }
 }
 
-fn headers(api_key: &Secret, user_agent: &'static str) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(4);
+fn headers(api_key: &Secret, user_agent: &'static str) -> Headers {
+    let mut headers = Headers::default();
     // A plan holds no key that a header cannot carry.
-    if let Ok(mut bearer) = HeaderValue::try_from(format!("Bearer {}", api_key.expose())) {
-        bearer.set_sensitive(true);
-        headers.insert(AUTHORIZATION, bearer);
-    }
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(USER_AGENT, HeaderValue::from_static(user_agent));
+    headers.add("Authorization", &format!("Bearer {}", api_key.expose()));
+    headers.add("Content-Type", "application/json");
+    headers.add("User-Agent", user_agent);
     headers
 }
 

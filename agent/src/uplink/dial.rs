@@ -1,28 +1,29 @@
 //! Connects, and carries the bytes of a request over non-blocking sockets.
 //!
-//! [`Dial`] is the one connector that `ureq` has: it tries every address within the deadline for
-//! connecting, the next one as soon as the ones before it are slow (after RFC 8305), and wraps the
-//! socket in TLS for `https`. [`Socket`] reads and writes without ever blocking: when the kernel is
+//! [`Dial`] tries every address within the deadline for connecting, the next one as soon as the ones
+//! before it are slow (after RFC 8305), and wraps the socket in TLS for `https`. [`Socket`] reads and writes without ever blocking: when the kernel is
 //! not ready, it waits in the reactor.
 
+use std::cell::Cell;
 use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::rc::Rc;
 
+use http::Uri;
+use http::uri::Scheme;
 use nix::errno::Errno;
 use nix::poll::PollFlags;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, connect, socket};
-use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
 
-use super::buffers::ConnectionBuffers;
+use super::connection::Wire;
 use super::dns::MAX_ADDRESSES;
 use super::error::{DeliveryError, Phase};
 use super::link::Link;
 use super::proxy::tunnel;
 use super::resolver::port_of;
-use super::tls::{TlsSettings, TlsTransport};
+use super::tls::{TlsSettings, TlsStream};
 use crate::clock;
 use crate::config::proxy::Proxies;
 
@@ -30,15 +31,15 @@ use crate::config::proxy::Proxies;
 /// that were begun go on meanwhile, so a slow link has the whole deadline for each of them.
 const STAGGER_MS: u64 = 300;
 
-/// Opens connections for `ureq`.
+/// Opens connections.
 pub struct Dial {
-    link: Arc<Link>,
+    link: Rc<Link>,
     tls: TlsSettings,
-    proxies: Arc<Proxies>,
+    proxies: Rc<Proxies>,
     /// How long a connection is kept without a request.
     keep_ms: u64,
     /// Where TCP connected and the rest did not: a name server that lies leads there.
-    suspect: Mutex<Option<SocketAddr>>,
+    suspect: Cell<Option<SocketAddr>>,
 }
 
 /// A connection that is being made.
@@ -57,13 +58,13 @@ pub(super) enum Progress {
 
 impl Dial {
     /// Connections that wait on `link`.
-    pub fn new(link: Arc<Link>, tls: TlsSettings, proxies: Arc<Proxies>, keep_ms: u64) -> Self {
+    pub fn new(link: Rc<Link>, tls: TlsSettings, proxies: Rc<Proxies>, keep_ms: u64) -> Self {
         Self {
             keep_ms,
             link,
             tls,
             proxies,
-            suspect: Mutex::new(None),
+            suspect: Cell::new(None),
         }
     }
 
@@ -122,34 +123,58 @@ impl Dial {
     /// The addresses in the order in which they are tried: where the last attempt was led astray
     /// comes last.
     fn in_order(&self, found: &[SocketAddr]) -> heapless::Vec<SocketAddr, MAX_ADDRESSES> {
-        let suspect = *self.suspect();
+        let suspect = self.suspect.get();
         let is_suspect = |address: &&SocketAddr| Some(**address) == suspect;
         let good = found.iter().filter(|address| !is_suspect(address));
         let order = good.chain(found.iter().filter(is_suspect));
         order.take(MAX_ADDRESSES).copied().collect()
     }
 
-    fn suspect(&self) -> MutexGuard<'_, Option<SocketAddr>> {
-        self.suspect.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Connects to the server of `uri` at one of `addresses`, TLS included.
+    pub(super) fn connect(
+        &self,
+        uri: &Uri,
+        addresses: &[SocketAddr],
+    ) -> Result<Wire, DeliveryError> {
+        self.link.attempt().connected = true;
+        // The address may have changed: the next attempt asks for it anew.
+        let expire = |_: &DeliveryError| self.link.reactor().stub.expire();
+        let order = self.in_order(addresses);
+        let Pending { fd, address } = self.connect_any(&order).inspect_err(expire)?;
+        let stream = TcpStream::from(fd);
+        // A request is one small write: waiting to join it with another only delays it.
+        stream
+            .set_nodelay(true)
+            .map_err(|error| DeliveryError::Connect(address, errno_of(&error)))?;
+        let socket = Socket {
+            stream,
+            use_until_ms: clock::boot_ms() + self.keep_ms,
+            keep_ms: self.keep_ms,
+            link: Rc::clone(&self.link),
+        };
+        let host = uri.host().unwrap_or_default();
+        let wire = self.secure(uri, host, socket).inspect_err(|error| {
+            self.suspect.set(Some(address));
+            expire(error);
+        })?;
+        // From now on this is where the server was, whatever a name server says later.
+        let proxy = self.proxies.for_host(host);
+        let name = proxy.map_or(host, |proxy| &*proxy.host);
+        self.link.reactor().stub.confirm(name, address.ip());
+        self.link.enter(Phase::Http);
+        Ok(wire)
     }
 
     /// All that comes after TCP.
-    fn secure(
-        &self,
-        details: &ConnectionDetails<'_>,
-        mut socket: Socket,
-    ) -> Result<Box<dyn Transport>, ureq::Error> {
-        let host = details.uri.host().unwrap_or_default();
+    fn secure(&self, uri: &Uri, host: &str, mut socket: Socket) -> Result<Wire, DeliveryError> {
         if let Some(proxy) = self.proxies.for_host(host) {
-            tunnel(&mut socket, proxy, host, port_of(details.uri))?;
+            tunnel(&mut socket, proxy, host, port_of(uri))?;
         }
-        let buffers = ConnectionBuffers::default();
-        if details.needs_tls() {
-            let transport = TlsTransport::connect(socket, &self.tls, host, buffers)?;
-            Ok(Box::new(transport))
-        } else {
-            Ok(Box::new(PlainTransport { socket, buffers }))
+        if uri.scheme() == Some(&Scheme::HTTP) {
+            return Ok(Wire::Plain(socket));
         }
+        let stream = TlsStream::connect(socket, &self.tls, host)?;
+        Ok(Wire::Tls(Box::new(stream)))
     }
 }
 
@@ -182,48 +207,6 @@ fn advance(pending: &Pending) -> Result<Progress, Errno> {
     }
 }
 
-impl Connector for Dial {
-    type Out = Box<dyn Transport>;
-
-    fn connect(
-        &self,
-        details: &ConnectionDetails<'_>,
-        _chained: Option<()>,
-    ) -> Result<Option<Self::Out>, ureq::Error> {
-        self.link.attempt().connected = true;
-        let order = self.in_order(&details.addrs);
-        let connected = self.connect_any(&order).map_err(|error| {
-            // The address may have changed: the next attempt asks for it anew.
-            self.link.reactor().stub.expire();
-            self.link.fail(error)
-        })?;
-        let address = connected.address;
-        let stream = TcpStream::from(connected.fd);
-        // A request is one small write: waiting to join it with another only delays it.
-        stream.set_nodelay(true).map_err(|error| {
-            let error = DeliveryError::Connect(address, errno_of(&error));
-            self.link.fail(error)
-        })?;
-        let socket = Socket {
-            stream,
-            use_until_ms: clock::boot_ms() + self.keep_ms,
-            keep_ms: self.keep_ms,
-            link: Arc::clone(&self.link),
-        };
-        let transport = self.secure(details, socket).inspect_err(|_| {
-            *self.suspect() = Some(address);
-            self.link.reactor().stub.expire();
-        })?;
-        // From now on this is where the server was, whatever a name server says later.
-        let host = details.uri.host().unwrap_or_default();
-        let proxy = self.proxies.for_host(host);
-        let name = proxy.map_or(host, |proxy| &*proxy.host);
-        self.link.reactor().stub.confirm(name, address.ip());
-        self.link.enter(Phase::Http);
-        Ok(Some(transport))
-    }
-}
-
 impl fmt::Debug for Dial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Dial").finish_non_exhaustive()
@@ -236,7 +219,7 @@ pub struct Socket {
     keep_ms: u64,
     /// When the other side, or a router between, will have forgotten it.
     use_until_ms: u64,
-    link: Arc<Link>,
+    link: Rc<Link>,
 }
 
 impl Socket {
@@ -245,10 +228,16 @@ impl Socket {
         &self.link
     }
 
-    /// Whether it was silent for so long that nobody knows it any more. `ureq` counts by a clock that
-    /// stands still while the device sleeps; this one goes on.
+    /// Whether it was silent for so long that nobody knows it any more.
     pub fn is_forgotten(&self) -> bool {
         clock::boot_ms() > self.use_until_ms
+    }
+
+    /// What an error of reading or writing here stands for.
+    pub fn what_failed(&self, error: &io::Error) -> DeliveryError {
+        let recorded = self.link.take_error();
+        // Only its own loops, as in `write_all`, have others.
+        recorded.unwrap_or_else(|| DeliveryError::Protocol(error.to_string().into()))
     }
 
     /// Looks at what arrived without waiting: `None` if nothing did.
@@ -285,7 +274,7 @@ impl Socket {
                     }
                 },
             };
-            outcome.map_err(|error| io::Error::other(self.link.fail(error)))?;
+            outcome.map_err(|error| self.link.fail(error))?;
         }
     }
 }
@@ -298,7 +287,7 @@ impl Read for Socket {
         // before waiting would be a system call for nothing.
         self.link
             .ready(self.stream.as_fd(), PollFlags::POLLIN, u64::MAX)
-            .map_err(|error| io::Error::other(self.link.fail(error)))?;
+            .map_err(|error| self.link.fail(error))?;
         self.run(PollFlags::POLLIN, |stream| stream.read(buffer))
     }
 }
@@ -309,9 +298,7 @@ impl Write for Socket {
     }
 
     fn write_vectored(&mut self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.link
-            .check()
-            .map_err(|error| io::Error::other(self.link.fail(error)))?;
+        self.link.check().map_err(|error| self.link.fail(error))?;
         self.run(PollFlags::POLLOUT, |stream| stream.write_vectored(buffers))
     }
 
@@ -323,60 +310,6 @@ impl Write for Socket {
 impl fmt::Debug for Socket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Socket").field(&self.stream).finish()
-    }
-}
-
-/// Notes that the answer began, once its first byte is there.
-pub fn note_answer(link: &Link, bytes: usize) {
-    if bytes > 0 {
-        link.attempt().answered = true;
-    }
-}
-
-/// Where the next bytes of an answer go; fails if its head fills the whole buffer.
-pub fn room<'b>(
-    link: &Link,
-    buffers: &'b mut ConnectionBuffers,
-) -> Result<&'b mut [u8], ureq::Error> {
-    let room = buffers.input_append_buf();
-    if room.is_empty() {
-        return Err(link.fail(DeliveryError::HeadTooLarge));
-    }
-    Ok(room)
-}
-
-/// HTTP in the clear.
-struct PlainTransport {
-    socket: Socket,
-    buffers: ConnectionBuffers,
-}
-
-impl Transport for PlainTransport {
-    fn buffers(&mut self) -> &mut dyn Buffers {
-        &mut self.buffers
-    }
-
-    fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), ureq::Error> {
-        Ok(self.socket.write_all(&self.buffers.output()[..amount])?)
-    }
-
-    fn await_input(&mut self, _: NextTimeout) -> Result<bool, ureq::Error> {
-        let room = room(&self.socket.link, &mut self.buffers)?;
-        let bytes = self.socket.read(room)?;
-        note_answer(&self.socket.link, bytes);
-        self.buffers.input_appended(bytes);
-        Ok(bytes > 0)
-    }
-
-    fn is_open(&mut self) -> bool {
-        // Bytes that nobody asked for make a kept connection useless, as its end does.
-        !self.socket.is_forgotten() && self.socket.peek().is_none()
-    }
-}
-
-impl fmt::Debug for PlainTransport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("PlainTransport").field(&self.socket).finish()
     }
 }
 

@@ -1,17 +1,16 @@
-//! What the uplink's connectors share with the loop: the wait, and the attempt under way.
+//! What the uplink's parts share with the loop: the wait, and the attempt under way.
 //!
-//! `ureq` wants connectors and transports that are `Send + Sync`, so both sit behind locks. There
-//! is one thread, so neither lock is ever contended. The reactor's is held for the time of a wait
-//! and for short look-ups, never across a call of `ureq`.
+//! There is one thread. Both are borrowed for the time of a wait and for short look-ups, and never
+//! across one another's.
 //!
 //! The attempt carries the one deadline of a request. It is absolute and checked before every
-//! read, write and wait; the timeouts that `ureq` passes along are not looked at. When something
-//! fails, what it was is recorded here, and `ureq` only carries a marker: its own error kinds
-//! would take a stop for a closed connection.
+//! read, write and wait. What goes wrong in a socket beneath rustls is recorded here, and rustls
+//! only carries a marker: among its own errors a stop would look like a closed connection.
 
+use std::cell::{RefCell, RefMut};
 use std::fmt;
+use std::io;
 use std::os::fd::BorrowedFd;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nix::poll::PollFlags;
 
@@ -34,7 +33,7 @@ pub struct Attempt {
     pub answered: bool,
     /// An attempt before it, of the same request, broke after bytes of the request had left.
     pub is_repeat: bool,
-    /// What went wrong first.
+    /// What went wrong in the socket.
     error: Option<DeliveryError>,
     /// Bytes written to and read from sockets.
     pub wire_bytes: u64,
@@ -42,35 +41,34 @@ pub struct Attempt {
 
 /// The wait and the attempt, shared.
 pub struct Link {
-    reactor: Mutex<Reactor>,
-    attempt: Mutex<Attempt>,
+    reactor: RefCell<Reactor>,
+    attempt: RefCell<Attempt>,
 }
 
 impl fmt::Debug for Link {
-    /// `ureq` wants its connectors printable. All of the agent hangs on this, and printing all of it
-    /// would be a good part of the binary.
+    /// All of the agent hangs on this, and printing all of it would be a good part of the binary.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Link")
     }
 }
 
 impl Link {
-    /// Shares `reactor` with connectors.
+    /// Shares `reactor` with the parts of the uplink.
     pub fn new(reactor: Reactor) -> Self {
         Self {
-            reactor: Mutex::new(reactor),
-            attempt: Mutex::default(),
+            reactor: RefCell::new(reactor),
+            attempt: RefCell::default(),
         }
     }
 
     /// The reactor, for a moment.
-    pub fn reactor(&self) -> MutexGuard<'_, Reactor> {
-        self.reactor.lock().unwrap_or_else(PoisonError::into_inner)
+    pub fn reactor(&self) -> RefMut<'_, Reactor> {
+        self.reactor.borrow_mut()
     }
 
     /// The attempt, for a moment.
-    pub fn attempt(&self) -> MutexGuard<'_, Attempt> {
-        self.attempt.lock().unwrap_or_else(PoisonError::into_inner)
+    pub fn attempt(&self) -> RefMut<'_, Attempt> {
+        self.attempt.borrow_mut()
     }
 
     /// Starts an attempt that must be over at `deadline_ms`.
@@ -100,10 +98,10 @@ impl Link {
         self.attempt().phase = phase;
     }
 
-    /// Records `error` unless there was one before, and gives what `ureq` is told.
-    pub fn fail(&self, error: DeliveryError) -> ureq::Error {
-        self.attempt().error.get_or_insert(error);
-        ureq::Error::Other(Box::new(Recorded))
+    /// Records `error`, and gives what stands for it among errors of reading and writing.
+    pub fn fail(&self, error: DeliveryError) -> io::Error {
+        self.attempt().error = Some(error);
+        io::ErrorKind::Other.into()
     }
 
     /// What was recorded.
@@ -175,18 +173,6 @@ impl Link {
         }
     }
 }
-
-/// Stands in `ureq`'s errors for the one that the attempt recorded.
-#[derive(Debug)]
-pub struct Recorded;
-
-impl fmt::Display for Recorded {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("recorded by the attempt")
-    }
-}
-
-impl std::error::Error for Recorded {}
 
 #[cfg(test)]
 mod tests {

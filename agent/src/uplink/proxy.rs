@@ -21,21 +21,24 @@ pub(super) fn tunnel(
     proxy: &Proxy,
     host: &str,
     port: u16,
-) -> Result<(), ureq::Error> {
+) -> Result<(), DeliveryError> {
     socket.link().enter(Phase::Proxy);
-    socket.write_all(request(proxy, host, port).as_bytes())?;
+    let request = request(proxy, host, port);
+    socket
+        .write_all(request.as_bytes())
+        .map_err(|error| socket.what_failed(&error))?;
     let mut head: Vec<u8> = Vec::with_capacity(PIECE_BYTES);
     loop {
         let mut piece = [0; PIECE_BYTES];
-        let bytes = socket.read(&mut piece)?;
+        let bytes = socket
+            .read(&mut piece)
+            .map_err(|error| socket.what_failed(&error))?;
         if bytes == 0 {
-            return Err(socket.link().fail(DeliveryError::Closed(Phase::Proxy)));
+            return Err(DeliveryError::Closed(Phase::Proxy));
         }
         head.extend_from_slice(&piece[..bytes]);
-        match verdict(&head) {
-            Some(Ok(())) => return Ok(()),
-            Some(Err(error)) => return Err(socket.link().fail(error)),
-            None => {}
+        if let Some(verdict) = verdict(&head) {
+            return verdict;
         }
     }
 }

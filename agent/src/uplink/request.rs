@@ -1,13 +1,14 @@
 //! Sends one request and reads its answer whole.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::fmt::{self, Write as _};
+use std::rc::Rc;
 
+use http::Uri;
+use http::uri::Scheme;
+use mote_core::http::{Body, Head as AnswerHead, HttpError};
 use mote_core::time::{parse_http_date, retry_after_ms};
-use ureq::http::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
-use ureq::http::{HeaderValue, Method, Request as HttpRequest, Uri};
 
-use super::buffers::INPUT_MAX_BYTES;
+use super::connection::Connection;
 use super::dial::Dial;
 use super::error::{DeliveryError, Phase};
 use super::link::Link;
@@ -16,12 +17,9 @@ use super::tls::TlsSettings;
 use crate::clock;
 use crate::config::proxy::Proxies;
 
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// A body of more than this does not keep its memory until the next: answers are shorter, and a
 /// server that once gave a long one is not paid for ever after.
 const KEPT_BODY_BYTES: usize = 4 * 1024;
-/// Bodies are read in pieces of this: that of most answers is shorter.
-const PIECE_BYTES: usize = 256;
 
 /// How requests are sent.
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +34,49 @@ pub struct UplinkSettings {
     pub body_bytes: usize,
 }
 
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// To be told something.
+    Get,
+    /// To take something.
+    Post,
+    /// To keep something.
+    Put,
+}
+
+impl Method {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+        }
+    }
+}
+
+/// Header fields, as they are sent. One of them may be a secret.
+#[derive(Clone, Default)]
+pub struct Headers(String);
+
+impl Headers {
+    /// Adds a field, unless no header can carry its value: then false.
+    pub fn add(&mut self, name: &str, value: &str) -> bool {
+        let fits = |byte: u8| byte == b'\t' || (byte >= b' ' && byte != 0x7f);
+        let fits = value.bytes().all(fits);
+        if fits {
+            self.0.extend([name, ": ", value, "\r\n"]);
+        }
+        fits
+    }
+}
+
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Headers")
+    }
+}
+
 /// A request, ready to go. Its bytes are a copy: nothing of the device is borrowed.
 #[derive(Debug)]
 pub struct Request<'a> {
@@ -44,8 +85,8 @@ pub struct Request<'a> {
     /// Absolute URL.
     pub uri: &'a Uri,
     /// What all requests to this server have, but for the body's length.
-    pub headers: &'a HeaderMap,
-    /// `Idempotency-Key`.
+    pub headers: &'a Headers,
+    /// `Idempotency-Key`: a name and a number.
     pub key: Option<&'a str>,
     /// Body; a GET has none.
     pub body: &'a [u8],
@@ -77,54 +118,39 @@ struct Head {
 /// The way to the servers.
 #[derive(Debug)]
 pub struct Uplink {
-    agent: ureq::Agent,
-    link: Arc<Link>,
+    names: Names,
+    dial: Dial,
+    /// What the next request goes out on, if it is to the same server.
+    kept: Option<Connection>,
+    link: Rc<Link>,
     settings: UplinkSettings,
     /// Less than the settings allow, while there is somebody else to serve.
     patience_ms: u64,
     /// Of the answer under way, as soon as it is there.
     head: Head,
     body: Vec<u8>,
+    /// The head of the request under way.
+    lines: String,
 }
 
 impl Uplink {
     /// Requests that wait on `link`.
     pub fn new(
-        link: Arc<Link>,
+        link: Rc<Link>,
         tls: TlsSettings,
-        proxies: Arc<Proxies>,
+        proxies: Rc<Proxies>,
         settings: UplinkSettings,
     ) -> Self {
-        let config = ureq::Agent::config_builder()
-            // Proxies are ours to speak to: the default is whatever the environment says.
-            .proxy(None)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .http_status_as_error(false)
-            .accept("")
-            .accept_encoding("")
-            .user_agent("")
-            .max_response_header_size(INPUT_MAX_BYTES - 1)
-            // One connection for each of two servers at most.
-            .max_idle_connections(2)
-            .max_idle_connections_per_host(1)
-            .max_idle_age(Duration::from_millis(settings.keep_ms))
-            .timeout_await_100(None)
-            .build();
-        let dial = Dial::new(
-            Arc::clone(&link),
-            tls,
-            Arc::clone(&proxies),
-            settings.keep_ms,
-        );
-        let names = Names::new(Arc::clone(&link), proxies);
         Self {
-            agent: ureq::Agent::with_parts(config, dial, names),
+            names: Names::new(Rc::clone(&link), Rc::clone(&proxies)),
+            dial: Dial::new(Rc::clone(&link), tls, proxies, settings.keep_ms),
+            kept: None,
             link,
             settings,
             patience_ms: u64::MAX,
             head: Head::default(),
             body: Vec::new(),
+            lines: String::new(),
         }
     }
 
@@ -184,11 +210,9 @@ impl Uplink {
         self.head = Head::default();
         self.body.clear();
         self.body.shrink_to(KEPT_BODY_BYTES);
-        let Err(ureq_error) = self.exchange(request) else {
+        let Err(error) = self.exchange(request) else {
             return Ok(());
         };
-        let error = self.link.take_error();
-        let error = error.unwrap_or_else(|| self.explain(ureq_error, request.uri));
         if !matches!(error, DeliveryError::BodyTooLarge(..)) {
             // One large answer does not keep its memory.
             self.body = Vec::new();
@@ -200,71 +224,157 @@ impl Uplink {
         }
     }
 
-    fn exchange(&mut self, request: &Request<'_>) -> Result<(), ureq::Error> {
-        let answer = if request.method == Method::GET {
-            self.agent.run(dressed(request, ()))?
-        } else {
-            self.agent.run(dressed(request, request.body))?
+    fn exchange(&mut self, request: &Request<'_>) -> Result<(), DeliveryError> {
+        let uri = request.uri;
+        let addresses = self.names.resolve(uri)?;
+        // From here on a kept connection is used, or a new one enters its own phases.
+        self.link.enter(Phase::Http);
+        let kept = self.kept.take();
+        let mut connection = match kept.and_then(|kept| kept.for_another(uri)) {
+            Some(kept) => kept,
+            None => Connection::new(self.dial.connect(uri, &addresses)?, uri),
         };
-        let status = answer.status().as_u16();
-        let header = |name| answer.headers().get(name).map(HeaderValue::as_bytes);
-        let date_ms = header(DATE)
+        self.lines.clear();
+        // Writing to a String does not fail.
+        let _ = write_head(&mut self.lines, request);
+        connection.send(self.lines.as_bytes(), request.body)?;
+        if self.receive(&mut connection, uri)? && connection.is_open() {
+            self.kept = Some(connection);
+        }
+        Ok(())
+    }
+
+    /// Reads the answer; whether the connection is good for another request.
+    fn receive(&mut self, connection: &mut Connection, uri: &Uri) -> Result<bool, DeliveryError> {
+        let (keep, mut body) = loop {
+            if !connection.receive(&self.link)? {
+                return Err(DeliveryError::Closed(Phase::Http));
+            }
+            let heads = self.read_heads(connection);
+            if let Some(answer) = heads.map_err(|error| not_http(error, uri))? {
+                break answer;
+            }
+        };
+        self.link.enter(Phase::Body);
+        while !body.is_done() {
+            let read = body.read(connection.input.rest());
+            let (used, piece) =
+                read.map_err(|error| DeliveryError::Protocol(error.to_string().into()))?;
+            let limit = self.settings.body_bytes;
+            if self.body.len() + piece.len() > limit {
+                return Err(DeliveryError::BodyTooLarge(self.head.status, limit));
+            }
+            self.body.extend_from_slice(piece);
+            connection.input.consume(used);
+            if used == 0 && !connection.receive(&self.link)? {
+                return if body.ends_with_connection() {
+                    Ok(false)
+                } else {
+                    Err(DeliveryError::Closed(Phase::Body))
+                };
+            }
+        }
+        Ok(keep)
+    }
+
+    /// Reads the answer's head out of what arrived, and those of interim answers before it; `None`
+    /// if it is not whole yet.
+    fn read_heads(
+        &mut self,
+        connection: &mut Connection,
+    ) -> Result<Option<(bool, Body)>, HttpError> {
+        while let Some((head, length)) = AnswerHead::parse(connection.input.rest())? {
+            let is_interim = head.is_interim();
+            let (keep, body) = (head.keep, head.body);
+            if !is_interim {
+                self.head = Head::of(&head);
+            }
+            connection.input.consume(length);
+            if !is_interim {
+                return Ok(Some((keep, body)));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Head {
+    fn of(head: &AnswerHead<'_>) -> Self {
+        let date_ms = head
+            .date
             .and_then(|date| parse_http_date(date, clock::trusted_ms() / 1000).ok())
             .map(|date_s| date_s.saturating_mul(1000));
-        let retry_after_ms = header(RETRY_AFTER).and_then(|value| {
+        let retry_after_ms = head.retry_after.and_then(|value| {
             // A date is meant by the server's clock, which the answer tells; ours may not be set.
             retry_after_ms(value, date_ms.unwrap_or_else(clock::wall_ms))
         });
-        self.head = Head {
-            status,
+        Self {
+            status: head.status,
             retry_after_ms,
             date_ms,
-        };
-        self.link.enter(Phase::Body);
-        let mut reader = answer.into_body().into_reader();
-        let mut piece = [0; PIECE_BYTES];
-        loop {
-            let bytes = std::io::Read::read(&mut reader, &mut piece)?;
-            if bytes == 0 {
-                return Ok(());
-            }
-            let limit = self.settings.body_bytes;
-            if self.body.len() + bytes > limit {
-                return Err(self.link.fail(DeliveryError::BodyTooLarge(status, limit)));
-            }
-            self.body.extend_from_slice(&piece[..bytes]);
-        }
-    }
-
-    /// What an error is that `ureq` found by itself.
-    fn explain(&self, error: ureq::Error, uri: &Uri) -> DeliveryError {
-        let phase = self.link.attempt().phase;
-        match error {
-            ureq::Error::LargeResponseHeader(..) => DeliveryError::HeadTooLarge,
-            ureq::Error::Io(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-                DeliveryError::Closed(phase)
-            }
-            ureq::Error::Io(error) => match error.into_inner() {
-                // The body's reader wraps ureq's own errors.
-                Some(inner) => DeliveryError::Protocol(inner.to_string().into()),
-                None => DeliveryError::Closed(phase),
-            },
-            other if uri.scheme_str() == Some("http") => DeliveryError::Protocol(
-                format!("{other}: if it speaks TLS there, write https: in front").into(),
-            ),
-            other => DeliveryError::Protocol(other.to_string().into()),
         }
     }
 }
 
-fn dressed<B>(request: &Request<'_>, body: B) -> HttpRequest<B> {
-    let mut http = HttpRequest::new(body);
-    *http.method_mut() = request.method.clone();
-    *http.uri_mut() = request.uri.clone();
-    *http.headers_mut() = request.headers.clone();
-    // It is made of a name and a number, and so it is a value.
-    if let Some(Ok(key)) = request.key.map(HeaderValue::from_str) {
-        http.headers_mut().insert(IDEMPOTENCY_KEY, key);
+fn write_head(lines: &mut String, request: &Request<'_>) -> fmt::Result {
+    let Request {
+        method,
+        uri,
+        headers,
+        key,
+        body,
+    } = request;
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    lines.extend([method.as_str(), " ", path, " HTTP/1.1\r\nHost: ", authority]);
+    lines.extend(["\r\n", &*headers.0]);
+    if let Some(key) = key {
+        lines.extend(["Idempotency-Key: ", key, "\r\n"]);
     }
-    http
+    if *method != Method::Get {
+        write!(lines, "Content-Length: {}\r\n", body.len())?;
+    }
+    lines.write_str("\r\n")
+}
+
+/// What it is that `uri`'s server answers, if it is no HTTP.
+fn not_http(error: HttpError, uri: &Uri) -> DeliveryError {
+    let advice = if uri.scheme() == Some(&Scheme::HTTP) {
+        ": if it speaks TLS there, write https: in front"
+    } else {
+        ""
+    };
+    DeliveryError::Protocol(format!("{error}{advice}").into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_says_where_it_goes_and_how_long_it_is() {
+        let mut headers = Headers::default();
+        assert!(headers.add("Authorization", "Bearer k"));
+        assert!(!headers.add("User-Agent", "a\r\nb: c"));
+        assert_eq!(format!("{headers:?}"), "Headers");
+        let uri: Uri = "https://hub:8443/base/agent/metrics".parse().unwrap();
+        let mut request = Request {
+            method: Method::Post,
+            uri: &uri,
+            headers: &headers,
+            key: Some("gw-7.1-1-5"),
+            body: b"{}",
+        };
+        let head = |request: &Request<'_>| {
+            let mut lines = String::new();
+            write_head(&mut lines, request).unwrap();
+            lines
+        };
+        let start =
+            " /base/agent/metrics HTTP/1.1\r\nHost: hub:8443\r\nAuthorization: Bearer k\r\n";
+        let end = "Idempotency-Key: gw-7.1-1-5\r\nContent-Length: 2\r\n\r\n";
+        assert_eq!(head(&request), format!("POST{start}{end}"));
+        (request.method, request.key, request.body) = (Method::Get, None, b"");
+        assert_eq!(head(&request), format!("GET{start}\r\n"));
+    }
 }

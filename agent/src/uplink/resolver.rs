@@ -1,18 +1,16 @@
-//! Finds the addresses of a server for `ureq`, without its thread and without libc's resolver.
+//! Finds the addresses of a server without libc's resolver, which would block.
 //!
-//! `ureq` asks before every request, also when a kept connection is there, so the usual answer
-//! must cost nothing: a literal address, /etc/hosts, or what was looked up before. A name whose
+//! They are asked for before every request, also when a kept connection is there, so that there are
+//! good ones when it is not. So the usual answer must cost nothing: a literal address, /etc/hosts, or what was looked up before. A name whose
 //! time is up is answered with the last good addresses at once, and looked up anew beside; so a
 //! name server that falls silent never disturbs a connection that works.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
+use std::rc::Rc;
 
-use ureq::http::Uri;
-use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::NextTimeout;
+use http::Uri;
 
-use super::dns::{Addresses, Lookup};
+use super::dns::{Addresses, Lookup, MAX_ADDRESSES};
 use super::error::{DeliveryError, Phase};
 use super::link::Link;
 use crate::clock;
@@ -21,16 +19,19 @@ use crate::config::proxy::Proxies;
 /// How long a name server is waited for that may know better than the last good addresses.
 const SPARE_MS: u64 = 1_500;
 
+/// As many as are tried.
+pub type SocketAddrs = heapless::Vec<SocketAddr, MAX_ADDRESSES>;
+
 /// Looks names up on the reactor.
 #[derive(Debug)]
 pub struct Names {
-    link: Arc<Link>,
-    proxies: Arc<Proxies>,
+    link: Rc<Link>,
+    proxies: Rc<Proxies>,
 }
 
 impl Names {
     /// Look-ups that wait on `link`.
-    pub fn new(link: Arc<Link>, proxies: Arc<Proxies>) -> Self {
+    pub fn new(link: Rc<Link>, proxies: Rc<Proxies>) -> Self {
         Self { link, proxies }
     }
 
@@ -50,15 +51,9 @@ impl Names {
         let mut reactor = self.link.reactor();
         reactor.stub.outcome(host)
     }
-}
 
-impl Resolver for Names {
-    fn resolve(
-        &self,
-        uri: &Uri,
-        _: &ureq::config::Config,
-        _: NextTimeout,
-    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+    /// Where to connect to for `uri`: the server's addresses, or its proxy's.
+    pub fn resolve(&self, uri: &Uri) -> Result<SocketAddrs, DeliveryError> {
         self.link.enter(Phase::Dns);
         let host = uri.host().unwrap_or_default();
         // Behind a proxy the server's own name may be known to the proxy alone.
@@ -66,16 +61,11 @@ impl Resolver for Names {
             Some(proxy) => (&*proxy.host, proxy.port),
             None => (host, port_of(uri)),
         };
-        let addresses = self
-            .addresses(host)
-            .map_err(|error| self.link.fail(error))?;
-        let mut found = self.empty();
-        for address in addresses {
-            found.push(SocketAddr::new(address, port));
-        }
-        // From here on a kept connection is used, or the connector enters its own phase.
-        self.link.enter(Phase::Http);
-        Ok(found)
+        let addresses = self.addresses(host)?;
+        let addresses = addresses.into_iter();
+        Ok(addresses
+            .map(|address| SocketAddr::new(address, port))
+            .collect())
     }
 }
 

@@ -19,7 +19,7 @@ pub mod sys;
 pub mod uptime;
 pub mod vmstat;
 
-use crate::text::find;
+use crate::text::{decimal, find};
 
 /// The lines of `text` without their newlines, in order; `None` in place of a last line that has
 /// no newline.
@@ -67,29 +67,6 @@ fn split_field(line: &[u8]) -> Option<(&[u8], &[u8])> {
 /// The numbers of a line, up to the first field that is none.
 fn numbers(line: &[u8]) -> impl Iterator<Item = u64> {
     fields(line).map_while(decimal)
-}
-
-/// Digits and nothing else. A number that does not fit is refused as well.
-fn decimal(field: &[u8]) -> Option<u64> {
-    /// As many nines fit.
-    const SURE_DIGITS: usize = 19;
-    if field.is_empty() {
-        return None;
-    }
-    let (sure, rest) = field.split_at(field.len().min(SURE_DIGITS));
-    let mut number = 0_u64;
-    for byte in sure {
-        number = number * 10 + u64::from(digit(*byte)?);
-    }
-    rest.iter().try_fold(number, |number, byte| {
-        number.checked_mul(10)?.checked_add(digit(*byte)?.into())
-    })
-}
-
-/// What a digit means.
-fn digit(byte: u8) -> Option<u8> {
-    let digit = byte.wrapping_sub(b'0');
-    (digit <= 9).then_some(digit)
 }
 
 /// A number with exactly two decimals, as hundredths: `12.34` is 1234.

@@ -3,14 +3,13 @@
 //! The bytes of a sample are settled when they first leave the device, and a repeat is the same
 //! bytes under the same key. One that an earlier start took is sent as that start would have.
 
-use std::sync::Arc;
+use std::rc::Rc;
 
 use mote_core::log_line::Value;
 use mote_core::outbox::Cursor;
 use mote_core::sample::Sample;
 use mote_core::text;
 use mote_core::wire::lunasentri::{EncodeError, Form, encode};
-use ureq::http::Method;
 
 use super::MetricsServer;
 use crate::agent::key_prefix;
@@ -20,20 +19,20 @@ use crate::log;
 use crate::state::Start;
 use crate::state::backlog::mended_ms;
 use crate::uplink::link::Link;
-use crate::uplink::{Answer, DeliveryError, Request, Uplink};
+use crate::uplink::{Answer, DeliveryError, Method, Request, Uplink};
 
 impl MetricsServer {
     /// Sends the sample at `cursor`; `None` if it is gone, or cannot be written.
     pub fn post<'u>(
         &mut self,
-        link: &Arc<Link>,
+        link: &Rc<Link>,
         uplink: &'u mut Uplink,
         cursor: Cursor,
     ) -> Option<Result<Answer<'u>, DeliveryError>> {
         // The bytes are copied out here: while the request runs, samples go on coming in.
         let (sample, length) = self.prepare(&mut link.reactor().device, cursor)?;
         let request = Request {
-            method: Method::POST,
+            method: Method::Post,
             uri: &self.uri,
             headers: &self.headers,
             key: Some(&self.key),

@@ -5,7 +5,6 @@
 
 use mote_core::log_line::Value;
 use mote_core::wire::orchestrator::{AnswerError, Poll, instruction_id_in};
-use ureq::http::Method;
 
 use super::Orchestrator;
 use super::desk::Permission;
@@ -13,6 +12,7 @@ use super::server::Said;
 use crate::board::Figure;
 use crate::clock;
 use crate::log;
+use crate::uplink::Method;
 
 impl Orchestrator {
     /// Says that an instruction is taken up, and lets it run unless it was withdrawn.
@@ -21,7 +21,7 @@ impl Orchestrator {
             return;
         };
         let path = format!("/instructions/{id}");
-        let permission = match self.server.call(Method::PUT, &path, &body) {
+        let permission = match self.server.call(Method::Put, &path, &body) {
             Said::Refused(404 | 409) => Permission::Withdrawn,
             Said::Good | Said::Nothing | Said::Refused(_) => Permission::Run,
             // Not a word about the instruction: it waits for a key that is taken.
@@ -33,7 +33,7 @@ impl Orchestrator {
     /// Asks for an instruction.
     pub(super) fn poll(&mut self) {
         let interval_ms = self.settings.orchestrator.poll_interval_ms;
-        let said = self.server.call(Method::GET, "/instructions", &[]);
+        let said = self.server.call(Method::Get, "/instructions", &[]);
         let now_ms = clock::boot_ms();
         if said == Said::Good {
             self.figures.add(Figure::Polls, 1);

@@ -20,7 +20,7 @@ mod presence;
 mod server;
 mod shown;
 
-use std::sync::Arc;
+use std::rc::Rc;
 
 use mote_core::log_line::Value;
 use mote_core::outage::Outages;
@@ -108,7 +108,7 @@ impl Orchestrator {
         settings: &Settings,
         plan: &Plan,
         state: &State,
-        link: &Arc<Link>,
+        link: &Rc<Link>,
         hostname: String,
         seed: u64,
     ) -> Self {
@@ -141,7 +141,7 @@ impl Orchestrator {
     }
 
     /// Goes on with other settings; what is held stays.
-    pub fn reconfigure(&mut self, settings: &Settings, plan: &Plan, link: &Arc<Link>, seed: u64) {
+    pub fn reconfigure(&mut self, settings: &Settings, plan: &Plan, link: &Rc<Link>, seed: u64) {
         let now_ms = clock::boot_ms();
         let is_another = plan.base != self.plan.base;
         self.server = Server::new(&settings.orchestrator, plan, link, seed);

@@ -9,7 +9,6 @@
 use mote_core::json;
 use mote_core::log_line::Value;
 use mote_core::wire::orchestrator::{EventsAnswer, ResultAnswer, write_events};
-use ureq::http::Method;
 
 use super::Orchestrator;
 use super::desk::split;
@@ -19,6 +18,7 @@ use crate::clock;
 use crate::log;
 use crate::state::Now;
 use crate::state::journal::Kind;
+use crate::uplink::Method;
 
 /// Events in one request, in bytes; one that is longer goes alone.
 const BATCH_BYTES: usize = 48 * 1024;
@@ -76,7 +76,7 @@ impl Orchestrator {
             return;
         };
         let path = format!("/instructions/{id}/result");
-        match self.server.call(Method::POST, &path, body) {
+        match self.server.call(Method::Post, &path, body) {
             Said::Good => {
                 let answer = ResultAnswer::read(self.server.answer());
                 if answer.as_ref().is_ok_and(|answer| !answer.acknowledged) {
@@ -120,7 +120,7 @@ impl Orchestrator {
         let mut body = Vec::new();
         let texts = batch.iter().map(|(_, text)| text.as_str());
         let Ok(()) = write_events(&mut body, &self.plan.agent_id, texts);
-        match self.server.call(Method::POST, "/events", &body) {
+        match self.server.call(Method::Post, "/events", &body) {
             Said::Good => self.events_taken(&batch),
             Said::Refused(status) => {
                 let is_bad = matches!(status, 400 | 413 | 415 | 422);

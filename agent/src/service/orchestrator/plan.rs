@@ -1,6 +1,6 @@
 //! From the checked configuration to what the orchestrator's client runs with.
 
-use std::sync::Arc;
+use std::rc::Rc;
 
 use crate::config::proxy::{Proxies, Proxy};
 use crate::config::server_url::{Base, orchestrator_base};
@@ -22,7 +22,7 @@ pub struct Plan {
     /// How connections are protected.
     pub tls: TlsSettings,
     /// The proxies that connections go through.
-    pub proxies: Arc<Proxies>,
+    pub proxies: Rc<Proxies>,
     /// What a person should be told.
     pub warnings: Vec<&'static str>,
 }
@@ -81,7 +81,7 @@ impl Plan {
                     agent_type,
                     credential: agent.credential.clone(),
                     tls,
-                    proxies: Arc::new(Proxies::new(proxy, settings.no_proxy.clone())),
+                    proxies: Rc::new(Proxies::new(proxy, settings.no_proxy.clone())),
                 }))
             }
             _ => Err(errors),

@@ -6,7 +6,6 @@
 
 use mote_core::log_line::Value;
 use mote_core::wire::orchestrator::{Heartbeat, HeartbeatStatus, Registration};
-use ureq::http::Method;
 
 use super::server::Said;
 use super::{Orchestrator, Standing, UNWRITABLE};
@@ -14,6 +13,7 @@ use crate::board::Figure;
 use crate::clock;
 use crate::config::settings::AgentType;
 use crate::log;
+use crate::uplink::Method;
 use crate::uplink::link::Link;
 
 /// Between two looks at what is about to end.
@@ -44,7 +44,7 @@ impl Orchestrator {
         };
         let mut body = Vec::new();
         let Ok(()) = registration.write(&mut body);
-        let said = self.server.call(Method::POST, "/register", &body);
+        let said = self.server.call(Method::Post, "/register", &body);
         self.register_ms = match said {
             Said::Good | Said::Refused(404 | 409) => {
                 let words = match said {
@@ -105,7 +105,7 @@ impl Orchestrator {
         };
         let mut body = Vec::new();
         let Ok(()) = heartbeat.write(&mut body);
-        self.server.call(Method::POST, "/heartbeat", &body)
+        self.server.call(Method::Post, "/heartbeat", &body)
     }
 
     /// Looks what a person should know of.

@@ -6,8 +6,9 @@
 
 mod aftermath;
 
-use std::sync::Arc;
+use std::rc::Rc;
 
+use http::Uri;
 use mote_core::backoff::Backoff;
 use mote_core::delivery::keep_ms;
 use mote_core::log_line::Value;
@@ -15,8 +16,6 @@ use mote_core::outage::{Layer, Outages};
 use mote_core::rate_limit::RateLimit;
 use mote_core::rng::Rng;
 use mote_core::wire::orchestrator::{ANSWER_BYTES, AnswerError};
-use ureq::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, USER_AGENT};
-use ureq::http::{HeaderValue, Method, Uri};
 
 use super::credential::Credential;
 use super::plan::{Plan, in_orchestrators_words};
@@ -25,7 +24,7 @@ use crate::config::settings::{OrchestratorSettings, RetryBackoff};
 use crate::expiry::Expiry;
 use crate::log;
 use crate::uplink::link::Link;
-use crate::uplink::{DeliveryError, Request, Uplink, UplinkSettings};
+use crate::uplink::{DeliveryError, Headers, Method, Request, Uplink, UplinkSettings};
 
 /// How requests introduce themselves if nobody says.
 const USER_AGENT_USUAL: &str = concat!("Stavily-Agent/", env!("CARGO_PKG_VERSION"));
@@ -79,7 +78,8 @@ pub(super) enum Said {
 #[derive(Debug)]
 pub(super) struct Server {
     base: String,
-    headers: HeaderMap,
+    headers: Headers,
+    user_agent: String,
     uplink: Uplink,
     credential: Credential,
     limit: RateLimit,
@@ -105,7 +105,7 @@ impl Server {
     pub(super) fn new(
         settings: &OrchestratorSettings,
         plan: &Plan,
-        link: &Arc<Link>,
+        link: &Rc<Link>,
         seed: u64,
     ) -> Self {
         let credential = Credential::new(
@@ -113,6 +113,8 @@ impl Server {
             settings.credential_origin.clone(),
             settings.refresh_threshold_ms,
         );
+        let given = settings.user_agent.as_deref();
+        let user_agent = given.unwrap_or(USER_AGENT_USUAL).to_owned();
         let longest_ms = settings
             .heartbeat_interval_ms
             .max(settings.poll_interval_ms);
@@ -128,11 +130,12 @@ impl Server {
         };
         Self {
             base: format!("{}/agents/v1/{}", plan.base.url, plan.agent_id),
-            headers: headers(&credential, settings.user_agent.as_deref()),
+            headers: headers(&credential, &user_agent),
+            user_agent,
             uplink: Uplink::new(
-                Arc::clone(link),
+                Rc::clone(link),
                 plan.tls.clone(),
-                Arc::clone(&plan.proxies),
+                Rc::clone(&plan.proxies),
                 times,
             ),
             credential,
@@ -302,28 +305,20 @@ impl Server {
     }
 
     fn renew_headers(&mut self) {
-        if let Some(bearer) = bearer(&self.credential) {
-            self.headers.insert(AUTHORIZATION, bearer);
-        }
+        self.headers = headers(&self.credential, &self.user_agent);
     }
 }
 
-fn headers(credential: &Credential, user_agent: Option<&str>) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(4);
-    headers.extend(bearer(credential).map(|bearer| (AUTHORIZATION, bearer)));
-    let json = HeaderValue::from_static("application/json");
-    headers.insert(CONTENT_TYPE, json.clone());
-    headers.insert(ACCEPT, json);
-    let given = user_agent.and_then(|name| HeaderValue::try_from(name).ok());
-    let name = given.unwrap_or(HeaderValue::from_static(USER_AGENT_USUAL));
-    headers.insert(USER_AGENT, name);
+fn headers(credential: &Credential, user_agent: &str) -> Headers {
+    let mut headers = Headers::default();
+    if let Some(secret) = credential.secret() {
+        // A plan holds no key that a header cannot carry, and none is read that could not.
+        headers.add("Authorization", &format!("Bearer {}", secret.expose()));
+    }
+    headers.add("Content-Type", "application/json");
+    headers.add("Accept", "application/json");
+    if !headers.add("User-Agent", user_agent) {
+        headers.add("User-Agent", USER_AGENT_USUAL);
+    }
     headers
-}
-
-fn bearer(credential: &Credential) -> Option<HeaderValue> {
-    let secret = credential.secret()?;
-    // A plan holds no key that a header cannot carry, and none is read that could not.
-    let mut bearer = HeaderValue::try_from(format!("Bearer {}", secret.expose())).ok()?;
-    bearer.set_sensitive(true);
-    Some(bearer)
 }

@@ -35,6 +35,13 @@ pub enum HttpError {
     Extra,
 }
 
+impl HttpError {
+    /// Whether the first bytes are of something else altogether, as of TLS.
+    pub fn is_other_protocol(&self) -> bool {
+        *self == Self::Head(httparse::Error::Version)
+    }
+}
+
 impl fmt::Display for HttpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -471,7 +478,9 @@ mod tests {
                 "a line of its head is none",
             ),
         ] {
-            assert_eq!(head(text).unwrap_err().to_string(), words, "{text:?}");
+            let error = head(text).unwrap_err();
+            assert_eq!(error.to_string(), words, "{text:?}");
+            assert_eq!(error.is_other_protocol(), text.starts_with("SSH"));
         }
     }
 }

@@ -339,7 +339,7 @@ fn write_head(lines: &mut String, request: &Request<'_>) -> fmt::Result {
 
 /// What it is that `uri`'s server answers, if it is no HTTP.
 fn not_http(error: HttpError, uri: &Uri) -> DeliveryError {
-    let advice = if uri.scheme() == Some(&Scheme::HTTP) {
+    let advice = if error.is_other_protocol() && uri.scheme() == Some(&Scheme::HTTP) {
         ": if it speaks TLS there, write https: in front"
     } else {
         ""

@@ -485,6 +485,22 @@ mod tests {
     }
 
     #[test]
+    fn uptime_goes_on_from_where_its_file_was() {
+        let root = std::env::temp_dir().join(format!("mote-uptime-{}", std::process::id()));
+        std::fs::create_dir_all(&root).unwrap();
+        let mut sampler = Sampler::new(&Settings {
+            proc_root: root.clone(),
+            ..Settings::default()
+        });
+        assert_eq!(sampler.uptime_s(5_000), None);
+        std::fs::write(root.join("uptime"), "107.99 12.00\n").unwrap();
+        assert_eq!(sampler.uptime_s(6_000), Some(107));
+        std::fs::remove_dir_all(root).unwrap();
+        assert_eq!(sampler.uptime_s(6_010), Some(108));
+        assert_eq!(sampler.uptime_s(16_000), Some(117));
+    }
+
+    #[test]
     fn named_interfaces_that_were_never_there_have_no_figures() {
         let mut network = Network::new(&Settings {
             interfaces: vec!["wwan0".into(), "eth1".into()],

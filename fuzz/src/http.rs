@@ -1,4 +1,4 @@
-//! What a server answers, as the real uplink reads it from a real socket.
+//! What a server answers, as the real uplink reads it from a real socket, and as its reader does.
 //!
 //! A thread takes one connection after the other on a loopback address, waits for the request and
 //! answers with the fuzzer's bytes and the end of the stream. The uplink is the agent's, with its
@@ -20,6 +20,7 @@ use mote::service::said;
 use mote::uplink::link::Link;
 use mote::uplink::tls::{TlsChoice, TlsSettings};
 use mote::uplink::{DeliveryError, Headers, Method, Request, Uplink, UplinkSettings};
+use mote_core::http::{Body, Head, HttpError};
 use mote_core::wire::lunasentri::is_documented_acceptance;
 
 use crate::planted_bug;
@@ -121,6 +122,43 @@ pub(crate) fn answer(bytes: &[u8]) {
             Err(error) => assert!(!error.to_string().is_empty()),
         }
     });
+}
+
+/// Where an answer ends, by core's reader alone: in pieces of any size it says the same.
+pub(crate) fn framing(bytes: &[u8]) {
+    let Some((&piece, text)) = bytes.split_first() else {
+        return;
+    };
+    let Ok(Some((head, length))) = Head::parse(text) else {
+        return;
+    };
+    assert!((100..=999).contains(&head.status) && length <= text.len());
+    let rest = &text[length..];
+    let whole = read_body(head.body, rest, rest.len());
+    assert_eq!(read_body(head.body, rest, usize::from(piece) + 1), whole);
+    if let Ok((body, left, is_done)) = whole {
+        assert!(body.len() + left <= rest.len());
+        assert!(is_done || left == 0);
+        planted_bug(is_done && body.len() == 1);
+    }
+}
+
+/// The body, how many bytes are left behind it, and whether it is whole; of input that comes in
+/// pieces.
+fn read_body(
+    mut body: Body,
+    rest: &[u8],
+    piece: usize,
+) -> Result<(Vec<u8>, usize, bool), HttpError> {
+    let (mut out, mut at) = (Vec::new(), 0);
+    while at < rest.len() && !body.is_done() {
+        let input = &rest[at..rest.len().min(at + piece)];
+        let (used, bytes) = body.read(input)?;
+        assert!(used > 0 && used <= input.len());
+        out.extend_from_slice(bytes);
+        at += used;
+    }
+    Ok((out, rest.len() - at, body.is_done()))
 }
 
 /// The documented answer is a JSON object that says so, to any other reader too.

@@ -92,6 +92,10 @@ const TARGETS: &[Target] = &[
         run: http::answer,
     },
     Target {
+        name: "framing",
+        run: http::framing,
+    },
+    Target {
         name: "acceptance",
         run: http::acceptance,
     },

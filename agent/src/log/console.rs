@@ -2,8 +2,8 @@
 //!
 //! A pipe or a terminal is opened once more to be written without waiting, which must not be asked
 //! of the descriptor that whoever started us shares; a socket is asked so with each line; a file
-//! never waits for a reader. Where none of that can be had, a line is written only if the descriptor
-//! is ready now. A pipe takes a line whole or not at all (pipe(7)); so does a socket.
+//! never waits for a reader. Where none of that can be had, a line is written only if the
+//! descriptor is ready now. A pipe takes a line whole or not at all (pipe(7)); so does a socket.
 
 use std::fs::{File, OpenOptions};
 use std::io::IsTerminal;

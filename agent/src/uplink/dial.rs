@@ -1,8 +1,8 @@
 //! Connects, and carries the bytes of a request over non-blocking sockets.
 //!
-//! [`Dial`] tries every address within the deadline for connecting, the next one as soon as the ones
-//! before it are slow (after RFC 8305), and wraps the socket in TLS for `https`. [`Socket`] reads and writes without ever blocking: when the kernel is
-//! not ready, it waits in the reactor.
+//! [`Dial`] tries every address within the deadline for connecting, the next one as soon as the
+//! ones before it are slow (after RFC 8305), and wraps the socket in TLS for `https`. [`Socket`]
+//! reads and writes without ever blocking: when the kernel is not ready, it waits in the reactor.
 
 use std::cell::Cell;
 use std::fmt;

@@ -1,9 +1,10 @@
 //! Finds the addresses of a server without libc's resolver, which would block.
 //!
 //! They are asked for before every request, also when a kept connection is there, so that there are
-//! good ones when it is not. So the usual answer must cost nothing: a literal address, /etc/hosts, or what was looked up before. A name whose
-//! time is up is answered with the last good addresses at once, and looked up anew beside; so a
-//! name server that falls silent never disturbs a connection that works.
+//! good ones when it is not. So the usual answer must cost nothing: a literal address, /etc/hosts,
+//! or what was looked up before. A name whose time is up is answered with the last good addresses
+//! at once, and looked up anew beside; so a name server that falls silent never disturbs a
+//! connection that works.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;

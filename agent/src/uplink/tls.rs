@@ -75,7 +75,8 @@ impl TlsStream {
         Ok(stream)
     }
 
-    /// What an error out of rustls's loops is: our socket's, rustls's own, or an end without notice.
+    /// What an error out of rustls's loops is: our socket's, rustls's own, or an end without
+    /// notice.
     ///
     /// An end without `close_notify` is never passed on as an end: a cut answer would look whole.
     fn refused(&mut self, error: io::Error) -> DeliveryError {
@@ -107,7 +108,8 @@ impl TlsStream {
         broken
     }
 
-    /// Takes `head` and `body`. They wait here until an answer is asked for, and leave in one segment.
+    /// Takes `head` and `body`. They wait here until an answer is asked for, and leave in one
+    /// segment.
     pub fn send(&mut self, mut head: &[u8], mut body: &[u8]) -> Result<(), DeliveryError> {
         while !(head.is_empty() && body.is_empty()) {
             let both = [IoSlice::new(head), IoSlice::new(body)];

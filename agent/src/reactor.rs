@@ -10,7 +10,7 @@
 //!
 //! The re-entrancy rule: [`Reactor::turn`] is the only place that touches the device's state
 //! while a request is under way, and the uplink holds no borrow of it. The uplink reaches the
-//! reactor through [`crate::uplink::link::Link`], whose lock is held for the time of a wait only.
+//! reactor through [`crate::uplink::link::Link`], which is borrowed for the time of a wait only.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;

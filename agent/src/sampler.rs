@@ -95,6 +95,8 @@ impl Sampler {
     /// Takes sample `number` at `boot_ms`.
     pub fn take(&mut self, number: u32, boot_ms: u64) -> Sample {
         Sample {
+            // First: the disk may keep us waiting.
+            uptime_s: self.uptime_s(boot_ms),
             number,
             boot_ms,
             wall_ms: None,
@@ -103,7 +105,6 @@ impl Sampler {
             memory: self.read_memory(),
             disk: self.read_disk(),
             network: self.read_network(),
-            uptime_s: self.uptime_s(boot_ms),
         }
     }
 

@@ -95,11 +95,12 @@ impl<'a> Head<'a> {
             status,
             date: None,
             retry_after: None,
-            // What HTTP/1.0 calls persistent is left to those who wrote it.
             keep: answer.version == Some(1),
             body: Body::of_unknown_length(),
         };
-        let (mut content_length, mut is_chunked) = (None, false);
+        // They have no body, whatever they say of it (RFC 9112, section 6.3).
+        let has_body = !matches!(status, 100..=199 | 204 | 304);
+        let (mut content_length, mut is_chunked, mut is_closed) = (None, false, false);
         for field in answer.headers.iter() {
             let is = |name: &str| field.name.eq_ignore_ascii_case(name);
             if is("date") {
@@ -107,30 +108,33 @@ impl<'a> Head<'a> {
             } else if is("retry-after") {
                 head.retry_after.get_or_insert(field.value);
             } else if is("connection") {
-                head.keep &= !has_token(field.value, "close");
-            } else if is("content-length") {
+                // HTTP/1.0 says so if it is kept, and later versions if it is not.
+                head.keep |= has_token(field.value, "keep-alive");
+                is_closed |= has_token(field.value, "close");
+            } else if has_body && is("content-length") {
                 let bytes = decimal(field.value)?;
                 if content_length.is_some_and(|before| before != bytes) {
                     return Err(HttpError::Length);
                 }
                 content_length = Some(bytes);
-            } else if is("transfer-encoding") {
-                if is_chunked || !field.value.eq_ignore_ascii_case(b"chunked") {
+            } else if has_body && is("transfer-encoding") {
+                // The coding that is none (RFC 2616, section 3.6).
+                let is_none = field.value.is_empty() || is_token(field.value, "identity");
+                if !is_none && (is_chunked || !is_token(field.value, "chunked")) {
                     return Err(HttpError::Coding);
                 }
-                is_chunked = true;
+                is_chunked |= !is_none;
             }
         }
-        head.body = match (status, is_chunked, content_length) {
-            // They have no body, whatever they say of it (RFC 9112, section 6.3).
-            (100..=199 | 204 | 304, ..) => Body::of_length(0),
-            (_, true, Some(_)) => return Err(HttpError::LengthAndCoding),
-            (_, true, None) => Body::chunked(),
-            (_, false, Some(bytes)) => Body::of_length(bytes),
-            (_, false, None) => Body::of_unknown_length(),
+        head.body = match (is_chunked, content_length) {
+            _ if !has_body => Body::of_length(0),
+            (true, Some(_)) => return Err(HttpError::LengthAndCoding),
+            (true, None) => Body::chunked(),
+            (false, Some(bytes)) => Body::of_length(bytes),
+            (false, None) => Body::of_unknown_length(),
         };
         // What comes behind 101 is another protocol, which nobody asked for.
-        head.keep &= status != 101 && !head.body.ends_with_connection();
+        head.keep &= !is_closed && status != 101 && !head.body.ends_with_connection();
         Ok(Some((head, length)))
     }
 
@@ -143,7 +147,11 @@ impl<'a> Head<'a> {
 /// Whether `token` is in a list with commas.
 fn has_token(list: &[u8], token: &str) -> bool {
     let mut tokens = list.split(|byte| *byte == b',');
-    tokens.any(|one| one.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+    tokens.any(|one| is_token(one, token))
+}
+
+fn is_token(text: &[u8], token: &str) -> bool {
+    text.trim_ascii().eq_ignore_ascii_case(token.as_bytes())
 }
 
 /// A number, or the same one several times (RFC 9110, section 8.6).
@@ -220,9 +228,10 @@ impl Body {
         self.at == At::Done
     }
 
-    /// Whether it is whole when the connection ends.
+    /// Whether it is whole when the connection ends: a chunked one is behind its last chunk, whatever
+    /// of the lines behind that is missing (RFC 9112, section 8).
     pub fn ends_with_connection(&self) -> bool {
-        self.at == At::Open
+        matches!(self.at, At::Open | At::Trailers | At::LastEnd)
     }
 
     /// Reads from the start of `input`: how many bytes were used, and what of the body is at their
@@ -357,6 +366,13 @@ mod tests {
                 false,
             ),
             ("Content-Length: 0", "next", "", 4, true),
+            (
+                "Transfer-Encoding: Identity\r\nContent-Length: 3",
+                "abc",
+                "abc",
+                0,
+                true,
+            ),
             ("X: y", "all of it", "all of it", 0, false),
             (
                 "Transfer-Encoding: Chunked",
@@ -390,6 +406,27 @@ mod tests {
     }
 
     #[test]
+    fn behind_its_last_chunk_a_body_may_end_with_the_connection() {
+        let start = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        for (chunks, ends) in [
+            ("3\r\nabc\r\n", false),
+            ("3\r\nabc\r\n0", false),
+            ("3\r\nabc\r\n0\r\n", true),
+            ("0\r\nX: ", false),
+            ("0\r\nX: y\r\n", true),
+            ("0\r\n\r", true),
+        ] {
+            let mut body = head(start).unwrap().unwrap().0.body;
+            let mut rest = chunks.as_bytes();
+            while !rest.is_empty() {
+                let (used, _) = body.read(rest).unwrap();
+                rest = &rest[used..];
+            }
+            assert_eq!(body.ends_with_connection(), ends, "{chunks:?}");
+        }
+    }
+
+    #[test]
     fn what_could_be_meant_in_two_ways_is_refused() {
         for (fields, error) in [
             ("Content-Length: 3\r\nContent-Length: 4", HttpError::Length),
@@ -398,6 +435,7 @@ mod tests {
             ("Content-Length: ", HttpError::Length),
             ("Content-Length: 18446744073709551616", HttpError::Length),
             ("Transfer-Encoding: gzip, chunked", HttpError::Coding),
+            ("Transfer-Encoding: chunked, identity", HttpError::Coding),
             (
                 "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
                 HttpError::Coding,
@@ -452,6 +490,11 @@ mod tests {
                 false,
             ),
             ("HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", false),
+            (
+                "HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\nContent-Length: 0\r\n\r\n",
+                true,
+            ),
+            ("HTTP/1.1 204 No\r\nTransfer-Encoding: gzip\r\n\r\n", true),
             ("HTTP/1.1 200 OK\r\n\r\n", false),
             ("HTTP/1.1 204 No\r\nContent-Length: 5\r\n\r\n", true),
             ("HTTP/1.1 304 No\r\n\r\n", true),

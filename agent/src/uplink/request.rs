@@ -12,7 +12,7 @@ use super::connection::Connection;
 use super::dial::Dial;
 use super::error::{DeliveryError, Phase};
 use super::link::Link;
-use super::resolver::Names;
+use super::resolver::{Names, port_of, usual_port};
 use super::tls::TlsSettings;
 use crate::clock;
 use crate::config::proxy::Proxies;
@@ -325,8 +325,12 @@ fn write_head(lines: &mut String, request: &Request<'_>) -> fmt::Result {
         body,
     } = request;
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    let authority = uri.authority().map_or("", |authority| authority.as_str());
-    lines.extend([method.as_str(), " ", path, " HTTP/1.1\r\nHost: ", authority]);
+    let host = uri.host().unwrap_or_default();
+    lines.extend([method.as_str(), " ", path, " HTTP/1.1\r\nHost: ", host]);
+    let port = port_of(uri);
+    if port != usual_port(uri) {
+        write!(lines, ":{port}")?;
+    }
     lines.extend(["\r\n", &*headers.0]);
     if let Some(key) = key {
         lines.extend(["Idempotency-Key: ", key, "\r\n"]);
@@ -376,5 +380,20 @@ mod tests {
         assert_eq!(head(&request), format!("POST{start}{end}"));
         (request.method, request.key, request.body) = (Method::Get, None, b"");
         assert_eq!(head(&request), format!("GET{start}\r\n"));
+        for (url, host) in [
+            ("https://hub", "hub"),
+            ("https://hub:443", "hub"),
+            ("http://hub:443", "hub:443"),
+            ("http://[::1]:80/", "[::1]"),
+            ("http://[::1]:8080", "[::1]:8080"),
+        ] {
+            let uri = url.parse().unwrap();
+            let request = Request {
+                uri: &uri,
+                ..request
+            };
+            let start = format!("GET / HTTP/1.1\r\nHost: {host}\r\n");
+            assert!(head(&request).starts_with(&start), "{url}");
+        }
     }
 }

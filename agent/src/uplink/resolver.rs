@@ -72,10 +72,15 @@ impl Names {
 
 /// The port of a URL, or the usual one of its scheme.
 pub fn port_of(uri: &Uri) -> u16 {
-    uri.port_u16().unwrap_or(match uri.scheme_str() {
+    uri.port_u16().unwrap_or(usual_port(uri))
+}
+
+/// The usual port of a URL's scheme.
+pub fn usual_port(uri: &Uri) -> u16 {
+    match uri.scheme_str() {
         Some("http") => 80,
         _ => 443,
-    })
+    }
 }
 
 /// An address written in the URL.

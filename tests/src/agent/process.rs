@@ -22,9 +22,8 @@ use crate::wait::{TimedOut, poll_until};
 /// How long the streams of an agent that ended may stay open: a process of its own may hold them.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// How long the agent may take to end once it is asked to: a second of its own, which
-/// `cargo xtask bench` measures, and what a busy machine's disk takes for its flushes.
-const STOP_WITHIN: Duration = Duration::from_secs(5);
+/// How long the agent may take to end once it is asked to.
+const STOP_WITHIN: Duration = Duration::from_secs(1);
 
 /// What a process holds in memory, kB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,7 +136,7 @@ impl AgentUnderTest {
         Ok(kill(self.as_pid(), signal)?)
     }
 
-    /// Asks it to end, as it must soon after any moment if no plugin has to end before.
+    /// Asks it to end, as it must within a second of any moment if no plugin has to end before.
     pub fn stop(&mut self, signal: Signal) -> Result<ExitStatus, TimedOut> {
         self.signal(signal)
             .map_err(|error| self.output.missing(&error.to_string()))?;

@@ -275,7 +275,7 @@ fn reload(
     });
     let errors = planned.as_ref().err().map_or(&[][..], Vec::as_slice);
     link.reactor().board.tell_reload(errors);
-    let (mut loaded, plan) = match planned {
+    let (mut loaded, mut plan) = match planned {
         Ok(planned) => planned,
         Err(errors) => {
             for error in &errors {
@@ -289,6 +289,9 @@ fn reload(
     };
     // Before the log is told where its file is.
     let kept = loaded.settings.keep_until_restart(old);
+    if let Some(plan) = &mut plan.orchestrator {
+        plan.keep_until_restart(&loaded.settings);
+    }
     introduce(&loaded, &plan, "Configuration reloaded");
     for key in kept {
         log::warn("Changed by a restart only", &[("key", Value::Str(key))]);

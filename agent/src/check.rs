@@ -199,7 +199,8 @@ fn backfill_words(settings: &Settings) -> String {
             format!(
                 "auto: held samples are sent, {pace}, if the server's last good answer has the \
                  documented body {{\"status\":\"accepted\"}}, {times}; after an empty answer they \
-                 are dropped and counted, because such a server files them when they arrive"
+                 are dropped and counted, because such a server files them when they arrive; after \
+                 any other they wait"
             )
         }
     }

@@ -10,7 +10,8 @@
 //!   Samples of an earlier start wait for the first one of this start.
 //! - Older samples follow once the newest was delivered: oldest first, one every
 //!   `backfill_every_ms`, the first of them at a moment of its own within twice that. None does
-//!   that the server would file at the wrong time, see [`Backfill`].
+//!   that the server would file at the wrong time, see [`Backfill`]; where there is no telling, they
+//!   wait.
 //! - The backoff belongs to the server, not to a sample. Nothing is given up; after `max_retries`
 //!   the caller is told that samples are being held.
 //! - A refused sample (400, 413, 422) is dropped, but five in a row look like a broken server
@@ -18,6 +19,8 @@
 //! - A held sample that is answered with trouble while fresh ones are delivered is the trouble
 //!   itself: it changes nothing for the others, and is dropped after three tries. Between two tries
 //!   a fresh one must have been delivered, or a server that went down would be blamed on samples.
+//!   One whose request gets no answer is taken for an outage each time, and dropped after twenty
+//!   tries in a row with deliveries between them: until then the link may be the trouble.
 //! - A refused key or an address that is not the server (401, 404, a redirect) says nothing about
 //!   the samples: they are held, and the server is asked at the slowest pace.
 //!
@@ -35,12 +38,16 @@ use crate::backoff::Backoff;
 use crate::outbox::{Cursor, Outbox};
 use crate::rng::Rng;
 use crate::sample::Packed;
-use crate::wire::lunasentri::Verdict;
+use crate::wire::lunasentri::{Filing, Verdict};
 
 pub use policy::{Backfill, Policy, address_spread_ms, backfill_every_ms, keep_ms};
 
-/// How often a held sample is tried before it, and not the server, is taken to be the trouble.
-const BACKLOG_TRIES: u32 = 3;
+/// With so many points a held sample, and not the server, is taken to be the trouble.
+const TROUBLE_POINTS: u32 = 20;
+/// For an answer with a failure: the third is enough.
+const ANSWERED_POINTS: u32 = 7;
+/// For no answer. A link that loses half of all requests brings one sample in a million to twenty.
+const BROKEN_POINTS: u32 = 1;
 
 /// Refused samples in a row after which the server, not the sample, is taken to be broken.
 const REFUSED_LIMIT: u32 = 5;
@@ -64,6 +71,14 @@ pub enum Next {
     Idle,
 }
 
+/// A held sample in trouble.
+#[derive(Debug, Clone, Copy)]
+struct Troubled {
+    cursor: Cursor,
+    tries: u32,
+    points: u32,
+}
+
 /// What became of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -73,10 +88,12 @@ pub enum Outcome {
         status: u16,
         /// What `Retry-After` asked for, already kept within its limits.
         retry_after_ms: Option<u64>,
-        /// The body was the documented one.
-        documented: bool,
+        /// What the body tells.
+        filing: Filing,
     },
-    /// No whole answer came.
+    /// The request left, and no whole answer came.
+    Broken,
+    /// The server was not reached.
     NoAnswer,
 }
 
@@ -160,10 +177,10 @@ pub struct Delivery {
     /// Number of the newest sample that is done with; what came later is fresh.
     settled_number: u32,
     refused_in_a_row: u32,
-    /// The held sample that was answered with trouble last, and how often.
-    troubled: Option<(Cursor, u32)>,
-    /// The last good answer had the documented body.
-    is_documented: bool,
+    /// The held sample that met with trouble last.
+    troubled: Option<Troubled>,
+    /// What the last good answer told.
+    filing: Filing,
     /// One was since a fresh sample was delivered: whether the server is still there is not known.
     is_in_doubt: bool,
 }
@@ -186,7 +203,7 @@ impl Delivery {
             settled_number: 0,
             refused_in_a_row: 0,
             troubled: None,
-            is_documented: false,
+            filing: Filing::Unknown,
             is_in_doubt: false,
         }
     }
@@ -234,13 +251,13 @@ impl Delivery {
         S: AsRef<[Packed]> + AsMut<[Packed]>,
     {
         let fresh = self.is_fresh(outbox, cursor);
-        let (verdict, retry_after_ms, documented) = match outcome {
+        let (verdict, retry_after_ms, filing) = match outcome {
             Outcome::Answer {
                 status,
                 retry_after_ms,
-                documented,
-            } => (Verdict::of_status(status), retry_after_ms, documented),
-            Outcome::NoAnswer => (Verdict::Hold, None, false),
+                filing,
+            } => (Verdict::of_status(status), retry_after_ms, filing),
+            Outcome::Broken | Outcome::NoAnswer => (Verdict::Hold, None, Filing::Unknown),
         };
         if verdict != Verdict::Refused {
             self.refused_in_a_row = 0;
@@ -249,7 +266,7 @@ impl Delivery {
             return settled;
         }
         match verdict {
-            Verdict::Delivered => self.delivered(outbox, cursor, fresh, documented, now_ms),
+            Verdict::Delivered => self.delivered(outbox, cursor, fresh, filing, now_ms),
             Verdict::Refused => self.refused(outbox, cursor, fresh, now_ms),
             Verdict::Hold => {
                 if fresh {
@@ -346,7 +363,7 @@ impl Delivery {
         outbox: &mut Outbox<S>,
         cursor: Cursor,
         fresh: bool,
-        documented: bool,
+        filing: Filing,
         now_ms: u64,
     ) -> Settled
     where
@@ -360,11 +377,11 @@ impl Delivery {
         self.not_before_ms = 0;
         let number = outbox.remove(cursor).map_or(0, |sample| sample.number);
         let mut dropped = 0;
-        self.is_documented = documented;
+        self.filing = filing;
         if fresh {
             self.settled_number = number;
             self.is_in_doubt = false;
-            if !self.files_by_time() {
+            if self.files_by_arrival() {
                 dropped = outbox.drop_older_than(number);
             }
         }
@@ -387,8 +404,22 @@ impl Delivery {
         match self.policy.backfill {
             Backfill::On => true,
             Backfill::Off => false,
-            Backfill::Auto => self.is_documented,
+            Backfill::Auto => self.filing == Filing::OwnTime,
         }
+    }
+
+    /// Whether it would file them at the wrong one.
+    fn files_by_arrival(&self) -> bool {
+        match self.policy.backfill {
+            Backfill::On => false,
+            Backfill::Off => true,
+            Backfill::Auto => self.filing == Filing::Arrival,
+        }
+    }
+
+    /// Whether held samples wait for an answer that tells what to do with them.
+    pub fn is_at_a_loss(&self) -> bool {
+        !self.files_by_time() && !self.files_by_arrival() && self.standing == Standing::Delivering
     }
 
     fn refused<S>(
@@ -416,7 +447,7 @@ impl Delivery {
     }
 
     /// Whether the trouble is one held sample's own, and what follows: it alone is answered with
-    /// a failure, while the server takes fresh ones.
+    /// a failure, or not at all, while the server takes others.
     fn troubled<S>(
         &mut self,
         outbox: &mut Outbox<S>,
@@ -428,25 +459,30 @@ impl Delivery {
     where
         S: AsRef<[Packed]> + AsMut<[Packed]>,
     {
-        let Outcome::Answer { status, .. } = outcome else {
-            return None;
+        let points = match outcome {
+            Outcome::Answer { status, .. } if is_trouble(status) => ANSWERED_POINTS,
+            Outcome::Broken => BROKEN_POINTS,
+            Outcome::Answer { .. } | Outcome::NoAnswer => return None,
         };
-        // These are about the server or the key, whatever was sent.
-        let is_general = matches!(status, 401 | 403 | 408 | 429 | 503);
-        let is_trouble = match Verdict::of_status(status) {
-            Verdict::Hold | Verdict::NotThere => !is_general,
-            Verdict::Delivered | Verdict::Refused | Verdict::KeyRefused => false,
-        };
-        if fresh || !is_trouble || self.standing != Standing::Delivering {
+        if fresh || self.standing != Standing::Delivering {
             return None;
         }
         outbox.get(cursor)?;
-        let before = self.troubled.filter(|(troubled, _)| *troubled == cursor);
-        let tries = before.map_or(1, |(_, tries)| tries + 1);
-        self.troubled = Some((cursor, tries));
+        let before = self.troubled.filter(|before| before.cursor == cursor);
+        let now = Troubled {
+            cursor,
+            tries: before.map_or(0, |before| before.tries) + 1,
+            points: before.map_or(0, |before| before.points) + points,
+        };
+        self.troubled = Some(now);
+        let tries = now.tries;
+        let dropped = now.points >= TROUBLE_POINTS;
+        if outcome == Outcome::Broken && !dropped {
+            // An outage, as far as is known: the next delivery tells.
+            return None;
+        }
         self.is_in_doubt = true;
         self.backlog_not_before_ms = now_ms + self.policy.backfill_every_ms;
-        let dropped = tries >= BACKLOG_TRIES;
         if dropped {
             outbox.remove(cursor);
         }
@@ -457,6 +493,16 @@ impl Delivery {
         let in_ms = self.backoff.capped(&mut self.rng);
         self.not_before_ms = now_ms + in_ms;
         in_ms
+    }
+}
+
+/// Whether an answer to a held sample may be about that sample.
+fn is_trouble(status: u16) -> bool {
+    // These are about the server or the key, whatever was sent.
+    let is_general = matches!(status, 401 | 403 | 408 | 429 | 503);
+    match Verdict::of_status(status) {
+        Verdict::Hold | Verdict::NotThere => !is_general,
+        Verdict::Delivered | Verdict::Refused | Verdict::KeyRefused => false,
     }
 }
 

@@ -111,13 +111,18 @@ impl<'a> Head<'a> {
                 // HTTP/1.0 says so if it is kept, and later versions if it is not.
                 head.keep |= has_token(field.value, "keep-alive");
                 is_closed |= has_token(field.value, "close");
+            } else if is("content-length") && status == 204 {
+                // Who says that a body comes may send it (section 8.6).
+                is_closed |= decimal(field.value) != Ok(0);
             } else if has_body && is("content-length") {
                 let bytes = decimal(field.value)?;
                 if content_length.is_some_and(|before| before != bytes) {
                     return Err(HttpError::Length);
                 }
                 content_length = Some(bytes);
-            } else if has_body && is("transfer-encoding") {
+            } else if is("transfer-encoding") && !has_body {
+                is_closed = true;
+            } else if is("transfer-encoding") {
                 // The coding that is none (RFC 2616, section 3.6).
                 let is_none = field.value.is_empty() || is_token(field.value, "identity");
                 if !is_none && (is_chunked || !is_token(field.value, "chunked")) {
@@ -133,6 +138,8 @@ impl<'a> Head<'a> {
             (false, Some(bytes)) => Body::of_length(bytes),
             (false, None) => Body::of_unknown_length(),
         };
+        // HTTP/1.0 has no codings: whoever passed it on may have passed over it (section 6.1).
+        is_closed |= is_chunked && answer.version != Some(1);
         // What comes behind 101 is another protocol, which nobody asked for.
         head.keep &= !is_closed && status != 101 && !head.body.ends_with_connection();
         Ok(Some((head, length)))
@@ -494,9 +501,15 @@ mod tests {
                 "HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\nContent-Length: 0\r\n\r\n",
                 true,
             ),
-            ("HTTP/1.1 204 No\r\nTransfer-Encoding: gzip\r\n\r\n", true),
+            (
+                "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n",
+                false,
+            ),
+            ("HTTP/1.1 204 No\r\nTransfer-Encoding: gzip\r\n\r\n", false),
             ("HTTP/1.1 200 OK\r\n\r\n", false),
-            ("HTTP/1.1 204 No\r\nContent-Length: 5\r\n\r\n", true),
+            ("HTTP/1.1 204 No\r\nContent-Length: 5\r\n\r\n", false),
+            ("HTTP/1.1 204 No\r\nContent-Length: 0\r\n\r\n", true),
+            ("HTTP/1.1 304 No\r\nContent-Length: 5\r\n\r\n", true),
             ("HTTP/1.1 304 No\r\n\r\n", true),
             ("HTTP/1.1 101 Other\r\n\r\n", false),
             ("HTTP/1.1 100 Go on\r\n\r\n", true),

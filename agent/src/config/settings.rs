@@ -343,11 +343,18 @@ impl Settings {
         let (new_agent, old_agent) = (&mut self.orchestrator, &old.orchestrator);
         keep("agent.id", new_agent.agent_id != old_agent.agent_id);
         keep("agent.type", new_agent.agent_type != old_agent.agent_type);
+        keep(
+            "agent.organization_id",
+            new_agent.organization_id != old_agent.organization_id,
+        );
         keep("plugins or sensor", self.plugins != old.plugins);
         keep("security.sandbox", self.sandbox != old.sandbox);
         keep("security.audit", self.audit != old.audit);
         new_agent.agent_id.clone_from(&old_agent.agent_id);
         new_agent.agent_type = old_agent.agent_type;
+        new_agent
+            .organization_id
+            .clone_from(&old_agent.organization_id);
         self.plugins = old.plugins.clone();
         self.sandbox = old.sandbox.clone();
         self.audit = old.audit.clone();
@@ -472,7 +479,8 @@ mod tests {
                 "buffer.samples",
                 "agent.base_dir",
                 "agent.id",
-                "agent.type"
+                "agent.type",
+                "agent.organization_id"
             ]
         );
     }

@@ -13,6 +13,9 @@ use super::shelf::Shelf;
 use super::standing::Standing;
 use super::watch::Watch;
 
+/// Between two looks for those that are left at a stop.
+const AGAIN_MS: u64 = 20;
+
 impl Active {
     /// Without any plugin.
     pub(super) fn new(scope: Scope, harvest: Harvest) -> Self {
@@ -31,6 +34,8 @@ impl Active {
             child_ended: false,
             is_stopping: false,
             is_blind: false,
+            elders: Vec::new(),
+            strangers: 0,
         }
     }
 
@@ -76,11 +81,22 @@ impl Active {
                 at += 1;
             }
         }
+        if self.is_stopping && self.is_down() && self.strangers > 0 {
+            // Who is killed hands over whoever it had started.
+            self.look(now_ms);
+            due_ms = due_ms.min(now_ms + AGAIN_MS);
+        }
         if self.lives().next().is_some() {
             self.look_ms = self.look_ms.max(1);
             due_ms = due_ms.min(self.look_ms);
         }
         due_ms
+    }
+
+    /// Whether no plugin and no action runs.
+    pub(super) fn is_down(&self) -> bool {
+        let mut standing = self.standing.iter();
+        self.tasks.is_empty() && standing.all(|plugin| plugin.live.is_none())
     }
 
     pub(super) fn start_from_ms(&self, now_ms: u64) -> u64 {

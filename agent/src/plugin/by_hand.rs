@@ -6,6 +6,8 @@
 //! an agent that runs at the same time, and are removed afterwards.
 
 use std::fmt::Write as _;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use mote_core::json;
@@ -96,7 +98,11 @@ pub fn test(sources: &Sources, trial: &Trial) -> Result<(), Refusal> {
             .map_err(|error| (Exit::Usage, format!("--input: {error}: give a JSON object")))?;
     }
     let mut active = active(&settings)?;
-    let work = std::env::temp_dir().join(format!("mote-plugin-test-{}", std::process::id()));
+    // Others may write where it is: it is made new, under a name that they cannot guess, and for the
+    // way to it to be opened.
+    let work = std::env::temp_dir().join(format!("mote-plugin-test-{:x}", seed()));
+    let made = DirBuilder::new().mode(0o700).create(&work);
+    made.map_err(|error| (Exit::Failed, format!("{}: {error}", work.display())))?;
     active.scope.options.tmp_dir.clone_from(&work);
     active.scope.options.log_dir.clone_from(&work);
     active.scope.leftovers = super::work::Leftovers::new(work.clone(), seed());
@@ -309,7 +315,7 @@ fn news(active: &mut Active, fault: &mut Option<String>, is_done: &mut bool) -> 
             let _ = writeln!(text, "{mark} {line}");
         }
         let live = plugin.live.as_mut();
-        let words = live.map(|live| live.words.take_recent_but_keep_last());
+        let words = live.map(|live| live.words.take_recent());
         for line in words.unwrap_or_default() {
             let _ = writeln!(text, "! {}", shown(&hidden, &line));
         }

@@ -4,6 +4,8 @@
 //! what belongs to no plugin that lives is killed; a session that a plugin made comes after the
 //! agent, too.
 
+use nix::unistd::{Pid, getsid};
+
 use super::tree::{Stat, Tree, Usage};
 use super::{Active, left_over, reaper, sandbox};
 use crate::log;
@@ -28,6 +30,14 @@ impl Active {
         self.look(now_ms);
     }
 
+    /// Notes the children that the process had before it started any, as one has that a shell became
+    /// (exec): they are nobody's to kill.
+    pub(super) fn note_elders(&mut self) {
+        let children = Tree::read().map_or_else(Vec::new, |mut tree| tree.adopted());
+        let known = children.iter().map(|child| (child.pid, child.start_ticks));
+        self.elders = known.collect();
+    }
+
     /// Looks what each plugin uses, and kills orphans that belong to none that lives.
     pub(super) fn look(&mut self, now_ms: u64) {
         self.look_ms = now_ms.saturating_add(LOOK_EVERY_MS);
@@ -40,8 +50,14 @@ impl Active {
             }
             return;
         };
-        let children = tree.adopted();
-        let mut strangers: Vec<Stat> = children;
+        // Plugins begin in sessions of their own, and there is no way into another one: whoever is in
+        // the agent's came with it.
+        let session = getsid(None).map_or(-1, Pid::as_raw);
+        let mut strangers: Vec<Stat> = tree.adopted();
+        strangers.retain(|child| {
+            let came_with_it = self.elders.contains(&(child.pid, child.start_ticks));
+            child.session != session && !came_with_it
+        });
         for live in self.lives_mut() {
             let process = &mut live.process;
             if process.end.is_some() {
@@ -68,9 +84,10 @@ impl Active {
             process.usage = usage;
         }
         // They are this process's own children: their numbers are theirs until they are reaped.
-        for stranger in strangers {
+        for stranger in &strangers {
             left_over::kill_one(stranger.pid);
         }
+        self.strangers = strangers.len();
         for plugin in &mut self.standing {
             plugin.hold_to_limits(&self.scope, now_ms);
         }

@@ -101,6 +101,10 @@ struct Active {
     is_stopping: bool,
     /// Nobody tells what plugins use, and that was said.
     is_blind: bool,
+    /// Children from before the first plugin, by number and start: not to be taken for a plugin's.
+    elders: Vec<(i32, u64)>,
+    /// How many were left that belong to no plugin that lives, when that was last looked at.
+    strangers: usize,
 }
 
 impl Plugins {
@@ -112,23 +116,27 @@ impl Plugins {
         }
         let harvest = Harvest::new(options.sender.clone(), options.max_triggers.max(1), seed);
         let leftovers = Leftovers::new(options.tmp_dir.clone(), seed);
+        if leftovers.are_some() {
+            say_killed(left_over::kill_by_folder(&options.tmp_dir, work::RUN));
+        }
         let scope = Scope {
             options,
             walls,
             leftovers,
         };
         let mut active = Active::new(scope, harvest);
+        active.note_elders();
         for words in &active.scope.walls.missing {
             log::warn(
                 "Wall around plugins is missing",
                 &[("wall", Value::Str(words))],
             );
         }
-        // So that there is a way to be opened.
-        let _ = DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&active.scope.options.tmp_dir);
+        // So that there is a way to be opened, and a place for what they say. Where there can be none,
+        // whoever needs it says so.
+        for folder in [&active.scope.options.tmp_dir, &active.scope.options.log_dir] {
+            let _ = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        }
         if let Err(words) = active.scope.open_way() {
             log::error("Plugins cannot run", &[("error", Value::Str(&words))]);
         }
@@ -242,28 +250,26 @@ impl Plugins {
             plugin.begin_stop(now_ms);
         }
         for task in &mut active.tasks {
-            task.live.end(live::Verdict::Stopped, now_ms);
+            task.end(live::Verdict::Stopped, now_ms);
         }
     }
 
     /// Whether no process of theirs is left.
     pub fn is_stopped(&self) -> bool {
-        self.0.as_ref().is_none_or(|active| {
-            let is_down = |plugin: &Standing| plugin.live.is_none();
-            active.tasks.is_empty() && active.standing.iter().all(is_down)
-        })
+        let is_stopped = |active: &Active| active.is_down() && active.strangers == 0;
+        self.0.as_deref().is_none_or(is_stopped)
     }
 
     /// Kills what an agent before this one left of an action: the group, if its leader is the one
     /// that started then. Call it before anything is started, in the same boot.
     pub fn kill_left_over(&mut self, group: i32, start_ticks: u64) {
-        let killed = left_over::kill(group, start_ticks);
-        if killed > 0 {
-            let fields = [("processes", Value::Uint(killed))];
-            log::warn(
-                "Killed what an action of an earlier start had left",
-                &fields,
-            );
-        }
+        say_killed(left_over::kill(group, start_ticks));
+    }
+}
+
+fn say_killed(processes: u64) {
+    if processes > 0 {
+        let fields = [("processes", Value::Uint(processes))];
+        log::warn("Killed what plugins of an earlier start had left", &fields);
     }
 }

@@ -93,7 +93,8 @@ impl Scope {
         };
         for path in [&self.options.dir, &self.options.tmp_dir] {
             for folder in path.ancestors() {
-                let is_ours = folder.starts_with(&self.options.base_dir);
+                let is_ours =
+                    folder.starts_with(&self.options.base_dir) || *folder == self.options.tmp_dir;
                 account.let_pass(folder, is_ours).map_err(|error| {
                     let (name, place) = (account.name(), folder.display());
                     format!("security.sandbox.user {name} cannot pass {place}: {error}")

@@ -6,7 +6,7 @@
 //! instruction says, and is killed with all that it started.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Write as _};
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 
@@ -49,6 +49,8 @@ pub(super) struct Task {
     /// On the boot clock.
     started_ms: u64,
     wall_ms: u64,
+    /// When it ended, on both clocks: it may be a while until somebody takes what came of it.
+    ended_ms: Option<(u64, u64)>,
 }
 
 impl Task {
@@ -90,8 +92,12 @@ impl Task {
         }
         let failed =
             |error: io::Error| PluginError::Start(format!("plugin {}: {error}", action.plugin_id));
-        let work = scope.work_folder().map_err(failed)?;
-        let prepared = Prepared::of(action, &work, scope);
+        let work = scope.leftovers.make().map_err(failed)?;
+        // The folder is the agent's own until all is in it.
+        let prepared = Prepared::of(action, &work, scope).and_then(|prepared| {
+            scope.give(&work)?;
+            Ok(prepared)
+        });
         // Python and Node get the path of their input too; a shell reads it from standard input.
         let program = Path::new(&command[0]).file_name();
         let takes_file = program.is_some_and(|name| name == "python3" || name == "node");
@@ -128,6 +134,7 @@ impl Task {
             deadline_ms: now_ms.saturating_add(timeout_ms),
             started_ms: now_ms,
             wall_ms: clock::wall_ms(),
+            ended_ms: None,
         })
     }
 
@@ -153,11 +160,22 @@ impl Task {
             self.live.is_read = false;
             due_ms = due_ms.min(self.second_ms);
         }
+        if self.live.process.end.is_some() {
+            self.ended_ms.get_or_insert((now_ms, clock::wall_ms()));
+            return due_ms;
+        }
         if now_ms < self.deadline_ms {
             return due_ms.min(self.deadline_ms);
         }
-        self.live.end(Verdict::TimedOut(self.timeout_ms), now_ms);
+        self.end(Verdict::TimedOut(self.timeout_ms), now_ms);
         due_ms.min(self.live.process.turn(now_ms))
+    }
+
+    /// Begins to end it. Who ended by itself is judged by that.
+    pub(super) fn end(&mut self, why: Verdict, now_ms: u64) {
+        if self.live.process.end.is_none() {
+            self.live.end(why, now_ms);
+        }
     }
 
     /// Ends it if it uses more than it may. Looked at each second.
@@ -171,6 +189,7 @@ impl Task {
     pub(super) fn finish(mut self, scope: &mut Scope, now_ms: u64) -> Finished {
         let (status, error) = judge(self.live.verdict.as_ref(), self.live.process.end);
         let output = output_json(std::mem::take(&mut self.output));
+        let (ended_ms, ended_wall_ms) = self.ended_ms.unwrap_or_else(|| (now_ms, clock::wall_ms()));
         scope.leftovers.discard(&self.live.work);
         Finished {
             run: self.run,
@@ -184,8 +203,8 @@ impl Task {
             error,
             logs: self.live.words.take_recent(),
             started_ms: self.wall_ms,
-            ended_ms: clock::wall_ms(),
-            duration_ms: now_ms.saturating_sub(self.started_ms),
+            ended_ms: ended_wall_ms,
+            duration_ms: ended_ms.saturating_sub(self.started_ms),
         }
     }
 }
@@ -224,7 +243,7 @@ impl Prepared {
         let path = work.join(INPUT);
         let input = match &text {
             Some(text) => {
-                std::fs::write(&path, text)?;
+                File::create_new(&path)?.write_all(text.as_bytes())?;
                 scope.give(&path)?;
                 File::open(&path)?
             }

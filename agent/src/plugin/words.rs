@@ -42,8 +42,8 @@ pub(super) struct Words {
     dropped: u64,
     recent: VecDeque<Box<str>>,
     recent_bytes: usize,
-    /// The first of them was taken already, and is kept as the last that was said.
-    is_first_taken: bool,
+    /// The last line that says something, whole.
+    last: Box<str>,
 }
 
 impl Words {
@@ -59,7 +59,7 @@ impl Words {
             dropped: 0,
             recent: VecDeque::new(),
             recent_bytes: 0,
-            is_first_taken: false,
+            last: Box::default(),
         }
     }
 
@@ -104,6 +104,9 @@ impl Words {
     fn say(&mut self, line: &[u8], now_ms: u64) {
         let line = String::from_utf8_lossy(line);
         let line = line.trim_end();
+        if !line.is_empty() {
+            self.last = line.into();
+        }
         for piece in pieces(line) {
             self.keep(piece);
         }
@@ -120,7 +123,6 @@ impl Words {
             && let Some(oldest) = self.recent.pop_front()
         {
             self.recent_bytes -= oldest.len();
-            self.is_first_taken = false;
         }
     }
 
@@ -142,30 +144,13 @@ impl Words {
     /// The last lines since this was last asked, the oldest first.
     pub(super) fn take_recent(&mut self) -> Vec<String> {
         self.recent_bytes = 0;
-        let taken = usize::from(std::mem::take(&mut self.is_first_taken));
-        std::mem::take(&mut self.recent)
-            .into_iter()
-            .skip(taken)
-            .map(String::from)
-            .collect()
+        let recent = std::mem::take(&mut self.recent);
+        recent.into_iter().map(String::from).collect()
     }
 
-    /// The same, for somebody who asks while the process goes on: what it ends with can still be
-    /// told.
-    pub(super) fn take_recent_but_keep_last(&mut self) -> Vec<String> {
-        let last = self.recent.back().cloned();
-        let lines = self.take_recent();
-        if let Some(last) = last {
-            self.recent_bytes = last.len();
-            self.recent.push_back(last);
-            self.is_first_taken = true;
-        }
-        lines
-    }
-
-    /// The last line of all, which tells why most programs fail.
+    /// The last line of all, which tells why most programs fail. It is as it was said.
     pub(super) fn last(&self) -> Option<&str> {
-        self.recent.back().map(AsRef::as_ref)
+        (!self.last.is_empty()).then_some(&*self.last)
     }
 
     /// The log, for the next process of the same plugin.
@@ -194,16 +179,16 @@ mod tests {
     fn a_line_that_was_taken_is_still_the_last_and_is_not_taken_twice() {
         let path = std::env::temp_dir().join(format!("mote-last-words-{}", std::process::id()));
         let mut words = Words::new(SideLog::new(path.clone()), Hidden::default(), 0);
+        assert_eq!(words.last(), None);
         words.say(b"one", 0);
         words.say(b"two", 0);
-        assert_eq!(words.take_recent_but_keep_last(), ["one", "two"]);
+        assert_eq!(words.take_recent(), ["one", "two"]);
         assert_eq!(words.last(), Some("two"));
-        assert!(words.take_recent_but_keep_last().is_empty());
-        words.say(b"three", 0);
-        assert_eq!(words.take_recent_but_keep_last(), ["three"]);
-        assert_eq!(words.last(), Some("three"));
         assert!(words.take_recent().is_empty());
-        assert_eq!(words.last(), None);
+        words.say(b"three", 0);
+        words.say(b"", 0);
+        assert_eq!(words.last(), Some("three"));
+        assert_eq!(words.take_recent(), ["three"]);
         let _ = std::fs::remove_file(path);
     }
 
@@ -254,7 +239,7 @@ mod tests {
         let logged = std::fs::metadata(&path).unwrap().len();
         assert!(logged < BURST_BYTES + 60 * LOG_BYTES_PER_S, "{logged}");
         assert!(words.take_recent().len() <= RECENT_BYTES / 1000);
-        assert_eq!(words.last(), None);
+        assert!(words.last().unwrap().len() <= LINE_BYTES);
         // A minute later there is room again, and the loss is told.
         words.turn(200_000);
         words.say(b"after", 200_000);

@@ -4,12 +4,20 @@
 //! a folder is given another name first, and [`Leftovers::turn`] takes away some entries at a time.
 //! Folders in it are moved up beside it rather than walked down into, so that no depth that a
 //! plugin can build makes a path too long. What an earlier agent left behind goes the same way.
+//!
+//! What is in such a folder is the plugin's, and it may be somebody else's who is at work there while
+//! the agent, as root, removes it: no link is followed, whenever it came to be there.
 
-use std::fs::{DirBuilder, FileType, Permissions};
+use std::fs::{DirBuilder, File, FileType, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::OFlag;
+
+/// What the names of folders in use begin with.
+pub(super) const RUN: &str = "run-";
 /// Name of what is to go.
 const GONE: &str = "gone-";
 /// Entries that are removed at a time.
@@ -43,7 +51,7 @@ impl Leftovers {
             return leftovers;
         };
         for entry in entries.flatten() {
-            if entry.file_name().to_string_lossy().starts_with("run-") {
+            if entry.file_name().to_string_lossy().starts_with(RUN) {
                 leftovers.discard(&entry.path());
             } else {
                 leftovers.next_ms = 0;
@@ -52,12 +60,17 @@ impl Leftovers {
         leftovers
     }
 
+    /// Whether there is something to remove.
+    pub fn are_some(&self) -> bool {
+        self.next_ms < u64::MAX
+    }
+
     /// Makes a new folder.
     pub fn make(&mut self) -> io::Result<PathBuf> {
         self.count += 1;
         let path = self
             .parent
-            .join(format!("run-{:x}-{}", self.stamp, self.count));
+            .join(format!("{RUN}{:x}-{}", self.stamp, self.count));
         let make = |path: &Path| DirBuilder::new().mode(0o700).create(path);
         match make(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -108,6 +121,10 @@ impl Leftovers {
                 continue;
             }
             let path = folder.path();
+            if !folder.file_type()?.is_dir() {
+                std::fs::remove_file(&path)?;
+                continue;
+            }
             for entry in std::fs::read_dir(&path)? {
                 if left == 0 {
                     return Ok(false);
@@ -130,14 +147,57 @@ impl Leftovers {
             return Ok(());
         }
         // A folder without permissions can be neither moved nor read by its owner.
-        std::fs::set_permissions(path, Permissions::from_mode(0o700))?;
+        open_up(&folder(path)?)?;
         self.set_aside(path)
     }
+}
+
+/// The folder at `path`, and not what a link there leads to.
+fn folder(path: &Path) -> io::Result<File> {
+    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_DIRECTORY;
+    OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits())
+        .open(path)
+}
+
+/// Lets its owner into it. A folder that cannot be read is opened as a place only, which fchmod(2)
+/// refuses: its name in /proc is that of this very folder.
+fn open_up(folder: &File) -> io::Result<()> {
+    let path = format!("/proc/self/fd/{}", folder.as_raw_fd());
+    std::fs::set_permissions(path, Permissions::from_mode(0o700))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_link_is_followed_on_the_way() {
+        let parent = std::env::temp_dir().join(format!("mote-work-link-{}", std::process::id()));
+        let outside = parent.join("outside");
+        let mut leftovers = Leftovers::new(parent.clone(), 7);
+        std::fs::create_dir_all(&outside).unwrap();
+        std::fs::write(outside.join("kept"), "").unwrap();
+        std::fs::set_permissions(&outside, Permissions::from_mode(0o755)).unwrap();
+        // Where a folder was a moment ago.
+        let run = leftovers.make().unwrap();
+        std::os::unix::fs::symlink(&outside, run.join("link")).unwrap();
+        let a_folder = std::fs::symlink_metadata(&run).unwrap().file_type();
+        assert!(leftovers.remove(&run.join("link"), a_folder).is_err());
+        let mode = std::fs::metadata(&outside).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o755);
+        // Beside them.
+        std::os::unix::fs::symlink(&outside, parent.join("gone-link")).unwrap();
+        leftovers.discard(&run);
+        let mut now_ms = 0;
+        while now_ms < u64::MAX {
+            now_ms = leftovers.turn(now_ms);
+        }
+        assert!(outside.join("kept").exists());
+        assert_eq!(std::fs::read_dir(&parent).unwrap().count(), 1);
+        std::fs::remove_dir_all(parent).unwrap();
+    }
 
     #[test]
     fn a_deep_tree_goes_piece_by_piece_and_nothing_outside_it() {

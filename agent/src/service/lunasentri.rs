@@ -36,6 +36,11 @@ pub const PAYLOAD_BYTES: usize = 8 * 1024;
 /// How often the clock is looked at while it matters, and the longest time that attempts of a
 /// whole fleet are spread over: together less than the minute in which a device must recover.
 const LOOK_MS: u64 = 25_000;
+/// So long after the device started its clock may still be about to be set: what leaves it before that
+/// would have a wrong time for ever.
+const CLOCK_GRACE_MS: u64 = 120_000;
+/// How often is looked whether it was.
+const CLOCK_LOOK_MS: u64 = 1_000;
 
 /// The metrics server.
 #[derive(Debug)]
@@ -61,6 +66,8 @@ pub struct MetricsServer {
     outages: Outages,
     /// When the last sample was taken the server's clock told the day that this device's did.
     is_same_day: bool,
+    /// Held samples waited, when that was last looked at, for an answer that says what to do with them.
+    was_at_a_loss: bool,
 }
 
 impl MetricsServer {
@@ -91,6 +98,7 @@ impl MetricsServer {
             trouble: String::new(),
             outages: Outages::new(),
             is_same_day: false,
+            was_at_a_loss: false,
         }
     }
 
@@ -207,7 +215,10 @@ impl MetricsServer {
 
     /// What to send now, or how long to wait.
     pub fn next(&self, outbox: &Samples, now_ms: u64) -> Next {
-        self.delivery.next(outbox, now_ms)
+        match wait_for_clock_ms(now_ms, clock::is_set) {
+            Some(until_ms) => Next::Wait { until_ms },
+            None => self.delivery.next(outbox, now_ms),
+        }
     }
 
     /// Whether the sample at `cursor` is one that the server was not offered yet, rather than one of
@@ -234,6 +245,7 @@ impl MetricsServer {
             return false;
         };
         let key_refused = self.settle(&mut link.reactor().device, cursor, &sent);
+        self.tell_loss(link.reactor().device.outbox.len());
         if key_refused {
             self.read_key_again();
         }
@@ -270,6 +282,13 @@ impl MetricsServer {
         self.info_due = true;
         self.info_next_ms = now_ms + self.settings.system_info_period_ms;
     }
+}
+
+/// When to look again, if samples wait for the clock: on a device without a battery that was switched
+/// on just now, the network is there sooner than the time.
+fn wait_for_clock_ms(now_ms: u64, is_set: impl Fn() -> bool) -> Option<u64> {
+    let waits = now_ms < CLOCK_GRACE_MS && !is_set();
+    waits.then(|| (now_ms + CLOCK_LOOK_MS).min(CLOCK_GRACE_MS))
 }
 
 impl Inventory {
@@ -316,6 +335,14 @@ fn headers(api_key: &Secret, user_agent: &'static str) -> Headers {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn samples_wait_for_a_clock_that_may_still_be_set() {
+        assert_eq!(wait_for_clock_ms(5_000, || false), Some(6_000));
+        assert_eq!(wait_for_clock_ms(119_500, || false), Some(120_000));
+        assert_eq!(wait_for_clock_ms(5_000, || true), None);
+        assert_eq!(wait_for_clock_ms(120_000, || false), None);
+    }
 
     #[test]
     fn the_defaults_are_the_policy_that_a_fleet_is_simulated_with() {

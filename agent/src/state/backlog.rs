@@ -297,11 +297,17 @@ impl Backlog {
         let is_long = store.bytes() > limit;
         let can_append = store.is_good() && !mends && !is_long;
         stamp(&mut device.outbox, is_sure, now);
-        let appended = can_append && self.append(device, this, with_new).is_ok();
-        if appended || self.rewrite(device, this).is_ok() {
+        let is_good = store.is_good();
+        let mut appended = can_append && self.append(device, this, with_new).is_ok();
+        let rewritten = !appended && self.rewrite(device, this).is_ok();
+        if !rewritten && !can_append && is_good {
+            // A disk without room for a second file may have some for what is new.
+            appended = self.append(device, this, with_new).is_ok();
+        }
+        if appended || rewritten {
             self.oldest = device.outbox.oldest();
-            self.settle(&mut device.outbox, with_new || !appended);
-            device.restamped &= appended;
+            self.settle(&mut device.outbox, with_new || rewritten);
+            device.restamped &= !rewritten;
         } else {
             self.next_ms = now.boot_ms;
         }

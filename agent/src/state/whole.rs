@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::SystemTime;
 
-use nix::libc::O_NOFOLLOW;
+use nix::libc::{O_NOCTTY, O_NOFOLLOW, O_NONBLOCK};
 
 use super::flash;
 use super::store::{flush_folder, with_ending};
@@ -25,7 +25,7 @@ pub(super) fn write_whole(
             .truncate(true)
             .write(true)
             .mode(0o600)
-            .custom_flags(O_NOFOLLOW)
+            .custom_flags(O_NOFOLLOW | O_NONBLOCK | O_NOCTTY)
             .open(&next)?;
         flash::write(bytes.len(), || file.write_all(bytes))?;
         modified.map_or(Ok(()), |time| file.set_modified(time))?;

@@ -137,8 +137,11 @@ impl Dial {
         addresses: &[SocketAddr],
     ) -> Result<Wire, DeliveryError> {
         self.link.attempt().connected = true;
+        let host = uri.host().unwrap_or_default();
+        let proxy = self.proxies.for_host(host);
+        let name = proxy.map_or(host, |proxy| &*proxy.host);
         // The address may have changed: the next attempt asks for it anew.
-        let expire = |_: &DeliveryError| self.link.reactor().stub.expire();
+        let expire = |_: &DeliveryError| self.link.reactor().stub.expire(name);
         let order = self.in_order(addresses);
         let Pending { fd, address } = self.connect_any(&order).inspect_err(expire)?;
         let stream = TcpStream::from(fd);
@@ -152,14 +155,11 @@ impl Dial {
             keep_ms: self.keep_ms,
             link: Rc::clone(&self.link),
         };
-        let host = uri.host().unwrap_or_default();
         let wire = self.secure(uri, host, socket).inspect_err(|error| {
             self.suspect.set(Some(address));
             expire(error);
         })?;
         // From now on this is where the server was, whatever a name server says later.
-        let proxy = self.proxies.for_host(host);
-        let name = proxy.map_or(host, |proxy| &*proxy.host);
         self.link.reactor().stub.confirm(name, address.ip());
         self.link.enter(Phase::Http);
         Ok(wire)

@@ -208,9 +208,9 @@ impl Stub {
         Some((socket.as_fd(), PollFlags::POLLIN))
     }
 
-    /// No address answered: they count as old from now on.
-    pub fn expire(&mut self) {
-        for known in &mut self.known {
+    /// No address of `host` answered: they count as old from now on.
+    pub fn expire(&mut self, host: &str) {
+        if let Some(known) = self.known.iter_mut().find(|known| &*known.host == host) {
             known.fresh_until_ms = 0;
         }
     }

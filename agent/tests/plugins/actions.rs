@@ -2,7 +2,7 @@
 
 use mote::plugin::{Action, Finished, PluginError, PluginReport, State, Status};
 
-use crate::bench::{Bench, is_alive, number_in};
+use crate::bench::{Bench, children, is_alive, number_in};
 
 fn run(bench: &mut Bench, action: &Action<'_>) -> Finished {
     let now_ms = bench.now_ms();
@@ -258,6 +258,39 @@ fn what_may_not_run_is_refused_with_words() {
     let error = refusal(&mut bench, &base);
     assert!(error.is_temporary(), "{error}");
     assert_eq!(error.to_string(), "1 actions are running already");
+    bench.end();
+}
+
+#[test]
+fn what_ended_in_time_is_not_late_because_nobody_took_it() {
+    let mut bench = Bench::new();
+    bench.put("quick", None, "run.sh", "echo '{\"n\":1}'\n");
+    bench.begin();
+    let action = Action {
+        plugin_id: "quick",
+        entrypoint: Some("run.sh"),
+        timeout_ms: 5_000,
+        ..Action::default()
+    };
+    let now_ms = bench.now_ms();
+    for _ in 0..3 {
+        bench.plugins.start_action(&action, now_ms).unwrap();
+    }
+    bench.until(|_| children().is_empty().then_some(()));
+    bench.turn();
+    bench.skip_ms(3_600_000);
+    bench.turn();
+    let now_ms = bench.now_ms();
+    // One came while there was time, one is late, one meets the end of the agent.
+    let first = bench.finished();
+    bench.turn();
+    bench.plugins.begin_stop(now_ms);
+    let others = [bench.finished(), bench.finished()];
+    for finished in [&first].into_iter().chain(&others) {
+        assert_eq!(finished.status, Status::Completed, "{finished:?}");
+        assert_eq!(finished.output, r#"{"n":1}"#);
+        assert!(finished.duration_ms < 3_000_000, "{finished:?}");
+    }
     bench.end();
 }
 

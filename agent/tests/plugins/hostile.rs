@@ -236,6 +236,91 @@ fn p6_an_orphan_of_a_plugin_that_lives_is_killed_if_it_left_the_session() {
 }
 
 #[test]
+fn p6_a_stop_waits_for_all_that_comes_to_the_agent_when_others_are_killed() {
+    let mut bench = Bench::new();
+    let path = bench.file("pid");
+    // Each in a session of its own, below the one before.
+    let script = "[ \"$2\" = 0 ] && { echo $$ > \"$1\"; exec sleep 1000; }\n\
+                  trap '' TERM HUP\nsetsid sh \"$0\" \"$1\" $(($2 - 1)) &\nwait\n";
+    let nested = bench.file("nested.sh");
+    std::fs::write(&nested, script).unwrap();
+    let (nested, pid) = (nested.display(), path.display());
+    let before = format!(
+        "subprocess.Popen(['setsid', 'sh', '{nested}', '{pid}', '5'], stdin=subprocess.DEVNULL)"
+    );
+    let python = python(&before, "        pass");
+    bench.put("nest", Some("trigger"), "main.py", &python);
+    bench.begin();
+    let pid = bench.until(|_| number_in(&path));
+    let now_ms = bench.now_ms();
+    bench.plugins.begin_stop(now_ms);
+    bench.until(|plugins| plugins.is_stopped().then_some(()));
+    assert!(!is_alive(pid));
+    bench.end();
+}
+
+#[test]
+fn children_that_were_there_before_any_plugin_are_nobodys_to_kill() {
+    let mut bench = Bench::new();
+    let mut elder = std::process::Command::new("setsid")
+        .args(["sleep", "1000"])
+        .spawn()
+        .unwrap();
+    let elder_pid = i32::try_from(elder.id()).unwrap();
+    let own = nix::unistd::getsid(None).unwrap();
+    bench.until(|_| {
+        let session = nix::unistd::getsid(Some(nix::unistd::Pid::from_raw(elder_pid)));
+        (session != Ok(own)).then_some(())
+    });
+    bench.put(
+        "look",
+        Some("trigger"),
+        "main.py",
+        &python("", "        pass"),
+    );
+    bench.begin();
+    // One that came with the process, and made another since.
+    let mut later = std::process::Command::new("sleep")
+        .arg("1000")
+        .spawn()
+        .unwrap();
+    bench.reported(|report| report.tally.runs > 2);
+    bench.skip_ms(2_000);
+    bench.turn();
+    assert!(is_alive(elder_pid));
+    assert!(is_alive(i32::try_from(later.id()).unwrap()));
+    for child in [&mut elder, &mut later] {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    bench.end();
+}
+
+#[test]
+fn what_a_plugin_of_an_earlier_agent_started_is_killed_and_nobody_else() {
+    let mut bench = Bench::new();
+    let run = bench.options.tmp_dir.join("run-1-1");
+    std::fs::create_dir_all(&run).unwrap();
+    let with_home = |home: &std::path::Path| {
+        let mut sleep = std::process::Command::new("sleep");
+        sleep.arg("1000").env("HOME", home).spawn().unwrap()
+    };
+    let mut left = with_home(&run);
+    let mut other = with_home(&bench.options.tmp_dir.join("run"));
+    bench.begin();
+    let status = left.wait().unwrap();
+    assert_eq!(
+        std::os::unix::process::ExitStatusExt::signal(&status),
+        Some(9)
+    );
+    assert!(is_alive(i32::try_from(other.id()).unwrap()));
+    other.kill().unwrap();
+    other.wait().unwrap();
+    bench.until(|_| (!run.exists()).then_some(()));
+    bench.end();
+}
+
+#[test]
 fn p7_a_fork_bomb_is_killed_whole() {
     let mut bench = Bench::new();
     let before = "for _ in range(300):\n    if os.fork() == 0:\n        time.sleep(1000)";

@@ -4,7 +4,8 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Backfill {
     /// If the server's last good answer had the documented body: such a server files a sample at
-    /// its own time. One that answers with an empty body files it when it arrives.
+    /// its own time. One that answers with an empty body files it when it arrives: for it they are
+    /// dropped and counted. After any other body they wait, see [`crate::wire::lunasentri::Filing`].
     Auto,
     /// Always.
     On,

@@ -12,7 +12,7 @@ const INTERVAL_MS: u64 = 10_000;
 const GOOD: Outcome = Outcome::Answer {
     status: 202,
     retry_after_ms: None,
-    documented: true,
+    filing: Filing::OwnTime,
 };
 
 /// A server, a device that takes samples, and a clock.
@@ -92,7 +92,7 @@ fn status(status: u16) -> Outcome {
     Outcome::Answer {
         status,
         retry_after_ms: None,
-        documented: false,
+        filing: Filing::Arrival,
     }
 }
 
@@ -186,18 +186,20 @@ fn while_the_server_is_away_the_newest_is_tried_at_a_growing_and_capped_pace() {
 
 #[test]
 fn a_server_that_files_by_arrival_gets_no_old_samples() {
-    for (backfill, documented, dropped) in [
-        (Backfill::Auto, false, 9),
-        (Backfill::Auto, true, 0),
-        (Backfill::On, false, 0),
-        (Backfill::Off, true, 9),
+    for (backfill, filing, dropped) in [
+        (Backfill::Auto, Filing::Arrival, 9),
+        (Backfill::Auto, Filing::OwnTime, 0),
+        (Backfill::Auto, Filing::Unknown, 0),
+        (Backfill::On, Filing::Arrival, 0),
+        (Backfill::Off, Filing::OwnTime, 9),
+        (Backfill::Off, Filing::Unknown, 9),
     ] {
         let mut world = World::new(backfill);
         (0..10).for_each(|_| world.take_sample());
         let outcome = Outcome::Answer {
             status: 202,
             retry_after_ms: None,
-            documented,
+            filing,
         };
         let settled = world.answer(outcome);
         assert_eq!(
@@ -211,6 +213,24 @@ fn a_server_that_files_by_arrival_gets_no_old_samples() {
         );
         assert_eq!(world.outbox.len(), 9 - dropped as usize);
     }
+}
+
+#[test]
+fn a_page_that_answers_for_the_server_takes_no_backlog_with_it() {
+    let mut world = World::new(Backfill::Auto);
+    world.take_sample();
+    world.answer(GOOD);
+    (0..100).for_each(|_| world.take_sample());
+    let page = Outcome::Answer {
+        status: 200,
+        retry_after_ms: None,
+        filing: Filing::Unknown,
+    };
+    world.pass(60 * INTERVAL_MS, page);
+    assert_eq!(world.outbox.len(), 100, "none is dropped, and none is sent");
+    assert!(world.delivery.is_at_a_loss());
+    world.pass(600 * INTERVAL_MS, GOOD);
+    assert!(world.outbox.is_empty() && !world.delivery.is_at_a_loss());
 }
 
 #[test]
@@ -249,20 +269,21 @@ fn a_refused_sample_goes_and_five_in_a_row_hold_the_rest() {
 
 #[test]
 fn a_server_that_refuses_gets_no_old_samples_unless_it_is_known_to_file_them_right() {
-    for (backfill, documented, sends) in [
+    for (backfill, filing, sends) in [
         (Backfill::On, None, true),
         (Backfill::Off, None, false),
         (Backfill::Auto, None, false),
-        (Backfill::Auto, Some(false), false),
-        (Backfill::Auto, Some(true), true),
+        (Backfill::Auto, Some(Filing::Arrival), false),
+        (Backfill::Auto, Some(Filing::Unknown), false),
+        (Backfill::Auto, Some(Filing::OwnTime), true),
     ] {
         let mut world = World::new(backfill);
-        if let Some(documented) = documented {
+        if let Some(filing) = filing {
             world.take_sample();
             world.answer(Outcome::Answer {
                 status: 202,
                 retry_after_ms: None,
-                documented,
+                filing,
             });
         }
         (0..10).for_each(|_| world.take_sample());
@@ -272,7 +293,7 @@ fn a_server_that_refuses_gets_no_old_samples_unless_it_is_known_to_file_them_rig
         assert_eq!(
             matches!(next, Next::Send(_)),
             sends,
-            "{backfill:?} {documented:?}"
+            "{backfill:?} {filing:?}"
         );
         assert_eq!(world.outbox.len(), 9, "they are held");
     }
@@ -353,7 +374,7 @@ fn retry_after_is_a_floor_that_a_fleet_does_not_meet_in_step() {
         let outcome = Outcome::Answer {
             status: 503,
             retry_after_ms: Some(asked_ms),
-            documented: false,
+            filing: Filing::Unknown,
         };
         let Settled::Retry { in_ms, .. } = world.answer(outcome) else {
             panic!("held")
@@ -408,6 +429,74 @@ fn a_held_sample_that_is_the_trouble_starves_no_other() {
         assert!(matches!(world.answer(GOOD), Settled::Delivered { .. }));
         assert!(world.outbox.is_empty(), "{code}");
     }
+}
+
+#[test]
+fn a_held_sample_that_breaks_every_connection_goes_at_last_and_the_others_follow() {
+    let mut world = World::new(Backfill::On);
+    (0..3).for_each(|_| world.take_sample());
+    world.answer(GOOD);
+    for tries in 1..=20 {
+        world.now_ms += 6 * INTERVAL_MS;
+        let settled = world.answer(Outcome::Broken);
+        if tries == 20 {
+            let dropped = true;
+            assert_eq!(settled, Settled::Troubled { tries, dropped });
+            assert_eq!(world.outbox.len(), 1);
+        } else {
+            assert!(matches!(settled, Settled::Retry { .. }), "{tries}");
+            assert_eq!(world.outbox.len(), 2, "{tries}");
+        }
+        world.now_ms += INTERVAL_MS;
+        world.take_sample();
+        assert!(matches!(world.answer(GOOD), Settled::Delivered { .. }));
+    }
+    world.now_ms += 6 * INTERVAL_MS;
+    assert!(matches!(world.answer(GOOD), Settled::Delivered { .. }));
+    assert!(world.outbox.is_empty());
+}
+
+#[test]
+fn a_held_sample_that_fails_in_two_ways_goes_too() {
+    let mut world = World::new(Backfill::On);
+    (0..3).for_each(|_| world.take_sample());
+    world.answer(GOOD);
+    let mut tries = 0;
+    while world.outbox.len() == 2 {
+        world.now_ms += 6 * INTERVAL_MS;
+        tries += 1;
+        world.answer(if tries % 2 == 0 {
+            status(502)
+        } else {
+            Outcome::Broken
+        });
+        world.take_sample();
+        world.delivery.retry_now();
+        assert!(matches!(world.answer(GOOD), Settled::Delivered { .. }));
+    }
+    assert_eq!(tries, 6);
+}
+
+#[test]
+fn a_link_that_breaks_fresh_samples_too_takes_no_held_one_with_it() {
+    let mut world = World::new(Backfill::On);
+    (0..3).for_each(|_| world.take_sample());
+    world.answer(GOOD);
+    for nth in 0..100 {
+        world.now_ms += 6 * INTERVAL_MS;
+        assert!(matches!(
+            world.answer(Outcome::Broken),
+            Settled::Retry { .. }
+        ));
+        world.now_ms += INTERVAL_MS;
+        world.take_sample();
+        if nth % 19 == 18 {
+            world.answer(Outcome::Broken);
+            world.delivery.retry_now();
+        }
+        assert!(matches!(world.answer(GOOD), Settled::Delivered { .. }));
+    }
+    assert_eq!(world.outbox.len(), 2);
 }
 
 #[test]
@@ -489,7 +578,7 @@ fn another_policy_keeps_what_the_server_asked_for() {
     let outcome = Outcome::Answer {
         status: 429,
         retry_after_ms: Some(60_000),
-        documented: false,
+        filing: Filing::Unknown,
     };
     world.answer(outcome);
     world.delivery.change_policy(Policy {
@@ -606,7 +695,7 @@ fn samples_of_an_earlier_start_are_dropped_for_a_server_that_files_by_arrival() 
     let silent = Outcome::Answer {
         status: 202,
         retry_after_ms: None,
-        documented: false,
+        filing: Filing::Arrival,
     };
     let Settled::Delivered { dropped, .. } = world.answer(silent) else {
         panic!("not delivered")

@@ -17,7 +17,7 @@ use serde::ser::{Serialize, SerializeStruct, Serializer};
 mod answer;
 mod system_info;
 
-pub use answer::{Verdict, is_documented_acceptance};
+pub use answer::{Filing, Verdict, is_documented_acceptance};
 pub use system_info::SystemInfo;
 
 /// Which names a body carries.

@@ -17,6 +17,7 @@ use mote_core::outbox::Outbox;
 use mote_core::rng::Rng;
 use mote_core::sample::{Packed, Sample, Tenths};
 use mote_core::schedule::Schedule;
+use mote_core::wire::lunasentri::Filing;
 
 use super::counts::{Counts, Permille};
 
@@ -236,7 +237,11 @@ impl<'p> Agent<'p> {
         let outcome = Outcome::Answer {
             status: if is_down { 503 } else { 202 },
             retry_after_ms: None,
-            documented: !is_down,
+            filing: if is_down {
+                Filing::Unknown
+            } else {
+                Filing::OwnTime
+            },
         };
         (0, outcome)
     }

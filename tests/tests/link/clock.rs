@@ -9,8 +9,9 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use mote_tests::agent::left_out;
+use mote_tests::agent::{Signal, left_out};
 use mote_tests::hub::Certificate;
+use serde_json::Value;
 
 use super::*;
 
@@ -48,6 +49,26 @@ fn now_s() -> u64 {
 
 /// The agent with a clock of its own, which says this at first; none where clocks cannot be false.
 fn with_clock(hub: &Hub, unix_s: u64) -> Option<(AgentBuilder, FalseClock)> {
+    with_clock_within(hub, unix_s, "")
+}
+
+/// The same on a device that was switched on so many seconds ago (`time_namespaces(7)`).
+fn switched_on(hub: &Hub, ago_s: u64, unix_s: u64) -> Option<(AgentBuilder, FalseClock)> {
+    let uptime = fs::read_to_string("/proc/uptime").unwrap();
+    let uptime_s: u64 = uptime.split('.').next().unwrap().parse().unwrap();
+    let offset_s = ago_s.cast_signed() - uptime_s.cast_signed();
+    with_clock_within(
+        hub,
+        unix_s,
+        &format!("unshare --time --boottime {offset_s}"),
+    )
+}
+
+fn with_clock_within(
+    hub: &Hub,
+    unix_s: u64,
+    namespace: &str,
+) -> Option<(AgentBuilder, FalseClock)> {
     if left_out("what a false clock does") {
         return None;
     }
@@ -66,7 +87,7 @@ fn with_clock(hub: &Hub, unix_s: u64) -> Option<(AgentBuilder, FalseClock)> {
     };
     clock.set(unix_s);
     let emulator = format!(
-        "env TZ=UTC 'LD_PRELOAD={}' FAKETIME_TIMESTAMP_FILE={} FAKETIME_NO_CACHE=1 \
+        "{namespace} env TZ=UTC 'LD_PRELOAD={}' FAKETIME_TIMESTAMP_FILE={} FAKETIME_NO_CACHE=1 \
          FAKETIME_DONT_FAKE_MONOTONIC=1 qemu-x86_64",
         library.trim(),
         clock.file.display()
@@ -106,6 +127,46 @@ fn n14_a_device_that_wakes_in_1970_still_verifies_its_server() {
     hub.set_certificate(Certificate::ForeignCa).unwrap();
     hub.drop_connections();
     wait_for_failure(&agent, 0, "tls");
+}
+
+#[test]
+fn n14_what_a_device_takes_right_after_power_on_waits_for_its_clock() {
+    let hub = certified(Certificate::Good);
+    let Some((builder, clock)) = switched_on(&hub, 20, IN_1970_S) else {
+        return;
+    };
+    let mut agent = builder.start().unwrap();
+    let unset = |line: &LogLine| line.msg().starts_with("Clock is not set");
+    agent.wait_for_log(unset, LONG).unwrap();
+    let holds_five = |line: &LogLine| {
+        let held = line.field("held").and_then(Value::as_u64);
+        line.msg() == "Status" && held >= Some(5)
+    };
+    while !agent.log().iter().any(holds_five) {
+        let from = agent.log().len();
+        agent.signal(Signal::SIGUSR1).unwrap();
+        let status = |line: &LogLine| line.msg() == "Status";
+        agent.wait_for_log_from(from, status, LONG).unwrap();
+    }
+    assert_eq!(hub.stats().requests, 0);
+    let right_s = now_s();
+    clock.set(right_s);
+    for sample in wait_for_each(&hub, 1..=8) {
+        let at_s = sample.timestamp_ms().unwrap() / 1000;
+        assert!(at_s.abs_diff(right_s) < 60, "{at_s} {right_s}");
+    }
+}
+
+#[test]
+fn n14_a_device_that_never_learns_the_time_sends_after_two_minutes_all_the_same() {
+    let hub = certified(Certificate::LongLived);
+    let Some((builder, _clock)) = switched_on(&hub, 117, IN_1970_S) else {
+        return;
+    };
+    let agent = builder.start().unwrap();
+    let samples = wait_for_each(&hub, 1..=3);
+    assert!(samples[0].timestamp_ms().unwrap() / 1000 < IN_1970_S + 600);
+    assert_eq!(failures(&agent).len(), 0);
 }
 
 /// A certificate that is not valid by a wrong clock is tried again as soon as the clock is right,

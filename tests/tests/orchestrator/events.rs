@@ -144,6 +144,52 @@ fn events_outlive_an_outage_and_the_agent() {
 }
 
 #[test]
+fn events_that_came_while_a_call_hung_outlive_a_stop() {
+    let hub = hub();
+    let noted = r#"      echo "{\"success\":true"#;
+    let builder = ticking(&hub).env("MOTE_API_TIMEOUT", "30s");
+    let path = builder.dir().join("given");
+    let script = TICKER.replace(
+        noted,
+        &format!("      echo e-$$-$n >> {}\n{noted}", path.display()),
+    );
+    assert_ne!(script, TICKER);
+    builder.plugin_file("ticker", "main.sh", &script).unwrap();
+    let mut agent = builder.start().unwrap();
+    wait_for_events(&hub, 1);
+    let given = || std::fs::read_to_string(&path).unwrap_or_default();
+    let before = hub.messages(Route::Heartbeat).len();
+    hub.misbehave_at(Route::Heartbeat, Misbehaviour::Silent);
+    let one_more = |beats: &[Message]| beats.len() > before;
+    hub.wait_for_messages(Route::Heartbeat, "one that hangs", LONG, one_more)
+        .unwrap();
+    let (now, mut last) = (given().lines().count(), String::new());
+    mote_tests::wait::poll_until("more events", LONG, || {
+        last = given();
+        (last.lines().count() >= now + 5).then_some(())
+    })
+    .unwrap();
+    agent.signal(Signal::SIGTERM).unwrap();
+    assert_eq!(
+        agent.wait_exit(crate::STOP_TIMEOUT).unwrap().code(),
+        Some(0)
+    );
+    forget_pace(&builder);
+    hub.misbehave_at(Route::Heartbeat, Misbehaviour::Normal);
+    let agent = builder.start().unwrap();
+    // The plugin was asked again after each but the last of them.
+    let lines: Vec<&str> = last.lines().collect();
+    let heard = lines.split_last().unwrap().1;
+    let all = |batches: &[Message]| {
+        let counts = counts(batches);
+        heard.iter().all(|id| counts.contains_key(*id))
+    };
+    hub.wait_for_messages(Route::Events, "all of them", LONG, all)
+        .unwrap();
+    end(&hub, agent);
+}
+
+#[test]
 fn more_events_than_can_be_sent_keep_back_neither_samples_nor_heartbeats_nor_polls() {
     let (metrics, orchestrator) = (Hub::start(HubConfig::default()).unwrap(), hub());
     let agent = ticking_as(&orchestrator, "both")

@@ -247,6 +247,71 @@ fn under_its_old_name_an_agent_finds_its_old_file() {
 }
 
 #[test]
+fn a_reload_with_another_id_changes_nothing_of_who_it_is() {
+    let hub = hub();
+    let file = |id: &str| format!("agent: {{id: {id}, organization_id: {id}}}\n");
+    let mut builder = builder(&hub, "both").config(&file("agent-1")).unwrap();
+    builder = builder.without_flag("agent-id");
+    let mut agent = builder.start().unwrap();
+    let one = |beats: &[Message]| !beats.is_empty();
+    hub.wait_for_messages(Route::Heartbeat, "a heartbeat", LONG, one)
+        .unwrap();
+    builder.write_file("mote.yaml", &file("agent-2")).unwrap();
+    agent.signal(Signal::SIGHUP).unwrap();
+    for key in ["agent.id", "agent.organization_id"] {
+        let kept = |line: &mote_tests::agent::LogLine| {
+            line.msg() == "Changed by a restart only" && line.str("key") == key
+        };
+        agent.wait_for_log(kept, LONG).unwrap();
+    }
+    let before = hub.messages(Route::Heartbeat).len();
+    let more = |beats: &[Message]| beats.len() >= before + 2;
+    let beats = hub
+        .wait_for_messages(Route::Heartbeat, "more of them", LONG, more)
+        .unwrap();
+    assert!(
+        beats.iter().all(|beat| beat.agent == "agent-1"),
+        "{beats:?}"
+    );
+    end(&hub, agent);
+}
+
+#[test]
+fn a_reload_leaves_an_orchestrator_alone_that_asked_for_it() {
+    let hub = hub();
+    let mut agent = builder(&hub, "sensor")
+        .config("{}\n")
+        .unwrap()
+        .start()
+        .unwrap();
+    let one = |beats: &[Message]| !beats.is_empty();
+    hub.wait_for_messages(Route::Heartbeat, "a heartbeat", LONG, one)
+        .unwrap();
+    let busy = Misbehaviour::status_with(503, &[("Retry-After", "3600")], "");
+    hub.misbehave(busy);
+    let asked = |line: &mote_tests::agent::LogLine| {
+        let in_ms = line
+            .field("retry_in_ms")
+            .and_then(serde_json::Value::as_u64);
+        line.msg().starts_with("Orchestrator") && in_ms >= Some(3_600_000)
+    };
+    agent.wait_for_log(asked, LONG).unwrap();
+    let before = hub.stats().requests;
+    agent.signal(Signal::SIGHUP).unwrap();
+    let reloaded = |line: &mote_tests::agent::LogLine| line.msg() == "Configuration reloaded";
+    agent.wait_for_log(reloaded, LONG).unwrap();
+    let status = |line: &mote_tests::agent::LogLine| line.msg() == "Orchestrator status";
+    // Each is written by a turn of the loop that would have called it.
+    for _ in 0..3 {
+        let from = agent.log().len();
+        agent.signal(Signal::SIGUSR1).unwrap();
+        agent.wait_for_log_from(from, status, LONG).unwrap();
+    }
+    assert_eq!(hub.stats().requests, before);
+    agent.stop(Signal::SIGTERM).unwrap();
+}
+
+#[test]
 fn a_reload_changes_how_often_it_beats_and_keeps_the_rest() {
     let hub = hub();
     let file = |seconds: u32| format!("agent: {{heartbeat_interval: {seconds}s}}\n");

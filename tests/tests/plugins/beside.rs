@@ -152,6 +152,7 @@ fn p5_p6_p7_p8_p9_p10_whatever_a_plugin_does_samples_go_on_and_nothing_is_left()
     for (id, script, _) in WICKED {
         put(&agent, id, Some("trigger"), "main.sh", script);
     }
+    let logs = agent.base_dir().join("logs/plugins");
     let mut agent = agent.start().unwrap();
     for (id, _, words) in WICKED {
         let told = |line: &mote_tests::agent::LogLine| {
@@ -186,6 +187,8 @@ fn p5_p6_p7_p8_p9_p10_whatever_a_plugin_does_samples_go_on_and_nothing_is_left()
         assert!(memory.peak_rss_kb <= PEAK_AT_MOST_KIB, "{memory:?}");
     }
     assert!(descriptors(&agent) < 60);
+    let shouted = fs::metadata(logs.join("shout.log")).unwrap();
+    assert!(shouted.len() > 0);
     let pids: Vec<u32> = children(&agent).iter().map(|(_, pid)| *pid).collect();
     agent.signal(Signal::SIGTERM).unwrap();
     let status = agent.wait_exit(LONG).unwrap();

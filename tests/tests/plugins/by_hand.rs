@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
 
@@ -258,6 +259,45 @@ fn a_plugin_dies_with_its_agent_however_that_ends() {
         running.wait_exit(LONG).unwrap();
         ends(&pid);
     }
+}
+
+#[test]
+fn another_user_reaches_its_work_folder_and_its_input() {
+    let name = "another_user_reaches_its_work_folder_and_its_input";
+    let agent = plugin(&[
+        "test",
+        "once",
+        "--entrypoint",
+        "run.sh",
+        "--input",
+        r#"{"n":7}"#,
+    ]);
+    let is_root = fs::metadata("/proc/self").unwrap().uid() == 0;
+    if !is_root {
+        writeln!(
+            io::stderr(),
+            "SKIPPED {name}: only root runs plugins as another user"
+        )
+        .ok();
+        return;
+    }
+    // The way there is the administrator's, the folder itself the agent's.
+    for folder in [agent.dir().to_owned(), agent.base_dir()] {
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o711)).unwrap();
+    }
+    let script = "read x\necho \"$x\" > \"$TMPDIR/got\"\nprintf '{\"got\":%s,\"uid\":%s}' \
+                  \"$(cat \"$HOME/got\")\" \"$(id -u)\"\n";
+    put(&agent, "once", None, "run.sh", script);
+    let agent = agent.env("MOTE_SECURITY_SANDBOX_USER", "nobody");
+    let (text, code, errors) = outcome(&agent);
+    assert_eq!(code, Some(0), "{text}\n{errors}");
+    assert!(
+        text.contains(r#"{"got":{"input_data":{"n":7},"#) && text.contains(r#""uid":65534}"#),
+        "{text}"
+    );
+    let left = fs::read_dir(agent.dir()).unwrap().flatten();
+    let mut left = left.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    assert!(!left.any(|name| name.starts_with("mote-plugin-test")));
 }
 
 #[test]

@@ -40,12 +40,12 @@ pub(super) const KEYS: &[Key] = &[
     ),
     Key {
         aliases: &["agent.tenant_id"],
-        ..row(
+        ..by_restart(row(
             "agent.organization_id",
             "",
             "whose agent it is; instructions for others are refused",
             Set::Words(|s| &mut s.orchestrator.organization_id),
-        )
+        ))
     },
     row(
         "agent.environment",

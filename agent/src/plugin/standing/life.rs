@@ -19,6 +19,8 @@ use crate::log::{self, SideLog};
 pub(super) const AGAIN_MS: (u64, u64) = (1_000, 300_000);
 /// Who lived as long as this does not fail at its start.
 const WELL_MS: u64 = 60_000;
+/// What is told of the last line that it said.
+const LAST_BYTES: usize = 500;
 
 impl Standing {
     /// Starts its process.
@@ -53,7 +55,8 @@ impl Standing {
                 (self.started_ms, self.cpu_from_ms) = (now_ms, 0);
             }
             Err(error) => {
-                self.fail(&format!("cannot be started: {error}"), now_ms, harvest);
+                let words = format!("cannot be started: {error}");
+                self.fail(&words, words.clone(), now_ms, harvest);
             }
         }
     }
@@ -74,13 +77,18 @@ impl Standing {
                 .end
                 .map_or_else(|| "is gone".to_owned(), End::words),
         };
+        let mut shown = self.hidden.mask(&words);
         if let Some(last) = live.words.last() {
-            words.push_str(": ");
-            words.push_str(text::cut(last, 500));
+            // Cut after that: of what is secret, no half is shown either.
+            let masked = self.hidden.mask(last);
+            words.extend([": ", text::cut(last, LAST_BYTES)]);
+            shown.extend([": ", text::cut(&masked, LAST_BYTES)]);
         }
         if self.reached.is_none() && !self.manifest.requirements.is_empty() {
-            words.push_str("; it requires ");
-            words.push_str(&self.manifest.requirements.join(", "));
+            let requirements = self.manifest.requirements.join(", ");
+            for words in [&mut words, &mut shown] {
+                words.extend(["; it requires ", &requirements]);
+            }
         }
         if let Some(job) = self.current.take() {
             let (status, error) = judge(live.verdict.as_ref(), live.process.end);
@@ -115,16 +123,17 @@ impl Standing {
             );
         } else {
             self.tally.crashes += 1;
-            self.fail(&words, now_ms, harvest);
+            self.fail(&words, shown, now_ms, harvest);
         }
     }
 
-    /// It will be tried again later; what waits for it does not wait that long.
-    fn fail(&mut self, words: &str, now_ms: u64, harvest: &mut Harvest) {
+    /// It will be tried again later; what waits for it does not wait that long. The `words` are for
+    /// results, those without what is secret are `shown`.
+    fn fail(&mut self, words: &str, shown: String, now_ms: u64, harvest: &mut Harvest) {
         let delay_ms = self.backoff.fail(&mut harvest.rng);
         self.start_ms = now_ms.saturating_add(delay_ms);
         self.tally.failures += 1;
-        self.fault = self.hidden.mask(words);
+        self.fault = shown;
         let fields = [
             ("plugin", log_line::Value::Str(&self.id)),
             ("error", log_line::Value::Str(&self.fault)),

@@ -4,8 +4,9 @@
 
 use mote_core::delivery::{Outcome, Settled};
 use mote_core::log_line::Value;
+use mote_core::outage::Layer;
 use mote_core::outbox::Cursor;
-use mote_core::wire::lunasentri::is_documented_acceptance;
+use mote_core::wire::lunasentri::Filing;
 
 use super::MetricsServer;
 use super::report::{
@@ -33,16 +34,17 @@ impl MetricsServer {
             Ok(answer) => Outcome::Answer {
                 status: answer.status,
                 retry_after_ms: answer.retry_after_ms,
-                documented: is_documented_acceptance(answer.body),
+                filing: Filing::of_body(answer.body),
             },
             // Only what says that a sample was taken must arrive whole.
             Err(DeliveryError::BodyTooLarge(status, _)) if !(200..300).contains(status) => {
                 Outcome::Answer {
                     status: *status,
                     retry_after_ms: None,
-                    documented: false,
+                    filing: Filing::Unknown,
                 }
             }
+            Err(error) if error.layer() == Some(Layer::Http) => Outcome::Broken,
             Err(_) => Outcome::NoAnswer,
         };
         let settled = self
@@ -129,6 +131,21 @@ impl MetricsServer {
             }
         }
         false
+    }
+}
+
+impl MetricsServer {
+    /// Says once that held samples wait for an answer that tells what to do with them.
+    pub(super) fn tell_loss(&mut self, held: usize) {
+        let is_at_a_loss = self.delivery.is_at_a_loss() && held > 0;
+        if is_at_a_loss && !self.was_at_a_loss {
+            log::warn(
+                "The server's answer is neither empty nor the documented one, held samples wait: set \
+                 backfill to on or off if that is how it answers",
+                &[("held", Value::Uint(held as u64))],
+            );
+        }
+        self.was_at_a_loss = is_at_a_loss;
     }
 }
 

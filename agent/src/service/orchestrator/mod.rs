@@ -33,6 +33,7 @@ use crate::clock;
 use crate::config::Settings;
 use crate::expiry::{Certificate, Expiry};
 use crate::log;
+use crate::plugin::Plugins;
 use crate::state::State;
 use crate::state::journal::Kind;
 use crate::uplink::link::Link;
@@ -144,7 +145,13 @@ impl Orchestrator {
     pub fn reconfigure(&mut self, settings: &Settings, plan: &Plan, link: &Rc<Link>, seed: u64) {
         let now_ms = clock::boot_ms();
         let is_another = plan.base != self.plan.base;
-        self.server = Server::new(&settings.orchestrator, plan, link, seed);
+        let server = Server::new(&settings.orchestrator, plan, link, seed);
+        let old = std::mem::replace(&mut self.server, server);
+        if !is_another {
+            self.server.go_on_from(old, &settings.orchestrator);
+            // What was changed, say a proxy or an authority, may be what it took.
+            self.network_is_back(now_ms);
+        }
         self.desk.reconfigure(settings);
         self.settings = settings.clone();
         self.plan = plan.clone();
@@ -229,9 +236,7 @@ impl Orchestrator {
     pub fn next(&mut self, link: &Link, now_ms: u64) -> Next {
         let desk_ms = {
             let plugins = &mut link.reactor().plugins;
-            while let Some(event) = plugins.take_event() {
-                self.take_event(&event, now_ms);
-            }
+            self.take_events(plugins, now_ms);
             let held = self.desk.journal.counts().events;
             plugins.hold_events(held >= self.settings.plugins.event_buffer_size);
             self.desk.turn(plugins, now_ms)
@@ -261,6 +266,12 @@ impl Orchestrator {
         Next {
             duty,
             until_ms: until_ms.min(next_ms),
+        }
+    }
+
+    fn take_events(&mut self, plugins: &mut Plugins, now_ms: u64) {
+        while let Some(event) = plugins.take_event() {
+            self.take_event(&event, now_ms);
         }
     }
 

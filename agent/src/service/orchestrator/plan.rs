@@ -89,6 +89,17 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// Takes back what only a restart changes: `settings` have it back already.
+    pub fn keep_until_restart(&mut self, settings: &Settings) {
+        let agent = &settings.orchestrator;
+        if let (Some(agent_id), Some(agent_type)) = (&agent.agent_id, agent.agent_type) {
+            self.agent_id.clone_from(agent_id);
+            self.agent_type = agent_type;
+        }
+    }
+}
+
 fn check_credential(agent: &OrchestratorSettings) -> Result<(), String> {
     let has_certificate = agent.cert_file.is_some();
     match (agent.auth_type, &agent.credential) {

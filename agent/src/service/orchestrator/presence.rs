@@ -136,6 +136,7 @@ impl Orchestrator {
     /// Ends what runs, keeps what came of it, and says goodbye. The agent was asked to stop.
     pub fn stop(&mut self, link: &Link) {
         link.reactor().end_plugins();
+        self.take_events(&mut link.reactor().plugins, clock::boot_ms());
         self.desk.stop(&mut link.reactor().plugins);
         if self.server.standing() != Standing::Answering {
             return;

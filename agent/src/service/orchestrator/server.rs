@@ -124,10 +124,7 @@ impl Server {
             keep_ms: keep_ms(longest_ms),
             body_bytes: ANSWER_BYTES,
         };
-        let most_ms = match settings.retry_backoff {
-            RetryBackoff::Exponential => settings.retry_max_ms,
-            RetryBackoff::Constant => settings.retry_first_ms,
-        };
+        let (first_ms, most_ms) = delays_ms(settings);
         Self {
             base: format!("{}/agents/v1/{}", plan.base.url, plan.agent_id),
             headers: headers(&credential, &user_agent),
@@ -144,7 +141,7 @@ impl Server {
                 settings.burst,
                 clock::boot_ms(),
             ),
-            backoff: Backoff::new(settings.retry_first_ms, most_ms, JITTER_PERMILLE),
+            backoff: Backoff::new(first_ms, most_ms, JITTER_PERMILLE),
             rng: Rng::new(seed),
             max_attempts: u32::try_from(settings.retry_max_attempts).unwrap_or(u32::MAX),
             not_before_ms: 0,
@@ -157,6 +154,28 @@ impl Server {
             trouble: String::new(),
             refused: Vec::new(),
         }
+    }
+
+    /// Goes on where `old` stood, which called the same orchestrator. What that asked for, it asked for
+    /// before the reload too; unless it was another key.
+    pub(super) fn go_on_from(&mut self, old: Self, settings: &OrchestratorSettings) {
+        let key = |server: &Self| {
+            server
+                .credential
+                .secret()
+                .map(|key| key.expose().to_owned())
+        };
+        let is_same_key = key(self) == key(&old);
+        let (first_ms, most_ms) = delays_ms(settings);
+        self.backoff = old.backoff.with(first_ms, most_ms, JITTER_PERMILLE);
+        if is_same_key {
+            (self.standing, self.not_before_ms) = (old.standing, old.not_before_ms);
+        }
+        self.last_answer_ms = old.last_answer_ms;
+        self.outages = old.outages;
+        self.good_answers = old.good_answers;
+        self.trouble = old.trouble;
+        self.refused = old.refused;
     }
 
     /// When the next call may be made.
@@ -307,6 +326,15 @@ impl Server {
     fn renew_headers(&mut self) {
         self.headers = headers(&self.credential, &self.user_agent);
     }
+}
+
+/// The first delay after a failure, and the longest.
+fn delays_ms(settings: &OrchestratorSettings) -> (u64, u64) {
+    let most_ms = match settings.retry_backoff {
+        RetryBackoff::Exponential => settings.retry_max_ms,
+        RetryBackoff::Constant => settings.retry_first_ms,
+    };
+    (settings.retry_first_ms, most_ms)
 }
 
 fn headers(credential: &Credential, user_agent: &str) -> Headers {

@@ -34,6 +34,31 @@ impl Verdict {
     }
 }
 
+/// Under which time the server files a sample, as far as the body of a good answer tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Filing {
+    /// The sample's own: the body is the documented one.
+    OwnTime,
+    /// That of its arrival: there is no body, as from the published server.
+    Arrival,
+    /// There is no telling. Somebody else may have answered: a page for the time of an update does,
+    /// and with 200.
+    Unknown,
+}
+
+impl Filing {
+    /// What `body` tells.
+    pub fn of_body(body: &[u8]) -> Self {
+        if body.trim_ascii().is_empty() {
+            Self::Arrival
+        } else if is_documented_acceptance(body) {
+            Self::OwnTime
+        } else {
+            Self::Unknown
+        }
+    }
+}
+
 /// Whether a body is the documented one: a JSON object in which `status` is `accepted`. Values of
 /// other members are passed over without being checked.
 pub fn is_documented_acceptance(body: &[u8]) -> bool {
@@ -183,6 +208,19 @@ mod tests {
             "<html>status accepted</html>",
         ] {
             assert!(!is_documented_acceptance(body.as_bytes()), "{body}");
+        }
+    }
+
+    #[test]
+    fn no_body_is_the_published_servers_and_another_one_tells_nothing() {
+        for (body, filing) in [
+            ("", Filing::Arrival),
+            (" \r\n", Filing::Arrival),
+            (r#"{"status":"accepted"}"#, Filing::OwnTime),
+            ("{}", Filing::Unknown),
+            ("<html>Back soon</html>", Filing::Unknown),
+        ] {
+            assert_eq!(Filing::of_body(body.as_bytes()), filing, "{body:?}");
         }
     }
 

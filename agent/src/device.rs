@@ -18,6 +18,9 @@ use crate::vitals::Vitals;
 /// How long the CPU is watched before the first sample.
 const FIRST_WINDOW_MS: u64 = 200;
 
+/// An outbox that held no more keeps its memory: 16 kB, for an hour without the server.
+const KEPT_SLOTS: usize = 340;
+
 /// Samples, in the memory of this process.
 pub type Samples = Outbox<Vec<Packed>>;
 
@@ -107,6 +110,19 @@ impl Device {
         })
     }
 
+    /// Gives back the memory that a long outage took, once nothing is held any more.
+    pub fn give_back(&mut self) {
+        if !self.outbox.is_empty() || self.outbox.reached() <= KEPT_SLOTS {
+            return;
+        }
+        // The old one goes first: a kernel that promises no more memory than it has may not have both.
+        for slots in [1, self.outbox.capacity()] {
+            if let Some(outbox) = Outbox::new(vec![[0; 6]; slots]) {
+                self.outbox = outbox;
+            }
+        }
+    }
+
     /// Goes on with other settings; what is held and counted stays.
     pub fn reconfigure(&mut self, settings: &Settings, now_ms: u64) {
         self.sampler.reconfigure(settings);
@@ -187,6 +203,43 @@ impl Device {
                 &[("missed", Value::Uint(missed - self.missed_said))],
             );
             self.missed_said = missed;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mote_core::sample::{Sample, Tenths};
+
+    use super::*;
+
+    #[test]
+    fn the_memory_of_an_outage_is_given_back_when_all_is_delivered() {
+        let settings = Settings::default();
+        let mut device = Device::new(&settings, 0).unwrap();
+        let fill = |device: &mut Device, count: u32| {
+            for number in 1..=count {
+                device.outbox.overwrite(&Sample {
+                    number,
+                    boot_ms: 0,
+                    wall_ms: None,
+                    with_info: false,
+                    cpu: Tenths::ABSENT,
+                    memory: Tenths::ABSENT,
+                    disk: Tenths::ABSENT,
+                    network: None,
+                    uptime_s: None,
+                });
+            }
+        };
+        for (count, kept) in [(340, 340), (5_000, 0)] {
+            fill(&mut device, count);
+            device.give_back();
+            assert_eq!(device.outbox.len(), count as usize, "what is held stays");
+            device.outbox.drop_older_than(u32::MAX);
+            device.give_back();
+            assert_eq!(device.outbox.reached(), kept);
+            assert_eq!(device.outbox.capacity(), settings.buffer_samples);
         }
     }
 }

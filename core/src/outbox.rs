@@ -3,6 +3,7 @@
 //! A slot is a packed sample of 48 bytes; an all-zero slot is empty. The ring starts at slot 0
 //! again whenever it is empty, and gives a slot back as soon as the sample at either end is
 //! delivered, so that the pages of a large ring stay untouched until an outage fills them.
+//! [`Outbox::reached`] tells how many were.
 //!
 //! When full, [`Outbox::overwrite`] drops the oldest sample and hands it back: counting the loss
 //! is the caller's. A [`Cursor`] names one sample; once that is gone the cursor names nothing,
@@ -73,6 +74,8 @@ pub struct Outbox<S> {
     span: usize,
     /// Samples in it: the span without its holes.
     len: usize,
+    /// Behind the last slot that ever held a sample.
+    reached: usize,
 }
 
 impl<S: AsRef<[Packed]> + AsMut<[Packed]>> Outbox<S> {
@@ -88,6 +91,7 @@ impl<S: AsRef<[Packed]> + AsMut<[Packed]>> Outbox<S> {
             first: 0,
             span: 0,
             len: 0,
+            reached: 0,
         })
     }
 
@@ -114,6 +118,7 @@ impl<S: AsRef<[Packed]> + AsMut<[Packed]>> Outbox<S> {
         self.slots.as_mut()[slot] = pack(sample, origin, marks);
         self.span += 1;
         self.len += 1;
+        self.reached = self.reached.max(slot + 1);
         dropped
     }
 
@@ -230,6 +235,11 @@ impl<S: AsRef<[Packed]> + AsMut<[Packed]>> Outbox<S> {
         self.slots.as_ref().len()
     }
 
+    /// How many slots, from the first of the memory, ever held a sample.
+    pub fn reached(&self) -> usize {
+        self.reached
+    }
+
     fn slot(&self, at: usize) -> usize {
         (self.first + at) % self.capacity()
     }
@@ -342,6 +352,7 @@ mod tests {
             assert_eq!(newest.slot, 0);
             outbox.remove(newest);
         }
+        assert_eq!(outbox.reached(), 1);
     }
 
     #[test]

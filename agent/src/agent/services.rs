@@ -150,6 +150,7 @@ impl Services {
         if server.deliver(link, uplink, cursor) {
             status::tell(link, server);
         }
+        link.reactor().device.give_back();
         self.listen_to_network(link);
     }
 

@@ -6,6 +6,7 @@
 
 use super::Active;
 use super::action::Status;
+use super::census::elders;
 use super::harvest::Harvest;
 use super::live::Live;
 use super::scope::Scope;
@@ -34,7 +35,7 @@ impl Active {
             child_ended: false,
             is_stopping: false,
             is_blind: false,
-            elders: Vec::new(),
+            elders: elders(),
             strangers: 0,
         }
     }

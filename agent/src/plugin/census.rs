@@ -15,6 +15,14 @@ const LOOK_EVERY_MS: u64 = 1_000;
 /// Strangers that are reaped in one turn.
 const MAX_STRANGERS: usize = 1_024;
 
+/// The children that the process has before it starts any, as one has that a shell became (exec), by
+/// number and start: they are nobody's to kill.
+pub(super) fn elders() -> Vec<(i32, u64)> {
+    let children = Tree::read().map_or_else(Vec::new, |mut tree| tree.adopted());
+    let names = children.iter().map(|child| (child.pid, child.start_ticks));
+    names.collect()
+}
+
 impl Active {
     /// Hears of leaders that ended, reaps strangers, and kills what the ended ones left.
     pub(super) fn reap(&mut self, now_ms: u64) {
@@ -28,14 +36,6 @@ impl Active {
             }
         }
         self.look(now_ms);
-    }
-
-    /// Notes the children that the process had before it started any, as one has that a shell became
-    /// (exec): they are nobody's to kill.
-    pub(super) fn note_elders(&mut self) {
-        let children = Tree::read().map_or_else(Vec::new, |mut tree| tree.adopted());
-        let known = children.iter().map(|child| (child.pid, child.start_ticks));
-        self.elders = known.collect();
     }
 
     /// Looks what each plugin uses, and kills orphans that belong to none that lives.

@@ -11,7 +11,8 @@
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
@@ -45,32 +46,47 @@ pub(super) fn kill(group: i32, start_ticks: u64) -> u64 {
 /// An environment that is longer is read to here: a plugin's is a few hundred bytes.
 const ENVIRONMENT_BYTES: u64 = 64 * 1024;
 
-/// Kills the processes that have a folder in `parent` as their own; returns how many there were.
-/// `name` is what such folders' names begin with.
+/// Kills the processes that have a folder in `parent` as their own whose name begins with `name`;
+/// returns how many there were.
+///
+/// In another root the same path is another folder: of a container's agent nobody is killed.
 pub(super) fn kill_by_folder(parent: &Path, name: &str) -> u64 {
-    let home = [
-        b"HOME=",
-        parent.as_os_str().as_bytes(),
-        b"/",
-        name.as_bytes(),
-    ]
-    .concat();
+    let entries = std::fs::read_dir(parent).into_iter().flatten().flatten();
+    let runs = entries.filter(|entry| entry.file_name().as_bytes().starts_with(name.as_bytes()));
+    let runs: Vec<PathBuf> = runs.map(|entry| entry.path()).collect();
+    if runs.is_empty() {
+        return 0;
+    }
     let mut killed = 0;
     for stat in everything() {
         let mut environment = Vec::new();
         let file = File::open(format!("/proc/{}/environ", stat.pid));
-        let read = file.and_then(|file| file.take(ENVIRONMENT_BYTES).read_to_end(&mut environment));
+        let _ = file.and_then(|file| file.take(ENVIRONMENT_BYTES).read_to_end(&mut environment));
         let mut words = environment.split(|byte| *byte == 0);
+        let home = words.find_map(|word| word.strip_prefix(b"HOME="));
+        let is_it = |run: &&PathBuf| Some(run.as_os_str().as_bytes()) == home;
+        let Some(run) = runs.iter().find(is_it) else {
+            continue;
+        };
+        let from_there = format!("/proc/{}/root{}", stat.pid, run.display());
+        let is_same = matches!(
+            (identity(run), identity(Path::new(&from_there))),
+            (Some(here), Some(there)) if here == there
+        );
         // The number may be another's by now.
-        if read.is_ok()
-            && words.any(|word| word.starts_with(&home))
-            && Stat::of(stat.pid).is_some_and(|now| now.start_ticks == stat.start_ticks)
-        {
+        let start_ticks = Stat::of(stat.pid).map(|now| now.start_ticks);
+        if is_same && start_ticks == Some(stat.start_ticks) {
             kill_one(stat.pid);
             killed += 1;
         }
     }
     killed
+}
+
+/// What tells a folder from every other.
+fn identity(folder: &Path) -> Option<(u64, u64)> {
+    let found = std::fs::symlink_metadata(folder).ok()?;
+    found.is_dir().then(|| (found.dev(), found.ino()))
 }
 
 /// Kills a process whose number cannot be another's yet.

@@ -115,17 +115,15 @@ impl Plugins {
             log::warn("Processes that plugins leave behind cannot be adopted", &[]);
         }
         let harvest = Harvest::new(options.sender.clone(), options.max_triggers.max(1), seed);
+        // While their folders have their names.
+        say_killed(left_over::kill_by_folder(&options.tmp_dir, work::RUN));
         let leftovers = Leftovers::new(options.tmp_dir.clone(), seed);
-        if leftovers.are_some() {
-            say_killed(left_over::kill_by_folder(&options.tmp_dir, work::RUN));
-        }
         let scope = Scope {
             options,
             walls,
             leftovers,
         };
         let mut active = Active::new(scope, harvest);
-        active.note_elders();
         for words in &active.scope.walls.missing {
             log::warn(
                 "Wall around plugins is missing",

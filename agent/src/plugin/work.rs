@@ -60,11 +60,6 @@ impl Leftovers {
         leftovers
     }
 
-    /// Whether there is something to remove.
-    pub fn are_some(&self) -> bool {
-        self.next_ms < u64::MAX
-    }
-
     /// Makes a new folder.
     pub fn make(&mut self) -> io::Result<PathBuf> {
         self.count += 1;

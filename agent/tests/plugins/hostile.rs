@@ -264,6 +264,7 @@ fn children_that_were_there_before_any_plugin_are_nobodys_to_kill() {
     let mut bench = Bench::new();
     let mut elder = std::process::Command::new("setsid")
         .args(["sleep", "1000"])
+        .stdout(std::process::Stdio::null())
         .spawn()
         .unwrap();
     let elder_pid = i32::try_from(elder.id()).unwrap();
@@ -282,6 +283,7 @@ fn children_that_were_there_before_any_plugin_are_nobodys_to_kill() {
     // One that came with the process, and made another since.
     let mut later = std::process::Command::new("sleep")
         .arg("1000")
+        .stdout(std::process::Stdio::null())
         .spawn()
         .unwrap();
     bench.reported(|report| report.tally.runs > 2);
@@ -303,10 +305,12 @@ fn what_a_plugin_of_an_earlier_agent_started_is_killed_and_nobody_else() {
     std::fs::create_dir_all(&run).unwrap();
     let with_home = |home: &std::path::Path| {
         let mut sleep = std::process::Command::new("sleep");
-        sleep.arg("1000").env("HOME", home).spawn().unwrap()
+        sleep.arg("1000").env("HOME", home);
+        sleep.stdout(std::process::Stdio::null()).spawn().unwrap()
     };
     let mut left = with_home(&run);
-    let mut other = with_home(&bench.options.tmp_dir.join("run"));
+    // In another root the same words are another folder's, as are these.
+    let mut other = with_home(&bench.options.tmp_dir.join("run-2-1"));
     bench.begin();
     let status = left.wait().unwrap();
     assert_eq!(

@@ -170,11 +170,11 @@ impl Server {
         self.backoff = old.backoff.with(first_ms, most_ms, JITTER_PERMILLE);
         if is_same_key {
             (self.standing, self.not_before_ms) = (old.standing, old.not_before_ms);
+            self.trouble = old.trouble;
         }
         self.last_answer_ms = old.last_answer_ms;
         self.outages = old.outages;
         self.good_answers = old.good_answers;
-        self.trouble = old.trouble;
         self.refused = old.refused;
     }
 

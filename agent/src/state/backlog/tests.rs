@@ -431,6 +431,31 @@ fn a_time_that_is_not_sure_is_given_anew_once_it_is() {
 }
 
 #[test]
+fn without_room_for_a_second_file_what_is_new_goes_behind_the_old() {
+    let folder = Folder::new("backlog-narrow");
+    let mut device = device(100);
+    let mut backlog = restore(&folder, &mut device);
+    let this = this(3, BOOT);
+    take(&mut device, 1..=20);
+    backlog.turn(&mut device, &this, Some(0), now(EVERY_MS));
+    // A time was given anew, so the file is to be written anew; nothing of that name can be.
+    device.restamped = true;
+    let in_the_way = folder.0.join("backlog.new");
+    std::fs::create_dir(&in_the_way).unwrap();
+    take(&mut device, 21..=30);
+    backlog.turn(&mut device, &this, Some(0), now(2 * EVERY_MS));
+    assert_eq!(found(&folder), numbered(3, 1..=30));
+    assert!(device.restamped, "it is still to be written anew");
+    let bytes = file_bytes(&folder);
+    std::fs::remove_dir(&in_the_way).unwrap();
+    take(&mut device, 31..=40);
+    backlog.turn(&mut device, &this, Some(0), now(3 * EVERY_MS));
+    assert_eq!(found(&folder), numbered(3, 1..=40));
+    assert!(!device.restamped);
+    assert!(file_bytes(&folder) < bytes + 10 * 50);
+}
+
+#[test]
 fn a_week_of_outage_writes_little_and_the_file_stays_bounded() {
     let folder = Folder::new("backlog-week");
     let mut device = device(8_640);

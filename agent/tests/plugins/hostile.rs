@@ -311,6 +311,13 @@ fn what_a_plugin_of_an_earlier_agent_started_is_killed_and_nobody_else() {
     let mut left = with_home(&run);
     // In another root the same words are another folder's, as are these.
     let mut other = with_home(&bench.options.tmp_dir.join("run-2-1"));
+    // A process that was just executed has no environment for a moment.
+    for child in [&left, &other] {
+        let environment = format!("/proc/{}/environ", child.id());
+        while std::fs::read(&environment).unwrap().is_empty() {
+            std::hint::spin_loop();
+        }
+    }
     bench.begin();
     let status = left.wait().unwrap();
     assert_eq!(

@@ -84,7 +84,7 @@ impl Active {
         }
         if self.is_stopping && self.is_down() && self.strangers > 0 {
             // Who is killed hands over whoever it had started.
-            self.look(now_ms);
+            self.reap(now_ms);
             due_ms = due_ms.min(now_ms + AGAIN_MS);
         }
         if self.lives().next().is_some() {

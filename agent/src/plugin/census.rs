@@ -54,9 +54,11 @@ impl Active {
         // the agent's came with it.
         let session = getsid(None).map_or(-1, Pid::as_raw);
         let mut strangers: Vec<Stat> = tree.adopted();
+        // Whoever ended while the list was read may have handed over children that are not in it.
+        let ended = strangers.iter().filter(|child| child.is_zombie).count();
         strangers.retain(|child| {
             let came_with_it = self.elders.contains(&(child.pid, child.start_ticks));
-            child.session != session && !came_with_it
+            !child.is_zombie && child.session != session && !came_with_it
         });
         for live in self.lives_mut() {
             let process = &mut live.process;
@@ -87,7 +89,7 @@ impl Active {
         for stranger in &strangers {
             left_over::kill_one(stranger.pid);
         }
-        self.strangers = strangers.len();
+        self.strangers = strangers.len() + ended;
         for plugin in &mut self.standing {
             plugin.hold_to_limits(&self.scope, now_ms);
         }

@@ -103,7 +103,8 @@ struct Active {
     is_blind: bool,
     /// Children from before the first plugin, by number and start: not to be taken for a plugin's.
     elders: Vec<(i32, u64)>,
-    /// How many were left that belong to no plugin that lives, when that was last looked at.
+    /// How many were left that belong to no plugin that lives, or ended and were not reaped, when that
+    /// was last looked at.
     strangers: usize,
 }
 

@@ -118,12 +118,13 @@ impl Tree {
         })
     }
 
-    /// The agent's children: leaders, and those that were handed to it.
+    /// The agent's children: leaders, and those that were handed to it; also who ended and was not
+    /// reaped yet.
     pub(super) fn adopted(&mut self) -> Vec<Stat> {
         let mut found = Vec::new();
         self.children(self.agent, &mut found);
         let stats = found.into_iter().filter_map(|pid| self.stat(pid));
-        stats.filter(|stat| !stat.is_zombie).collect()
+        stats.collect()
     }
 
     /// Adds the tree below `root` to `usage`; calls `each` with every process in it.

@@ -3,8 +3,9 @@
 //!
 //! An agent that samples every 100 ms runs under strace, which notes when it begins to read
 //! `/proc/stat`. Lateness is how far the latest of these reads lies behind the grid that the reads
-//! themselves form. Deadlines are short, so that the agent meets each stage of each fault many
-//! times. At the end, in the midst of the fault, it must have one thread and end when told to.
+//! themselves form. Where a server fails, deadlines are short, so that the agent meets each stage of
+//! each fault many times. At the end, in the midst of the fault, it must have one thread and end
+//! when told to.
 //!
 //! Each fault must have been felt: a figure of a fault that did not happen is refused.
 
@@ -115,6 +116,7 @@ fn try_one(fault: &Fault, ticks: u32) -> Result<Result<Conduct, Skipped>, Failur
     agent.wait_for_log(|line| line.msg() == "System info collected", LONG)?;
     stage.begin(&agent)?;
     let_run(&mut agent, TICK * (ticks + MARGIN))?;
+    stage.wait_until_felt(&agent);
     let threads = agent.threads()?;
     let stop_ms = stop(&mut agent)?;
     stage.was_felt(&agent)?;

@@ -174,6 +174,8 @@ pub struct Delivery {
     /// Hints that were followed count for a minute each; the last of those minutes ends here.
     hinted_until_ms: u64,
     backlog_not_before_ms: u64,
+    /// Where in the backlog's period its moments lie, by which a fleet's are spread for good.
+    backlog_phase: u64,
     /// Number of the newest sample that is done with; what came later is fresh.
     settled_number: u32,
     refused_in_a_row: u32,
@@ -188,6 +190,7 @@ pub struct Delivery {
 impl Delivery {
     /// Nothing was sent yet. `seed` spreads the delays and should differ from device to device.
     pub fn new(policy: Policy, seed: u64) -> Self {
+        let mut rng = Rng::new(seed);
         Self {
             policy,
             backoff: Backoff::new(
@@ -195,7 +198,8 @@ impl Delivery {
                 policy.retry_cap_ms,
                 policy.jitter_permille,
             ),
-            rng: Rng::new(seed),
+            backlog_phase: rng.next_u64(),
+            rng,
             standing: Standing::Unknown,
             not_before_ms: 0,
             hinted_until_ms: 0,
@@ -387,16 +391,27 @@ impl Delivery {
         }
         let every_ms = self.policy.backfill_every_ms;
         if back || is_first {
-            // A fleet that came back, or was switched on, together does not begin its backlog together.
-            self.backlog_not_before_ms = now_ms + every_ms + self.rng.below(every_ms);
+            // A server that just came back has enough to do. But a moment that is still to come stays:
+            // put off by every return, it would never come where one request in three fails.
+            if self.backlog_not_before_ms <= now_ms {
+                self.backlog_not_before_ms = self.backlog_moment(now_ms + every_ms);
+            }
         } else if !fresh {
-            self.backlog_not_before_ms = now_ms + every_ms;
+            // One that was late does not put off those that follow.
+            self.backlog_not_before_ms = self.backlog_moment(now_ms + every_ms / 2);
         }
         Settled::Delivered {
             after_failures,
             back,
             dropped,
         }
+    }
+
+    /// The first of the backlog's moments that is not before `from_ms`.
+    fn backlog_moment(&self, from_ms: u64) -> u64 {
+        let every_ms = self.policy.backfill_every_ms.max(1);
+        let since_last_ms = (from_ms + every_ms - self.backlog_phase % every_ms) % every_ms;
+        from_ms + (every_ms - since_last_ms) % every_ms
     }
 
     /// Whether held samples may be sent: as far as is known, the server files them at their own time.

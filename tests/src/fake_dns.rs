@@ -48,6 +48,8 @@ pub enum DnsManner {
     Truncated,
     /// The same over UDP, and from the table over TCP.
     OverTcp,
+    /// From the table, each answer so much later, as over a satellite.
+    After(Duration),
 }
 
 /// A question that came.
@@ -223,14 +225,24 @@ fn serve(socket: &UdpSocket, shared: &Shared) {
         let Some((query, question)) = parse(&message[..length]) else {
             continue;
         };
-        let answer = {
+        let (manner, answer) = {
             let mut state = lock(&shared.state);
             state.queries.push(query.clone());
-            answer(&state, &query, question, [message[0], message[1]])
+            let answer = answer(&state, &query, question, [message[0], message[1]]);
+            (state.manner, answer)
         };
         shared.changed.notify_all();
-        if let Some(answer) = answer {
-            socket.send_to(&answer, from).ok();
+        match (answer, manner, socket.try_clone()) {
+            (Some(answer), DnsManner::After(delay), Ok(socket)) => {
+                thread::spawn(move || {
+                    thread::sleep(delay);
+                    socket.send_to(&answer, from).ok();
+                });
+            }
+            (Some(answer), ..) => {
+                socket.send_to(&answer, from).ok();
+            }
+            (None, ..) => {}
         }
     }
 }

@@ -9,6 +9,7 @@
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use mote_tests::agent::{AgentBuilder, AgentUnderTest, LogLine, Signal};
 use mote_tests::fake_dns::{DnsManner, FakeDns};
@@ -150,6 +151,35 @@ fn n15_a_name_server_that_falls_silent_does_not_disturb_a_kept_connection() {
     wait_for_each(&net.hub, 1..=asked_at + 15);
     assert_eq!(net.hub.connections(), 1);
     check_no_errors(&agent);
+}
+
+#[test]
+fn n15_a_kept_connection_waits_for_no_look_up_that_another_server_of_the_name_brings_about() {
+    inside!(
+        "n15_a_kept_connection_waits_for_no_look_up_that_another_server_of_the_name_brings_about"
+    );
+    let net = Net::new();
+    net.dns.set(NAME, &[HERE], 60);
+    // Nobody is at the orchestrator's port, so the name's addresses count as old again and again.
+    let agent = net
+        .builder
+        .clone()
+        .for_orchestrator(&net.hub, "sensor")
+        .flag("base-url", format!("https://{NAME}:1"))
+        .flag("connect-timeout", "1s")
+        .start()
+        .unwrap();
+    net.hub.wait_for(3, LONG).unwrap();
+    net.dns.set_manner(DnsManner::Silent);
+    let asked = net.dns.queries().len();
+    // The second look-up: each is two queries, and a name server is asked twice.
+    net.dns.wait_for(asked + 6, LONG).unwrap();
+    let last = net.hub.received().len() as u64;
+    wait_for_each(&net.hub, 1..=last + 10);
+    assert_eq!(net.hub.connections(), 1);
+    let failed = |line: &LogLine| line.msg().starts_with("Metrics send failed");
+    let lines: Vec<LogLine> = agent.log().into_iter().filter(failed).collect();
+    assert!(lines.is_empty(), "{lines:?}");
 }
 
 #[test]
@@ -393,6 +423,19 @@ fn n15_the_last_good_address_serves_after_a_failure_when_all_name_servers_are_si
     let mut lines = agent.log();
     lines.retain(|line| line.str("layer") == "dns");
     assert!(lines.is_empty(), "{lines:?}");
+}
+
+#[test]
+fn n15_answers_that_take_longer_than_a_first_try_are_waited_for() {
+    inside!("n15_answers_that_take_longer_than_a_first_try_are_waited_for");
+    let net = Net::new();
+    let delay = Duration::from_millis(1_500);
+    net.dns.set_manner(DnsManner::After(delay));
+    net.dns.set(NAME, &[HERE], 60);
+    let agent = net.start();
+    wait_for_each(&net.hub, 1..=3);
+    check_no_errors(&agent);
+    assert_eq!(net.dns.count(NAME), 4, "it asks a second time, and no more");
 }
 
 #[test]

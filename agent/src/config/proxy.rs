@@ -117,6 +117,8 @@ pub fn exempt(text: &str) -> Result<Vec<String>, String> {
             *entry = host.to_owned();
         }
     }
+    // A lone dot or port names nobody, and would fit everybody.
+    entries.retain(|entry| !entry.trim_matches('.').is_empty());
     Ok(entries)
 }
 
@@ -286,6 +288,7 @@ mod tests {
             "10.1.2.3/32",
         ];
         assert_eq!(exempt(text).unwrap(), entries);
+        assert_eq!(exempt(". a.lan :443,..").unwrap(), ["a.lan"]);
         for text in [
             "10.1.2.3/33",
             "a.lan,10.0.0.0/x",

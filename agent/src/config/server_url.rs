@@ -101,12 +101,16 @@ fn checked_base(key: &str, url: &str, allow_http: bool, remedy: &str) -> Result<
     Ok(url.trim_end_matches('/').to_owned())
 }
 
-/// The URL without what may be a secret in it: all between the slashes and the last @.
+/// The URL without what may be a secret in it: all between its scheme and the last @.
 pub fn without_password(url: &str) -> Cow<'_, str> {
     let Some(at) = url.rfind('@') else {
         return Cow::Borrowed(url);
     };
-    let begin = url.find("//").map_or(0, |slashes| slashes + 2).min(at);
+    let is_scheme = |word: &str| word.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let begin = match url[..at].split_once("://") {
+        Some((scheme, _)) if is_scheme(scheme) => scheme.len() + 3,
+        _ => 0,
+    };
     Cow::Owned(format!("{}(hidden){}", &url[..begin], &url[at..]))
 }
 
@@ -185,5 +189,13 @@ mod tests {
             "{words}"
         );
         assert_eq!(without_password("https://hub/a"), "https://hub/a");
+        for (url, shown) in [
+            ("user:s3//cret@proxy", "(hidden)@proxy"),
+            ("user:s3://cret@proxy", "(hidden)@proxy"),
+            ("//user:s3cret@proxy", "(hidden)@proxy"),
+            ("http://user:s3://cret@proxy", "http://(hidden)@proxy"),
+        ] {
+            assert_eq!(without_password(url), shown);
+        }
     }
 }

@@ -148,9 +148,11 @@ impl MetricsServer {
         self.delivery.failures()
     }
 
-    /// The clock was set: a certificate that was refused for its dates may be good now. So is a
-    /// fleet's whose clocks were set together, and it does not come back in one moment.
+    /// The clock was set: the time of the start is another now, and a certificate that was refused for
+    /// its dates may be good. So is a fleet's whose clocks were set together, and it does not come back
+    /// in one moment.
     pub fn clock_was_set(&mut self, now_ms: u64) {
+        self.info_next_ms = self.info_next_ms.min(now_ms);
         if self.outages.last_layer() == Some(Layer::Tls) {
             self.delivery.retry_within(now_ms, self.spread_ms());
         }

@@ -8,9 +8,10 @@
 //!
 //! A saved sample gets its wall time when it is saved, and keeps it, so that its request is the same
 //! bytes whoever sends it. Unless the clock is synchronized, or was and nobody set it since, that time
-//! is provisional. It is given
-//! anew if the clock turns out to have been wrong, as long as the kernel's boot is the same; after
-//! that there is no telling when the sample was taken: it is dropped and counted.
+//! is provisional. It is given anew if the clock turns out to have been wrong, as long as the kernel's
+//! boot is the same; after that there is no telling when the sample was taken: it is dropped and
+//! counted. So once the clock is known to be right, the file is told at once and not when its period
+//! is over: the power may not last that long.
 //!
 //! The file stays below about twice what the outbox holds. What it says is `mote_core::backlog`;
 //! when a sample is sent is `mote_core::delivery`.
@@ -42,6 +43,8 @@ const LIMIT_BYTES: u64 = 4 * (MAX_BUFFER_SAMPLES * SAMPLE_BYTES) as u64 + EXTRA_
 const OFF_MS: u64 = 2_000;
 /// Between two questions to the kernel whether the clock is right.
 const ASK_CLOCK_EVERY_MS: u64 = 60_000;
+/// Between two attempts to give the file's samples their times anew: each writes all that is held.
+const MEND_EVERY_MS: u64 = 600_000;
 /// Starts of which samples are held at once. A device that starts every ten minutes in an outage
 /// gets here after a week.
 const ORIGINS: usize = 1_024;
@@ -67,6 +70,8 @@ pub struct Backlog {
     sure_offset_ms: Option<i64>,
     /// When the kernel is next asked whether it is.
     ask_clock_ms: u64,
+    /// When the file's times are next given anew, should they have to be.
+    mend_ms: u64,
 }
 
 impl Backlog {
@@ -83,6 +88,7 @@ impl Backlog {
             has_provisional: false,
             sure_offset_ms: None,
             ask_clock_ms: 0,
+            mend_ms: 0,
         };
         // How many there should be in the end.
         let mut expected: u32 = 0;
@@ -97,6 +103,9 @@ impl Backlog {
                 Err(_) => {}
             })
         });
+        let unread_bytes = backlog.store.as_ref().map_or(0, Store::unread_bytes);
+        let unread = u32::try_from(unread_bytes / SAMPLE_BYTES as u64).unwrap_or(u32::MAX);
+        expected = expected.saturating_add(unread);
         backlog.sift(boot_id, device, expected);
         backlog
     }
@@ -205,9 +214,10 @@ impl Backlog {
     ) {
         let oldest = device.outbox.oldest();
         self.empty(&device.outbox, oldest);
-        if now.boot_ms >= self.ask_clock_ms {
+        if now.boot_ms >= self.ask_clock_ms || self.has_provisional {
             self.ask_clock_ms = now.boot_ms + ASK_CLOCK_EVERY_MS;
-            self.is_sure(clock::is_synchronized(), now);
+            let is_sure = self.is_sure(clock::is_synchronized(), now);
+            self.mend(device, this, is_sure, now);
         }
         if self.save_every_ms == 0 || now.boot_ms < self.next_ms {
             return;
@@ -233,6 +243,22 @@ impl Backlog {
         if oldest.is_some() {
             self.write(device, this, true, now);
         }
+    }
+
+    /// Writes the file anew if its times are known to be off, or to be right while it says they may not
+    /// be.
+    fn mend(&mut self, device: &mut Device, this: &Origin<'_>, is_sure: bool, now: Now) {
+        let is_wrong = self.needs_mending(device, is_sure) && self.is_in_use();
+        let may_try = self.store.as_ref().is_some_and(Store::may_try);
+        if is_wrong && may_try && now.boot_ms >= self.mend_ms {
+            self.mend_ms = now.boot_ms + MEND_EVERY_MS;
+            self.next_ms = now.boot_ms + self.save_every_ms;
+            self.write(device, this, true, now);
+        }
+    }
+
+    fn needs_mending(&self, device: &Device, is_sure: bool) -> bool {
+        is_sure && self.has_provisional || device.restamped
     }
 
     /// Whether more is held and not on disk than a period takes.
@@ -292,7 +318,7 @@ impl Backlog {
     fn write(&mut self, device: &mut Device, this: &Origin<'_>, with_new: bool, now: Now) {
         let is_sure = self.is_sure(clock::is_synchronized(), now);
         let Some(store) = &self.store else { return };
-        let mends = is_sure && self.has_provisional || device.restamped;
+        let mends = self.needs_mending(device, is_sure);
         let limit = 2 * capacity_bytes(&device.outbox) + EXTRA_BYTES;
         let is_long = store.bytes() > limit;
         let can_append = store.is_good() && !mends && !is_long;
@@ -305,8 +331,11 @@ impl Backlog {
             appended = self.append(device, this, with_new).is_ok();
         }
         if appended || rewritten {
+            let had_provisional = self.has_provisional;
             self.oldest = device.outbox.oldest();
             self.settle(&mut device.outbox, with_new || rewritten);
+            // What was appended mends nothing that stands in front of it.
+            self.has_provisional |= had_provisional && !rewritten;
             device.restamped &= !rewritten;
         } else {
             self.next_ms = now.boot_ms;

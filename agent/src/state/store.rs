@@ -4,7 +4,8 @@
 //! read up to the first byte that nobody wrote:
 //! - a piece of a record at the end is what a power cut leaves: it is cut off;
 //! - anything else is damage: it is counted, and what was good of the file is written into a new
-//!   one; the old one is kept aside (`NAME.damaged`) where the file system has links.
+//!   one; the old one is kept aside (`NAME.damaged`) where the file system has links. So is one that
+//!   cannot be read, or not to its end.
 //!
 //! A write that fails is taken back. After a flush that failed the kernel may have dropped what it
 //! could not write and call it clean, so the file is not flushed a second time: it is given up, and
@@ -51,6 +52,8 @@ pub(super) struct Store {
     is_new: bool,
     /// It is to be kept aside when it is replaced.
     is_damaged: bool,
+    /// So much of it could not be read when it was opened.
+    unread_bytes: u64,
     trouble: Trouble,
     again_ms: u64,
     /// The record under way.
@@ -75,6 +78,7 @@ impl Store {
             is_dirty: false,
             is_new: true,
             is_damaged: false,
+            unread_bytes: 0,
             trouble: Trouble::None,
             again_ms: 0,
             scratch: Vec::new(),
@@ -86,17 +90,11 @@ impl Store {
                 store.file = Some(file);
                 match read {
                     Ok(end) => store.settle(end),
-                    Err(error) => {
-                        store.is_good = false;
-                        store.failed(&error);
-                    }
+                    Err(error) => store.could_not_read(&error),
                 }
             }
             Ok(None) => {}
-            Err(error) => {
-                store.is_good = false;
-                store.failed(&error);
-            }
+            Err(error) => store.could_not_read(&error),
         }
         store
     }
@@ -160,6 +158,7 @@ impl Store {
             is_dirty: true,
             is_new: false,
             is_damaged: false,
+            unread_bytes: 0,
             // Its failures are this one's, and are said once.
             trouble: Trouble::Lasting,
             again_ms: 0,
@@ -202,15 +201,12 @@ impl Store {
     /// Leaves the file empty, for sure after the next [`flush`](Self::flush). A power cut before
     /// that may leave all that it said.
     pub(super) fn clear(&mut self) -> io::Result<()> {
-        let Some(file) = &self.file else {
-            return Ok(());
-        };
-        if self.length == 0 && self.is_good {
-            return Ok(());
-        }
         if !self.is_good {
             return self.replace(&mut |_, _| Ok(()));
         }
+        let Some(file) = self.file.as_ref().filter(|_| self.length > 0) else {
+            return Ok(());
+        };
         if let Err(error) = file.set_len(0) {
             self.is_good = false;
             self.failed(&error);
@@ -249,6 +245,11 @@ impl Store {
     /// Whether it holds what was not written by us, and is to be replaced for that.
     pub(super) fn is_damaged(&self) -> bool {
         self.is_damaged
+    }
+
+    /// How much of it could not be read when it was opened.
+    pub(super) fn unread_bytes(&self) -> u64 {
+        self.unread_bytes
     }
 
     /// Whether the last write failed.
@@ -387,6 +388,24 @@ impl Store {
                 self.is_dirty = true;
             }
         }
+    }
+
+    /// What is behind the first byte that cannot be read is lost to this start. The file is kept aside
+    /// when the next write replaces it: it may be read another day.
+    fn could_not_read(&mut self, error: &io::Error) {
+        let about = std::fs::symlink_metadata(&self.path).ok();
+        let bytes = about.map_or(0, |about| if about.is_file() { about.len() } else { 0 });
+        self.unread_bytes = bytes.saturating_sub(self.length);
+        flash::damaged();
+        log::warn(
+            "State file cannot be read, going on with what was read of it",
+            &[
+                ("path", Value::Str(&self.path.to_string_lossy())),
+                ("error", Value::Str(&error.to_string())),
+                ("unread_bytes", Value::Uint(self.unread_bytes)),
+            ],
+        );
+        (self.is_good, self.is_damaged) = (false, true);
     }
 
     fn failed(&mut self, error: &io::Error) {

@@ -36,6 +36,9 @@ pub type Addresses = heapless::Vec<IpAddr, MAX_ADDRESSES>;
 const MAX_NAMES: usize = 4;
 /// How long a name server may take before the next is asked.
 const TRY_MS: u64 = 1_000;
+/// How long it may take once all were asked: over some links, as a satellite's, every answer takes
+/// longer than a first try.
+const PATIENT_TRY_MS: u64 = 4_000;
 /// How often each name server is asked.
 const ROUNDS: usize = 2;
 /// How long an AAAA answer may lag behind an A answer, or the other way round.
@@ -239,7 +242,7 @@ impl Stub {
         // Also if the other answer was whole: a device may have no way to the addresses in it.
         let was_cut = query.replies.contains(&Some(Reply::Cut));
         if was_cut && query.ask_in_full() {
-            query.until_ms = now_ms + TRY_MS;
+            query.until_ms = now_ms + query.patience_ms();
             return;
         }
         let mut addresses = Addresses::new();
@@ -314,7 +317,7 @@ impl Stub {
             match query.ask(server) {
                 Ok(()) => {
                     query.reached = true;
-                    query.until_ms = now_ms + TRY_MS;
+                    query.until_ms = now_ms + query.patience_ms();
                     return;
                 }
                 // Unreachable from here: the next one may not be.
@@ -379,6 +382,15 @@ impl Query {
             ids: [0; 2],
             replies: [None, None],
             until_ms: 0,
+        }
+    }
+
+    /// How long the try under way may take.
+    fn patience_ms(&self) -> u64 {
+        if self.tries <= self.conf.servers.len() {
+            TRY_MS
+        } else {
+            PATIENT_TRY_MS
         }
     }
 

@@ -226,14 +226,15 @@ impl Uplink {
 
     fn exchange(&mut self, request: &Request<'_>) -> Result<(), DeliveryError> {
         let uri = request.uri;
-        let addresses = self.names.resolve(uri)?;
-        // From here on a kept connection is used, or a new one enters its own phases.
-        self.link.enter(Phase::Http);
         let kept = self.kept.take();
-        let mut connection = match kept.and_then(|kept| kept.for_another(uri)) {
-            Some(kept) => kept,
-            None => Connection::new(self.dial.connect(uri, &addresses)?, uri),
+        let mut connection = if let Some(kept) = kept.and_then(|kept| kept.for_another(uri)) {
+            self.names.refresh(uri);
+            kept
+        } else {
+            let addresses = self.names.resolve(uri)?;
+            Connection::new(self.dial.connect(uri, &addresses)?, uri)
         };
+        self.link.enter(Phase::Http);
         self.lines.clear();
         // Writing to a String does not fail.
         let _ = write_head(&mut self.lines, request);

@@ -3,8 +3,8 @@
 //! They are asked for before every request, also when a kept connection is there, so that there are
 //! good ones when it is not. So the usual answer must cost nothing: a literal address, /etc/hosts,
 //! or what was looked up before. A name whose time is up is answered with the last good addresses
-//! at once, and looked up anew beside; so a name server that falls silent never disturbs a
-//! connection that works.
+//! at once, and looked up anew beside; a kept connection waits for no look-up at all. So a name
+//! server that falls silent never disturbs a connection that works.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
@@ -36,6 +36,15 @@ impl Names {
         Self { link, proxies }
     }
 
+    /// Has the addresses for `uri` looked up beside, if they are old: somebody may need them soon.
+    pub fn refresh(&self, uri: &Uri) {
+        let (host, _) = self.place(uri);
+        if literal(host).is_none() {
+            // A failure is told to whoever waits for them.
+            self.link.reactor().stub.look_up(host, clock::boot_ms());
+        }
+    }
+
     fn addresses(&self, host: &str) -> Result<Addresses, DeliveryError> {
         if let Some(address) = literal(host) {
             return Ok(Addresses::from_iter([address]));
@@ -46,7 +55,11 @@ impl Names {
             Lookup::Asked { spare: false } => self.link.looked_up(u64::MAX)?,
             // The last good addresses may do: a name server that is gone does not get the time
             // that connecting to them takes.
-            Lookup::Asked { spare: true } => self.link.looked_up(clock::boot_ms() + SPARE_MS)?,
+            Lookup::Asked { spare: true } => {
+                let now_ms = clock::boot_ms();
+                let left_ms = self.link.deadline_ms().saturating_sub(now_ms);
+                self.link.looked_up(now_ms + SPARE_MS.min(left_ms / 2))?;
+            }
             Lookup::Failed(error) => return Err(error),
         }
         let mut reactor = self.link.reactor();
@@ -56,17 +69,22 @@ impl Names {
     /// Where to connect to for `uri`: the server's addresses, or its proxy's.
     pub fn resolve(&self, uri: &Uri) -> Result<SocketAddrs, DeliveryError> {
         self.link.enter(Phase::Dns);
-        let host = uri.host().unwrap_or_default();
-        // Behind a proxy the server's own name may be known to the proxy alone.
-        let (host, port) = match self.proxies.for_host(host) {
-            Some(proxy) => (&*proxy.host, proxy.port),
-            None => (host, port_of(uri)),
-        };
+        let (host, port) = self.place(uri);
         let addresses = self.addresses(host)?;
         let addresses = addresses.into_iter();
         Ok(addresses
             .map(|address| SocketAddr::new(address, port))
             .collect())
+    }
+
+    /// Host and port to connect to: the server's, or its proxy's, for behind one the server's own
+    /// name may be known to the proxy alone.
+    fn place<'a>(&'a self, uri: &'a Uri) -> (&'a str, u16) {
+        let host = uri.host().unwrap_or_default();
+        match self.proxies.for_host(host) {
+            Some(proxy) => (&*proxy.host, proxy.port),
+            None => (host, port_of(uri)),
+        }
     }
 }
 

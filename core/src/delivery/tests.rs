@@ -76,12 +76,17 @@ impl World {
 
     /// Lets time pass in steps of 100 ms, with a server that answers `outcome` at once.
     fn pass(&mut self, for_ms: u64, outcome: Outcome) {
+        self.pass_with(for_ms, |_| outcome);
+    }
+
+    /// The same with a server that answers the request of this number, counted from 0, so.
+    fn pass_with(&mut self, for_ms: u64, outcome: impl Fn(usize) -> Outcome) {
         for _ in 0..for_ms / 100 {
             if self.now_ms.is_multiple_of(INTERVAL_MS) {
                 self.take_sample();
             }
             while matches!(self.delivery.next(&self.outbox, self.now_ms), Next::Send(_)) {
-                self.answer(outcome);
+                self.answer(outcome(self.asked_ms.len()));
             }
             self.now_ms += 100;
         }
@@ -103,6 +108,25 @@ fn a_good_day_is_one_request_a_sample() {
     assert_eq!(world.asked_ms.len(), 8_640);
     assert!(world.arrived.is_sorted());
     assert!(world.outbox.is_empty());
+}
+
+#[test]
+fn a_server_that_fails_every_few_requests_still_gets_the_backlog() {
+    let mut world = World::new(Backfill::Auto);
+    world.pass(60_000, GOOD);
+    world.pass(3_600_000, Outcome::NoAnswer);
+    let held = world.outbox.len();
+    assert_eq!(held, 360);
+    // Each return comes sooner after the last one than the backlog's turn after that.
+    let one_in_three = |number: usize| {
+        if number.is_multiple_of(3) {
+            Outcome::NoAnswer
+        } else {
+            GOOD
+        }
+    };
+    world.pass_with(3_600_000, one_in_three);
+    assert!(world.outbox.len() < held - 20, "{}", world.outbox.len());
 }
 
 #[test]

@@ -254,6 +254,9 @@ fn k4_a_clock_that_jumps_costs_no_sample_and_no_moment() {
         let said =
             |line: &LogLine| line.msg().starts_with("Clock ") && line.field("by_ms").is_some();
         agent.wait_for_log_from(from, said, LONG).unwrap();
+        // When the device started is another time now.
+        let is_read = |line: &LogLine| line.msg() == "System info collected";
+        agent.wait_for_log_from(from, is_read, LONG).unwrap();
         let before = newest(&hub);
         let samples = wait_for_each(&hub, 1..=before + 5);
         let last = samples.last().unwrap().timestamp_ms().unwrap() / 1000;

@@ -69,9 +69,11 @@ fn d4_when_the_new_file_fails_too_it_goes_on_from_memory_and_tries_again() {
     let hub = hub_away();
     let builder = hurried(&hub);
     let mut taken = Vec::new();
-    for (start, calls) in [(1, "fdatasync"), (2, "rename"), (3, "openat")] {
-        let inject = format!("inject={calls}:error=EIO:when=1..2");
-        let mut arguments = words(&["-e", &format!("trace={calls}"), "-e", &inject]);
+    // What is opened first is the old file, at the start.
+    for (start, calls, nth) in [(1, "fsync", 1), (2, "rename", 1), (3, "?open,openat", 2)] {
+        let also = format!("inject={calls}:error=EIO:when={nth}");
+        let mut arguments = words(&["-e", &format!("trace=fdatasync,{calls}"), "-e"]);
+        arguments.extend(words(&["inject=fdatasync:error=EIO:when=1", "-e", &also]));
         for name in ["backlog", "backlog.new"] {
             arguments.push("-P".into());
             arguments.push(state_file(&builder, name).display().to_string());
@@ -80,12 +82,59 @@ fn d4_when_the_new_file_fails_too_it_goes_on_from_memory_and_tries_again() {
         wait_for_held(&agent, 20 * start);
         let stopped = stop(&mut agent);
         assert_eq!(count(&stopped, "dropped"), 0, "{calls}");
+        assert_eq!(times_said(&agent, UNWRITABLE), 1, "{calls}");
+        let trace = fs::read_to_string(builder.dir().join("trace")).unwrap();
+        assert_eq!(trace.matches("(INJECTED)").count(), 2, "{calls}: {trace}");
         taken.extend(names(start, 1..=count(&stopped, "collected")));
     }
     hub.misbehave(Misbehaviour::Normal);
     let mut agent = builder.start().unwrap();
     wait_for_all(&hub, &taken);
     stop(&mut agent);
+}
+
+#[test]
+fn d4_a_file_that_cannot_be_read_is_kept_aside_and_what_is_in_it_counted() {
+    if needs_own_calls() {
+        return;
+    }
+    // Not opened, neither for writing nor for reading; then a read in the midst of it.
+    for (calls, when) in [("?open,openat", "1..2"), ("pread64", "6")] {
+        let hub = hub_away();
+        let builder = hurried(&hub);
+        let mut agent = builder.start().unwrap();
+        wait_for_held(&agent, 20);
+        let taken = count(&stop(&mut agent), "collected");
+        let path = state_file(&builder, "backlog");
+        let bytes = fs::read(&path).unwrap();
+
+        let inject = format!("inject={calls}:error=EIO:when={when}");
+        let mut arguments = words(&["-e", &format!("trace={calls}"), "-e", &inject, "-P"]);
+        arguments.push(path.display().to_string());
+        let mut agent = traced(&builder, &arguments).unwrap().start().unwrap();
+        let is_said = |line: &LogLine| line.msg().starts_with("State file cannot be read");
+        let said = agent.wait_for_log(is_said, LONG).unwrap();
+        let unread = count(&said, "unread_bytes");
+        assert!(unread > 0, "{calls}: {}", said.text);
+        wait_for_held(&agent, 5);
+        let stopped = stop(&mut agent);
+        // Heads are few, and a sample is 48 bytes.
+        let dropped = count(&stopped, "dropped");
+        assert!(
+            dropped.abs_diff(unread / 48) <= 1,
+            "{calls}: {}",
+            stopped.text
+        );
+        let aside = state_file(&builder, "backlog.damaged");
+        assert_eq!(fs::read(&aside).unwrap(), bytes, "{calls}");
+
+        // Whoever gets it read again puts it back.
+        fs::rename(&aside, &path).unwrap();
+        hub.misbehave(Misbehaviour::Normal);
+        let mut agent = builder.start().unwrap();
+        wait_for_all(&hub, &names(1, 1..=taken));
+        stop(&mut agent);
+    }
 }
 
 #[test]

@@ -288,7 +288,8 @@ pub(super) const SHORT_LINE_BYTES: usize = 512;
 /// A file that is read over and over, and held open in between.
 #[derive(Debug)]
 pub(super) struct Source {
-    path: PathBuf,
+    /// None if it is not to be opened again.
+    path: Option<PathBuf>,
     file: Option<File>,
     /// A read of fewer bytes was the last; 0 where only an empty one is.
     sure_bytes: usize,
@@ -302,7 +303,7 @@ impl Source {
     /// Nothing is opened yet.
     pub(super) fn new(root: &Path, name: &str) -> Self {
         Self {
-            path: root.join(name),
+            path: Some(root.join(name)),
             file: None,
             sure_bytes: 0,
             is_kernels: false,
@@ -342,10 +343,11 @@ impl Source {
         }
     }
 
-    /// A file that is open.
-    pub(super) fn opened(path: PathBuf, file: File) -> Self {
+    /// A file that is open, and is not opened again: what stands at its path by then may be another,
+    /// even a pipe that would wait for its writer.
+    pub(super) fn opened(file: File) -> Self {
         Self {
-            path,
+            path: None,
             file: Some(file),
             sure_bytes: 0,
             is_kernels: false,
@@ -375,11 +377,15 @@ impl Source {
     fn read_at(&mut self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         if let Some(file) = &self.file {
             match file.read_at(buffer, offset) {
+                read if self.path.is_none() => return read,
                 Ok(bytes) if bytes > 0 || offset > 0 => return Ok(bytes),
                 _ => self.file = None,
             }
         }
-        let file = File::open(&self.path)?;
+        let Some(path) = &self.path else {
+            return Ok(0);
+        };
+        let file = File::open(path)?;
         let bytes = file.read_at(buffer, offset)?;
         self.is_kernels = file.metadata().is_ok_and(|about| about.len() == 0);
         self.file = Some(file);
@@ -402,7 +408,13 @@ mod tests {
         file.write_all(text).unwrap();
         let file = File::open(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
-        Source::opened(path, file)
+        Source::opened(file)
+    }
+
+    #[test]
+    fn an_open_file_is_not_opened_again_though_it_is_empty() {
+        // What stood at its path is gone.
+        assert_eq!(source(b"").read(&mut [0; 8]).unwrap(), b"");
     }
 
     #[test]

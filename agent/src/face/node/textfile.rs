@@ -188,7 +188,7 @@ impl Textfiles {
         let mut number = 0;
         let mut wrong = None;
         let entries = &mut self.entries;
-        let mut source = Source::opened(path, file);
+        let mut source = Source::opened(file);
         let read = scratch.add(&mut source, &mut |line| {
             number += 1;
             let entry = match exposition::read(line) {

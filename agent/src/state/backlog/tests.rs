@@ -430,6 +430,79 @@ fn a_time_that_is_not_sure_is_given_anew_once_it_is() {
     }
 }
 
+/// Twenty samples that were saved by a clock that is an hour slow and said to be unsure.
+fn saved_by_a_slow_clock(folder: &Folder, device: &mut Device) -> Backlog {
+    let mut backlog = restore(folder, device);
+    take(device, 1..=20);
+    let right = now(200_000);
+    let slow = Now {
+        wall_ms: right.wall_ms.map(|wall_ms| wall_ms - 3_600_000),
+        ..right
+    };
+    stamp(&mut device.outbox, false, slow);
+    backlog.rewrite(device, &this(3, BOOT)).unwrap();
+    backlog.settle(&mut device.outbox, true);
+    backlog.oldest = device.outbox.oldest();
+    backlog.next_ms = 200_000 + EVERY_MS;
+    backlog
+}
+
+/// What is held after the power was away: numbers, each with the right time.
+fn right_after_a_power_cut(folder: &Folder) -> Vec<u32> {
+    let mut device = device(100);
+    Backlog::restore(Some(&folder.0), OTHER_BOOT, &mut device);
+    let held = cursors(&device.outbox).map(|cursor| {
+        let sample = device.outbox.get(cursor).unwrap();
+        assert_eq!(sample.wall_ms, now(sample.boot_ms).wall_ms, "{sample:?}");
+        cursor.number()
+    });
+    held.collect()
+}
+
+#[test]
+fn once_the_clock_is_right_the_file_is_told_before_its_period_is_over() {
+    let folder = Folder::new("backlog-told");
+    let mut device = device(100);
+    let mut backlog = saved_by_a_slow_clock(&folder, &mut device);
+    let this = this(3, BOOT);
+    backlog.mend(&mut device, &this, false, now(200_000));
+    assert!(right_after_a_power_cut(&folder).is_empty());
+    // Right from here on, whatever the kernel says of the clock that runs this test.
+    assert!(backlog.is_sure(Some(true), now(210_000)));
+    backlog.turn(&mut device, &this, Some(0), now(210_000));
+    assert_eq!(
+        right_after_a_power_cut(&folder),
+        (1..=20).collect::<Vec<u32>>()
+    );
+    let bytes = file_bytes(&folder);
+    take(&mut device, [21]);
+    backlog.turn(&mut device, &this, Some(0), now(220_000));
+    assert_eq!(file_bytes(&folder), bytes, "it is told once");
+}
+
+#[test]
+fn what_is_appended_does_not_make_the_times_in_front_of_it_right() {
+    let folder = Folder::new("backlog-in-front");
+    let mut device = device(100);
+    let mut backlog = saved_by_a_slow_clock(&folder, &mut device);
+    let this = this(3, BOOT);
+    let in_the_way = folder.0.join("backlog.new");
+    std::fs::create_dir(&in_the_way).unwrap();
+    take(&mut device, 21..=22);
+    assert!(backlog.is_sure(Some(true), now(220_000)));
+    backlog.turn(&mut device, &this, Some(0), now(220_000));
+    assert_eq!(right_after_a_power_cut(&folder), [21, 22]);
+    std::fs::remove_dir(&in_the_way).unwrap();
+    // Each attempt writes all that is held, so the next is not made at once.
+    backlog.turn(&mut device, &this, Some(0), now(230_000));
+    assert_eq!(right_after_a_power_cut(&folder), [21, 22]);
+    backlog.turn(&mut device, &this, Some(0), now(220_000 + MEND_EVERY_MS));
+    assert_eq!(
+        right_after_a_power_cut(&folder),
+        (1..=22).collect::<Vec<u32>>()
+    );
+}
+
 #[test]
 fn without_room_for_a_second_file_what_is_new_goes_behind_the_old() {
     let folder = Folder::new("backlog-narrow");

@@ -1,5 +1,7 @@
 //! A file of records under cuts, spoiled bytes and failures.
 
+use std::os::unix::fs::FileTypeExt;
+
 use super::*;
 
 const SEED: u32 = 77;
@@ -197,7 +199,13 @@ fn what_is_no_file_is_not_opened() {
     assert!(!open(&path).0.is_good());
     std::fs::remove_file(&path).unwrap();
     nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRUSR).unwrap();
-    assert!(!open(&path).0.is_good());
+    let (mut store, _) = open(&path);
+    assert!(!store.is_good());
+    // Nothing is to be written, and yet the next start finds a file.
+    store.clear().unwrap();
+    assert!(std::fs::metadata(&path).unwrap().is_file());
+    let aside = std::fs::symlink_metadata(folder.0.join("file.damaged")).unwrap();
+    assert!(aside.file_type().is_fifo());
 }
 
 #[test]

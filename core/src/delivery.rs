@@ -391,9 +391,11 @@ impl Delivery {
         }
         let every_ms = self.policy.backfill_every_ms;
         if back || is_first {
-            // A server that just came back has enough to do. But a moment that is still to come stays:
-            // put off by every return, it would never come where one request in three fails.
-            if self.backlog_not_before_ms <= now_ms {
+            // A server that just came back has enough to do. But a moment that is still to come stays,
+            // unless it is of a longer period: put off by every return, it would never come where
+            // one request in three fails.
+            let is_to_come = now_ms + 1..now_ms + 2 * every_ms;
+            if !is_to_come.contains(&self.backlog_not_before_ms) {
                 self.backlog_not_before_ms = self.backlog_moment(now_ms + every_ms);
             }
         } else if !fresh {

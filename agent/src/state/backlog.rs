@@ -43,7 +43,8 @@ const LIMIT_BYTES: u64 = 4 * (MAX_BUFFER_SAMPLES * SAMPLE_BYTES) as u64 + EXTRA_
 const OFF_MS: u64 = 2_000;
 /// Between two questions to the kernel whether the clock is right.
 const ASK_CLOCK_EVERY_MS: u64 = 60_000;
-/// Between two attempts to give the file's samples their times anew: each writes all that is held.
+/// After an attempt to give the file's samples their times anew that failed: each writes all that is
+/// held.
 const MEND_EVERY_MS: u64 = 600_000;
 /// Starts of which samples are held at once. A device that starts every ten minutes in an outage
 /// gets here after a week.
@@ -70,7 +71,7 @@ pub struct Backlog {
     sure_offset_ms: Option<i64>,
     /// When the kernel is next asked whether it is.
     ask_clock_ms: u64,
-    /// When the file's times are next given anew, should they have to be.
+    /// The file's times are not given anew before, should they have to be.
     mend_ms: u64,
 }
 
@@ -105,7 +106,9 @@ impl Backlog {
         });
         let unread_bytes = backlog.store.as_ref().map_or(0, Store::unread_bytes);
         let unread = u32::try_from(unread_bytes / SAMPLE_BYTES as u64).unwrap_or(u32::MAX);
-        expected = expected.saturating_add(unread);
+        // At most: some of it may be of samples that were delivered since.
+        let room = device.outbox.capacity() - device.outbox.len();
+        expected = expected.saturating_add(unread.min(room as u32));
         backlog.sift(boot_id, device, expected);
         backlog
     }
@@ -245,20 +248,14 @@ impl Backlog {
         }
     }
 
-    /// Writes the file anew if its times are known to be off, or to be right while it says they may not
-    /// be.
+    /// Writes the file anew if it says of times that they may be wrong, and what they are is known now.
     fn mend(&mut self, device: &mut Device, this: &Origin<'_>, is_sure: bool, now: Now) {
-        let is_wrong = self.needs_mending(device, is_sure) && self.is_in_use();
+        let is_due = is_sure && self.has_provisional && self.is_in_use();
         let may_try = self.store.as_ref().is_some_and(Store::may_try);
-        if is_wrong && may_try && now.boot_ms >= self.mend_ms {
-            self.mend_ms = now.boot_ms + MEND_EVERY_MS;
+        if is_due && may_try && now.boot_ms >= self.mend_ms {
             self.next_ms = now.boot_ms + self.save_every_ms;
             self.write(device, this, true, now);
         }
-    }
-
-    fn needs_mending(&self, device: &Device, is_sure: bool) -> bool {
-        is_sure && self.has_provisional || device.restamped
     }
 
     /// Whether more is held and not on disk than a period takes.
@@ -318,7 +315,8 @@ impl Backlog {
     fn write(&mut self, device: &mut Device, this: &Origin<'_>, with_new: bool, now: Now) {
         let is_sure = self.is_sure(clock::is_synchronized(), now);
         let Some(store) = &self.store else { return };
-        let mends = self.needs_mending(device, is_sure);
+        let is_wrong = is_sure && self.has_provisional || device.restamped;
+        let mends = is_wrong && now.boot_ms >= self.mend_ms;
         let limit = 2 * capacity_bytes(&device.outbox) + EXTRA_BYTES;
         let is_long = store.bytes() > limit;
         let can_append = store.is_good() && !mends && !is_long;
@@ -329,6 +327,9 @@ impl Backlog {
         if !rewritten && !can_append && is_good {
             // A disk without room for a second file may have some for what is new.
             appended = self.append(device, this, with_new).is_ok();
+        }
+        if mends && !rewritten {
+            self.mend_ms = now.boot_ms + MEND_EVERY_MS;
         }
         if appended || rewritten {
             let had_provisional = self.has_provisional;

@@ -38,7 +38,8 @@ impl GoodTime {
                 written_ms = u64::from_le_bytes(*ms);
             }
         });
-        let is_damaged = store.is_damaged();
+        // One that cannot be read now may be another time: it stays until there is a better one.
+        let is_damaged = store.is_damaged() && store.unread_bytes() == 0;
         let mut time = Self {
             store: Some(store),
             written_ms,

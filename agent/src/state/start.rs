@@ -42,18 +42,28 @@ impl Start {
 
 /// What the file says; `None` if there is none, or it says nothing that we wrote.
 pub(super) fn read(path: &Path) -> Option<(Start, Option<Pace>)> {
-    let (file, _) = open(path).ok()??;
     let mut bytes = Vec::new();
-    file.take(256).read_to_end(&mut bytes).ok()?;
-    let start = str::from_utf8(&bytes).ok().and_then(parse);
-    if start.is_none() {
-        flash::damaged();
-        log::warn(
-            "State file is damaged, beginning anew",
-            &[("path", Value::Str(&path.to_string_lossy()))],
-        );
-    }
-    start
+    let read = open(path).and_then(|found| match found {
+        Some((file, _)) => file.take(256).read_to_end(&mut bytes).map(Some),
+        None => Ok(None),
+    });
+    let why = match read {
+        Ok(None) => return None,
+        Ok(Some(_)) => match str::from_utf8(&bytes).ok().and_then(parse) {
+            Some(start) => return Some(start),
+            None => "it says nothing that was written here".to_owned(),
+        },
+        Err(error) => error.to_string(),
+    };
+    flash::damaged();
+    log::warn(
+        "State file is damaged, beginning anew",
+        &[
+            ("path", Value::Str(&path.to_string_lossy())),
+            ("error", Value::Str(&why)),
+        ],
+    );
+    None
 }
 
 fn parse(text: &str) -> Option<(Start, Option<Pace>)> {

@@ -4,8 +4,7 @@
 //! read up to the first byte that nobody wrote:
 //! - a piece of a record at the end is what a power cut leaves: it is cut off;
 //! - anything else is damage: it is counted, and what was good of the file is written into a new
-//!   one; the old one is kept aside (`NAME.damaged`) where the file system has links. So is one that
-//!   cannot be read, or not to its end.
+//!   one; the old one is kept aside (`NAME.damaged`). So is one that cannot be read, or not to its end.
 //!
 //! A write that fails is taken back. After a flush that failed the kernel may have dropped what it
 //! could not write and call it clean, so the file is not flushed a second time: it is given up, and
@@ -171,10 +170,8 @@ impl Store {
                 .map_or(Ok(()), |file| flash::flush(|| file.sync_all()))?;
             next.is_dirty = false;
             if self.is_damaged {
-                let aside = with_ending(&self.path, ".damaged");
-                let _ = std::fs::remove_file(&aside);
                 // For whoever wants to know what happened; nothing depends on it.
-                let _ = std::fs::hard_link(&self.path, aside);
+                let _ = keep_aside(&self.path, &with_ending(&self.path, ".damaged"));
             }
             std::fs::rename(&next.path, &self.path)
         });
@@ -470,6 +467,13 @@ pub(super) fn open(path: &Path) -> io::Result<Option<(File, bool)>> {
         return Err(io::Error::other("it is no regular file: remove it"));
     }
     Ok(Some((file, may_write)))
+}
+
+/// Leaves what is at `path` at `aside` too; at `aside` alone where the file system has no links, or
+/// the file is one that may not be linked to.
+fn keep_aside(path: &Path, aside: &Path) -> io::Result<()> {
+    let _ = std::fs::remove_file(aside);
+    std::fs::hard_link(path, aside).or_else(|_| std::fs::rename(path, aside))
 }
 
 /// Counts and logs that `path` cannot be written; to be said once.

@@ -130,6 +130,25 @@ fn a_server_that_fails_every_few_requests_still_gets_the_backlog() {
 }
 
 #[test]
+fn a_moment_of_a_longer_period_does_not_outlive_it() {
+    let mut world = World::new(Backfill::Auto);
+    let usual = world.delivery.policy;
+    world.delivery.change_policy(Policy {
+        backfill_every_ms: 9_000_000,
+        ..usual
+    });
+    world.pass(60_000, GOOD);
+    world.pass(60_000, Outcome::NoAnswer);
+    world.pass(60_000, GOOD);
+    let held = world.outbox.len();
+    assert!(held > 0);
+    world.delivery.change_policy(usual);
+    world.pass(60_000, Outcome::NoAnswer);
+    world.pass(600_000, GOOD);
+    assert!(world.outbox.is_empty(), "{}", world.outbox.len());
+}
+
+#[test]
 fn after_an_outage_the_newest_goes_first_and_the_rest_follows_gently_and_whole() {
     let mut world = World::new(Backfill::Auto);
     world.pass(60_000, GOOD);

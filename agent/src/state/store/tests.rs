@@ -209,6 +209,19 @@ fn what_is_no_file_is_not_opened() {
 }
 
 #[test]
+fn what_cannot_be_linked_to_is_kept_aside_by_its_name() {
+    let folder = Folder::new("store-no-links");
+    let path = folder.0.join("file");
+    // The kernel links no folders.
+    std::fs::create_dir(&path).unwrap();
+    std::fs::write(path.join("inside"), "of somebody").unwrap();
+    let (mut store, _) = open(&path);
+    store.replace(&mut |_, _| Ok(())).unwrap();
+    assert!(ids(&path).is_empty());
+    assert!(folder.0.join("file.damaged/inside").is_file());
+}
+
+#[test]
 fn a_replacement_that_fails_leaves_the_old_file_and_no_other() {
     let folder = Folder::new("store-replace");
     let path = folder.0.join("file");

@@ -217,7 +217,12 @@ fn serve_stream(mut guest: TcpStream, shared: &Shared) -> Option<()> {
 
 fn serve(socket: &UdpSocket, shared: &Shared) {
     let mut message = [0; 1500];
+    let mut late: Vec<(Instant, SocketAddr, Vec<u8>)> = Vec::new();
     while !shared.stopping.load(Ordering::SeqCst) {
+        let now = Instant::now();
+        for (_, to, answer) in late.extract_if(.., |(due, ..)| *due <= now) {
+            socket.send_to(&answer, to).ok();
+        }
         // An error is the timeout, or an answer that nobody was there to take.
         let Ok((length, from)) = socket.recv_from(&mut message) else {
             continue;
@@ -232,17 +237,14 @@ fn serve(socket: &UdpSocket, shared: &Shared) {
             (state.manner, answer)
         };
         shared.changed.notify_all();
-        match (answer, manner, socket.try_clone()) {
-            (Some(answer), DnsManner::After(delay), Ok(socket)) => {
-                thread::spawn(move || {
-                    thread::sleep(delay);
-                    socket.send_to(&answer, from).ok();
-                });
+        match (answer, manner) {
+            (Some(answer), DnsManner::After(delay)) => {
+                late.push((Instant::now() + delay, from, answer));
             }
-            (Some(answer), ..) => {
+            (Some(answer), _) => {
                 socket.send_to(&answer, from).ok();
             }
-            (None, ..) => {}
+            (None, _) => {}
         }
     }
 }
